@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts.views import deletion, resets, settings, site, tickets, waiting
+from accounts.views import deletion, language, resets, settings, site, tickets, waiting
 from accounts.views.invitations import accept_invitation, open_invitation
 
 urlpatterns = [
@@ -21,6 +21,7 @@ urlpatterns = [
     path("accounts/delete/", deletion.delete_account, name="account_delete"),
     path("accounts/delete/done/", deletion.show_deleted, name="account_deleted"),
     path("accounts/delete/keep/", deletion.keep_account, name="account_keep"),
+    path("accounts/language/", language.choose_language, name="account_language"),
     path("accounts/sessions/end-others/", settings.end_other_sessions, name="account_end_other_sessions"),
     path("accounts/sessions/<str:hash_>/end/", settings.end_one_session, name="account_end_session"),
 ]

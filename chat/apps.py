@@ -1,8 +1,10 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class ChatConfig(AppConfig):
     name = "chat"
+    verbose_name = _("Chat")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
@@ -10,6 +12,7 @@ class ChatConfig(AppConfig):
 
         from accounts.auth.terms import register_open_pages
         from accounts.erasure import UserData, register_user_data
+        from accounts.lib.model_names import translate_derived_names
         from accounts.models.users import users_changed
         from accounts.roles import register_app_permissions, register_ordinary_permissions
         from accounts.staff.user_links import UserLink, register_user_link
@@ -36,6 +39,7 @@ class ChatConfig(AppConfig):
         from chat.views.settings import register_sections
         from chat.voice import audio_files
 
+        translate_derived_names(self)
         register_suspension_listener(announce_suspension)
         closing.after_end.append(going_on.after_end)
         register_suspension_listener(lambda user_id, _until, _reason: recheck_shares_of(user_id))
@@ -46,7 +50,7 @@ class ChatConfig(AppConfig):
             post_delete.connect(delete_transfer_file, sender=transfer)
         post_delete.connect(forget_server, sender=ToolServer)
         register_user_data(UserData(export_user_data, erasure.report, erasure.handovers))
-        register_user_link(UserLink("Runs", "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
+        register_user_link(UserLink(_("Runs"), "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
         register_sections()
         register_open_pages("chat:service_worker", "chat:manifest", "chat:offline", "chat:export_own_data")
         for name, view in (
@@ -57,7 +61,9 @@ class ChatConfig(AppConfig):
         ):
             register_settings_link(name, view)
         register_user_link(
-            UserLink("Moderation cases", "admin:chat_moderationcase_changelist", "person", "chat.view_moderationcase")
+            UserLink(
+                _("Moderation cases"), "admin:chat_moderationcase_changelist", "person", "chat.view_moderationcase"
+            )
         )
         register_reasons_page("chat:blocked_cases")
         register_name_check(check_person_name)

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -62,7 +63,8 @@ class NameForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
 @require_safe
 def show_general(request: HttpRequest) -> HttpResponse:
     """The first section: what does not belong to another one."""
-    return render(request, "account/settings/general.html", {"links": settings_urls()})
+    context = {"links": settings_urls(), "languages": settings.LANGUAGES}
+    return render(request, "account/settings/general.html", context)
 
 
 @login_required

@@ -53,6 +53,7 @@ _cleaner: Final = nh3.Cleaner(
     },
     set_tag_attribute_values={"a": {"target": "_blank"}},
     allowed_classes={
+        "a": {"outside-image"},
         "pre": {"code"},
         "span": {name for name in STANDARD_TYPES.values() if name} | {"math", "display"},
         "div": {"table-scroll", "plain", "math", "display"},
@@ -99,7 +100,7 @@ class _Renderer(RendererHTML):
         label = html.escape(alt or source or "image")
         if token.meta.get("linked"):
             return label
-        return f'<a href="{html.escape(source)}">{label}</a>'
+        return f'<a href="{html.escape(source)}" class="outside-image">{label}</a>'
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         info = _LANGUAGE.match(tokens[idx].info.strip())

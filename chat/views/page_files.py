@@ -18,6 +18,7 @@ from django.templatetags.static import static
 HERE: Final = Path(__file__).parents[1] / "static"
 SCRIPTS: Final = "chat/js/"
 STYLES: Final = "chat/css/"
+TEXTS: Final = "chat/texts/"
 VENDOR: Final = {  # by the names that modules use. The last two are no modules: formulas.js adds them to the page
     "markdown-it": "chat/vendor/markdown-it.js",
     "temml": "chat/vendor/temml.js",
@@ -30,7 +31,19 @@ PAGES: Final = ("pages", "settings-parts", "settings", "library", "shared", "pri
 STAFF: Final = ("staff", "staff-moderation")
 SHEETS: Final = (  # of the conversation page, in the order of the cascade; others that are its own follow by name
     "sources",
-    *("prose", "code", "sidebar", "order", "overlays", "chat", "messages", "moderation", "thinking", "side-by-side"),
+    *(
+        "prose",
+        "code",
+        "answer-parts",
+        "sidebar",
+        "order",
+        "overlays",
+        "chat",
+        "messages",
+        "moderation",
+        "thinking",
+        "side-by-side",
+    ),
     *("context", "steps", "step-viewer"),
     *("composer", "queue", "prompts", "picker", "choices", "start", "voice", "temporary"),
     *("parameter-fields", "parameters", "people", "shares", "asking", "reading", "report"),
@@ -53,8 +66,30 @@ def stylesheets() -> dict[str, list[str]]:
         ),  # the conversation page adds it when the settings are opened
         "conversation": (*EVERYWHERE, *SHEETS, *new),
         "share-pages": (*EVERYWHERE, "pages", "settings-parts", "shared"),
-        "print": (*EVERYWHERE, "prose", "code", "messages", "sources", "thinking", "steps", "shared", "print"),
-        "share": (*EVERYWHERE, "prose", "code", "messages", "sources", "thinking", "steps", "step-viewer", "shared"),
+        "print": (
+            *EVERYWHERE,
+            "prose",
+            "code",
+            "answer-parts",
+            "messages",
+            "sources",
+            "thinking",
+            "steps",
+            "shared",
+            "print",
+        ),
+        "share": (
+            *EVERYWHERE,
+            "prose",
+            "code",
+            "answer-parts",
+            "messages",
+            "sources",
+            "thinking",
+            "steps",
+            "step-viewer",
+            "shared",
+        ),
     }
     return {page: [f"{STYLES}{name}.css" for name in files] for page, files in names.items()}
 

@@ -15,15 +15,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.utils.translation import ngettext
+
+from accounts.lib.texts import gettext_noop
 from workers.providers.base import ProviderError
 from workers.providers.http.error_fields import error_fields, shorten_words, words_of
 from workers.providers.http.json_values import read_number
 
 DETAIL_CHARS: Final = 300
-REFUSED_BY_FILTER: Final = "The model's provider refused to answer because of its content rules."
-NOT_SET_UP: Final = "This model isn't set up correctly. Please tell an administrator."
-TOO_SLOW: Final = "The model took too long to respond. Please try again."
-BUSY: Final = "The model is busy. Please try again in a moment."
+REFUSED_BY_FILTER: Final = gettext_noop("The model's provider refused to answer because of its content rules.")
+NOT_SET_UP: Final = gettext_noop("This model isn't set up correctly. Please tell an administrator.")
+TOO_SLOW: Final = gettext_noop("The model took too long to respond. Please try again.")
+BUSY: Final = gettext_noop("The model is busy. Please try again in a moment.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +36,28 @@ class ErrorKind:
     retryable: bool = False
 
 
-_CONTEXT = ErrorKind("context_too_long", "This conversation is too long for the model. Start a new one, or shorten it.")
-_MODEL = ErrorKind("model_not_found", "This model is no longer available. Choose another one.")
+_CONTEXT = ErrorKind(
+    "context_too_long", gettext_noop("This conversation is too long for the model. Start a new one, or shorten it.")
+)
+_MODEL = ErrorKind("model_not_found", gettext_noop("This model is no longer available. Choose another one."))
 _ADDRESS = ErrorKind("upstream_refused", NOT_SET_UP)
 _MOVED = ErrorKind("upstream_error", NOT_SET_UP)
 _KEY = ErrorKind("upstream_unauthorized", NOT_SET_UP)
-_QUOTA = ErrorKind("upstream_quota", "This model's account has no credit left. Please tell an administrator.")
+_QUOTA = ErrorKind(
+    "upstream_quota", gettext_noop("This model's account has no credit left. Please tell an administrator.")
+)
 _RATE = ErrorKind("upstream_rate_limited", BUSY, True)
 _FILTER = ErrorKind("upstream_refused", REFUSED_BY_FILTER)
-_REFUSED = ErrorKind("upstream_refused", "The model's server rejected this request.")
+_REFUSED = ErrorKind("upstream_refused", gettext_noop("The model's server rejected this request."))
 _FORBIDDEN = ErrorKind(
-    "upstream_refused", "This model can't be used here. Choose another one, or tell an administrator."
+    "upstream_refused", gettext_noop("This model can't be used here. Choose another one, or tell an administrator.")
 )
 _SLOW = ErrorKind("upstream_timeout", TOO_SLOW, True)
-_BROKEN = ErrorKind("upstream_error", "The model's server has a problem. Please try again.", True)
-_LOADING = ErrorKind("upstream_loading", "The model is being loaded. Please try again in a moment.", True)
-_UNKNOWN = ErrorKind("upstream_error", "The model's server sent an unexpected response. Please try again.")
+_BROKEN = ErrorKind("upstream_error", gettext_noop("The model's server has a problem. Please try again."), True)
+_LOADING = ErrorKind("upstream_loading", gettext_noop("The model is being loaded. Please try again in a moment."), True)
+_UNKNOWN = ErrorKind(
+    "upstream_error", gettext_noop("The model's server sent an unexpected response. Please try again.")
+)
 
 _BY_CODE: Final[Mapping[str, ErrorKind]] = {
     "context_length_exceeded": _CONTEXT,
@@ -177,10 +186,22 @@ def busy(retry_after: float | None) -> str:
         return BUSY
     seconds = max(1, math.ceil(retry_after))
     if seconds >= 7200:
-        return f"The model is busy. Try again in {math.ceil(seconds / 3600)} hours."
+        hours = math.ceil(seconds / 3600)
+        return ngettext(
+            "The model is busy. Try again in %(count)s hour.", "The model is busy. Try again in %(count)s hours.", hours
+        ) % {"count": hours}
     if seconds >= 120:
-        return f"The model is busy. Try again in {math.ceil(seconds / 60)} minutes."
-    return f"The model is busy. Try again in {seconds} second{'' if seconds == 1 else 's'}."
+        minutes = math.ceil(seconds / 60)
+        return ngettext(
+            "The model is busy. Try again in %(count)s minute.",
+            "The model is busy. Try again in %(count)s minutes.",
+            minutes,
+        ) % {"count": minutes}
+    return ngettext(
+        "The model is busy. Try again in %(count)s second.",
+        "The model is busy. Try again in %(count)s seconds.",
+        seconds,
+    ) % {"count": seconds}
 
 
 def _retry_delay(fields: Mapping[str, Any]) -> float | None:

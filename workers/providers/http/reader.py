@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
+from accounts.lib.texts import gettext_noop
 from workers.providers.base import Chunk, ProviderError, TokenUsage, ToolSpec
 from workers.providers.http.answer_calls import LENGTH_REASONS, AnswerCalls
 from workers.providers.http.error_fields import is_error
@@ -21,7 +22,7 @@ from workers.providers.thinking_tags import ThinkingTags
 
 DONE: Final = frozenset({b"[DONE]", b"[done]", b'"[DONE]"'})  # the last event of many servers, in any dialect
 REASON_CHARS: Final = 100
-CUT: Final = "The connection to the model was lost in the middle of the answer."
+CUT: Final = gettext_noop("The connection to the model was lost in the middle of the answer.")
 MAX_TOKENS: Final = 100_000_000  # more in one answer is not plausible; no context window has a tenth of it
 MODEL_CHARS: Final = 200
 

@@ -4,5 +4,8 @@
   if (!button) return;
   button.hidden = false;
   button.addEventListener("click", () => window.print());
-  addEventListener("load", () => setTimeout(() => window.print(), 300)); // formulas are set after the page has loaded
+  const longest = Date.now() + 10_000;
+  // Formulas are set, and diagrams drawn, after the page has loaded.
+  const ready = () => (document.documentElement.dataset.drawing && Date.now() < longest ? setTimeout(ready, 100) : window.print());
+  addEventListener("load", () => setTimeout(ready, 300));
 })();

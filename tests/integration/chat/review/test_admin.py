@@ -142,8 +142,8 @@ def test_a_refusal_leaves_no_trace_and_a_sentence(desk: Client, mo: User, alice:
     decisions.claim(other, case.pk)
     assert f"{other} has claimed this case." in act(desk, case, "claim")
     assert "claim_case" not in verbs()
-    assert "This is not a decision." in act(desk, case, "decide", text="burn")
-    assert "This is not a decision." in act(desk, case, "decide", text="warn")
+    assert "Choose a valid decision." in act(desk, case, "decide", text="burn")
+    assert "Choose a valid decision." in act(desk, case, "decide", text="warn")
 
 
 def test_the_next_case_follows(desk: Client, mo: User, alice: User) -> None:
@@ -253,7 +253,7 @@ def test_the_history_of_an_appeal(desk: Client, mo: User, alice: User) -> None:
     decisions.appeal(alice, case.pk, "Not plain")
     act(desk, case, "claim")
     html = page(desk, case)
-    assert "Hear the appeal" in html
+    assert "Decide the appeal" in html
     assert "Not plain" in html
     assert "Plain" in html
     act(desk, case, "decide", text="release")

@@ -51,7 +51,7 @@ def test_anyone_reads_without_an_account_or_a_cookie(conversation: Conversation,
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
     scripts = re.findall(r'<script type="module"[^>]* src="[^"]*/chat/js/([a-z/]+)[.a-z0-9]*\.js"', html)
-    assert scripts == ["shared/shared" if kind == "live" else "shared/formulas"], "a snapshot only sets formulas"
+    assert scripts == ["shared/shared" if kind == "live" else "shared/answers"], "a snapshot follows nothing"
     link.refresh_from_db()
     assert link.views == 1
     Client().head(path)

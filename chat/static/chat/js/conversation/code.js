@@ -1,27 +1,97 @@
-/** Gives code blocks a header: the language and a Copy button. */
+/** Dresses the parts of a finished answer: code blocks, tables, diagrams, formulas and images from elsewhere. */
 
 import { setFormulas } from "antiphon/conversation/formulas";
+import { recall } from "antiphon/lib/storage";
+import { t, tn } from "antiphon/lib/texts";
 
-/** Gives a finished answer what its HTML lacks. @param {ParentNode} body */
-export function dressAnswer(body) {
-  dressCode(body);
+const FOLD_ABOVE = 40; // lines
+export const WRAP = "wrap-code"; // the key in this browser's storage, and the class of the page
+
+/** @type {typeof import("antiphon/conversation/diagrams") | null} */
+let diagrams = null;
+
+document.documentElement.classList.toggle(WRAP, recall(WRAP) === "1");
+
+/**
+ * Gives a finished answer what its HTML lacks.
+ * @param {ParentNode} body @param {boolean} [fold] whether long code shows its first lines only
+ */
+export function dressAnswer(body, fold = false) {
+  dressCode(body, fold);
   setFormulas(body);
 }
 
-/** @param {ParentNode} body a finished answer, or blocks of one */
-export function dressCode(body) {
-  const blank = /** @type {HTMLTemplateElement} */ (document.getElementById("code-head"));
-  for (const pre of body.querySelectorAll("pre")) {
-    if (pre.parentElement?.classList.contains("code-block")) continue;
-    const block = document.createElement("div");
-    block.className = "code-block";
-    pre.replaceWith(block);
-    const head = /** @type {DocumentFragment} */ (blank.content.cloneNode(true));
-    const language = head.querySelector(".code-language");
-    if (language) language.textContent = pre.dataset.language ?? "";
-    pre.tabIndex = 0; // it scrolls sideways, so the keyboard must reach it
-    block.append(head, pre);
+/** @param {ParentNode} body a finished answer, or blocks of one @param {boolean} [fold] */
+export function dressCode(body, fold = false) {
+  for (const pre of /** @type {NodeListOf<HTMLElement>} */ (body.querySelectorAll("pre.code"))) {
+    if (!pre.parentElement?.classList.contains("code-block")) dressBlock(pre, fold);
   }
+  for (const scroller of body.querySelectorAll(".table-scroll")) {
+    const tools = scroller.parentElement?.classList.contains("table-block") ? null : cloneOf("table-tools");
+    if (!tools) continue;
+    const block = document.createElement("div");
+    block.className = "table-block";
+    scroller.replaceWith(block);
+    block.append(scroller, tools);
+  }
+  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (body.querySelectorAll("a.outside-image:not([title])"))) {
+    link.title = t("Images from other sites aren’t loaded, because those sites would learn who reads this. The link opens the image in a new tab.");
+  }
+}
+
+/** @param {HTMLElement} pre @param {boolean} fold */
+function dressBlock(pre, fold) {
+  const block = document.createElement("div");
+  block.className = "code-block";
+  pre.replaceWith(block);
+  pre.tabIndex = 0; // it scrolls sideways, so the keyboard must reach it
+  const head = cloneOf("code-head");
+  const language = head?.querySelector(".code-language");
+  if (language) language.textContent = pre.dataset.language ?? "";
+  block.append(...(head ? [head] : []), pre);
+  const lines = countLines(pre.textContent ?? "");
+  if (pre.dataset.language === "mermaid") dressDiagram(block);
+  else if (head && fold && lines > FOLD_ABOVE) {
+    const more = cloneOf("code-more");
+    const words = more?.querySelector("span");
+    if (!more || !words) return;
+    words.textContent = tn("Show all {count} lines", "Show all {count} lines", lines);
+    block.classList.add("is-folded");
+    block.append(more);
+    // The browser's own search, and the keyboard, can reach what is folded.
+    pre.addEventListener("scroll", () => pre.scrollTop && unfold(block), { passive: true });
+  }
+}
+
+/** @param {Element} block a code block */
+export function unfold(block) {
+  block.classList.remove("is-folded");
+  block.querySelector(".code-more")?.remove();
+}
+
+/** Draws a diagram: at once where it was drawn before. @param {HTMLElement} block */
+function dressDiagram(block) {
+  if (diagrams?.place(block)) return;
+  const { dataset } = document.documentElement;
+  dataset.drawing = "1"; // what prints the page waits for it
+  const draw = diagrams ? Promise.resolve(diagrams) : import("antiphon/conversation/diagrams");
+  draw.then(
+    (module) => (diagrams = module).draw(block.querySelector("pre")?.textContent ?? ""),
+    () => delete dataset.drawing, // offline: the source stays
+  );
+}
+
+/** @param {string} text */
+function countLines(text) {
+  let count = text.endsWith("\n") ? 0 : 1;
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) count += 1;
+  return count;
+}
+
+/** @param {string} id of a template @returns {DocumentFragment | null} null: this page has none, or an empty one */
+function cloneOf(id) {
+  const blank = /** @type {HTMLTemplateElement | null} */ (document.getElementById(id));
+  return blank?.content.childElementCount ? /** @type {DocumentFragment} */ (blank.content.cloneNode(true)) : null;
 }
 
 /**

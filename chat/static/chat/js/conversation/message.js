@@ -5,6 +5,7 @@ import { describeAnswer, showChanges, showVersions } from "antiphon/conversation
 import { showPeople } from "antiphon/conversation/message-people";
 import { LiveText, showFinished } from "antiphon/conversation/live-text";
 import { Thinking } from "antiphon/conversation/thinking";
+import { t } from "antiphon/lib/texts";
 import { codePoints, firstPoints, skipPoints } from "antiphon/wire/protocol";
 import { isEndless } from "antiphon/lib/text";
 import { dressAnswer, dressCode } from "antiphon/conversation/code";
@@ -66,7 +67,7 @@ export class MessageView {
       // A checkpoint says `streaming` also while the run has no word yet.
       if (this.active && this.points <= this.base && !reasoning) this.setStatus("pending");
       if (this.active) this.openLive();
-      else dressAnswer(this.body);
+      else dressAnswer(this.body, true);
     }
     showPeople(this);
   }
@@ -117,8 +118,7 @@ export class MessageView {
 
   /** Sets the text shown while waiting for the first token. @param {string} words */
   wait(words) {
-    const place = this.element.querySelector(".waiting-words");
-    if (place) place.textContent = words;
+    this.element.querySelector(".waiting-words")?.replaceChildren(words);
   }
 
   /** Shows a text as it is. @param {string} text */
@@ -257,7 +257,7 @@ export class MessageView {
       this.await("queue");
       this.setStatus("pending");
       this.openLive();
-      this.wait("The answer was interrupted. Starting again…");
+      this.wait(t("The answer was interrupted. Starting again…"));
       return true;
     }
     if (event.text_length !== this.points || (event.reasoning?.length ?? 0) !== this.thinking?.points) return false;
@@ -277,7 +277,7 @@ export class MessageView {
   /** @param {string | null | undefined} html made and sanitised by the server */
   show(html) {
     this.body.classList.toggle("endless", isEndless(this.text));
-    if (html) showFinished(this.body, html, dressCode);
+    if (html) showFinished(this.body, html, (blocks) => dressCode(blocks, this.body.querySelector(".is-folded") !== null));
     else if (!this.live || this.live.text !== this.text) {
       this.openLive();
       this.live?.end();

@@ -156,6 +156,7 @@ function image(token) {
   const words = parser.renderer.renderInlineAsText(token.children ?? [], parser.options, {});
   if (token.meta?.linked) return words || source || "image";
   const made = link(source);
+  made.className = "outside-image";
   made.textContent = words || source || "image";
   return made;
 }

@@ -1,6 +1,7 @@
 /** What this browser keeps of the settings: each choice holds at once, also in other tabs (boot.js applies it before the first paint). */
 
 import { recall, remember } from "antiphon/lib/storage";
+import { t } from "antiphon/lib/texts";
 import { chooseTheme } from "antiphon/lib/theme";
 
 const ON_THE_ROOT = ["text", "density"]; // attributes that the style sheets read
@@ -38,7 +39,7 @@ function offerVoices(root) {
   const list = () => {
     const voices = [...speechSynthesis.getVoices()].sort((a, b) => a.lang.localeCompare(b.lang) || a.name.localeCompare(b.name));
     const options = voices.map((voice) => {
-      const online = voice.localService ? "" : ", online"; // its maker gets to see what it reads
+      const online = voice.localService ? "" : `, ${t("online")}`; // its maker gets to see what it reads
       return new Option(`${voice.name} (${voice.lang}${online})`, voice.name);
     });
     choice.replaceChildren(choice.options[0], ...options);

@@ -1,9 +1,10 @@
 /** Uploads a file to import, and shows how far imports and exports are, until they end. */
 
+import { t } from "antiphon/lib/texts";
 import { fetchJson, FetchError } from "antiphon/lib/fetch";
 
 const POLL_MS = 1500;
-const AWAY = "The upload was interrupted. Check your connection and try again.";
+const AWAY = t("The upload was interrupted. Check your connection and try again.");
 
 let ended = ""; // what has just ended, by its name in the list: its result is announced once it is shown
 
@@ -63,8 +64,8 @@ function startUpload(form, reload) {
     event.preventDefault();
     const [file] = field.files ?? [];
     const most = Number(form.dataset.most);
-    if (!file) return fail("Choose a file first.");
-    if (file.size > most * 2 ** 20) return fail(`This file has ${Math.ceil(file.size / 2 ** 20)} MB; at most ${most} MB can be imported.`);
+    if (!file) return fail(t("Choose a file first."));
+    if (file.size > most * 2 ** 20) return fail(t("This file has {size} MB; at most {most} MB can be imported.", { size: Math.ceil(file.size / 2 ** 20), most }));
     fail("");
     const request = new XMLHttpRequest();
     const busy = (/** @type {boolean} */ on) => {
@@ -81,7 +82,7 @@ function startUpload(form, reload) {
       else if (request.status) fail(refusal(request));
     });
     request.addEventListener("error", () => fail(AWAY));
-    request.addEventListener("abort", () => fail("The upload was cancelled."));
+    request.addEventListener("abort", () => fail(t("The upload was cancelled.")));
     request.open("POST", form.action);
     request.setRequestHeader("Accept", "application/json");
     request.send(new FormData(form));
@@ -91,10 +92,10 @@ function startUpload(form, reload) {
 
 /** @param {XMLHttpRequest} request @returns {string} */
 function refusal(request) {
-  if (request.status === 413) return "This file is too large for this site.";
+  if (request.status === 413) return t("This file is too large for this site.");
   try {
     return JSON.parse(request.responseText).message || AWAY;
   } catch {
-    return request.status === 200 ? "Please log in again." : AWAY;
+    return request.status === 200 ? t("Please log in again.") : AWAY;
   }
 }

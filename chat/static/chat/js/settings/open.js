@@ -1,5 +1,6 @@
 /** Opens the settings over the page, wherever a link leads to one of theirs. The sheet is loaded when it is first wanted. */
 
+import { t } from "antiphon/lib/texts";
 import { showNote } from "antiphon/conversation/status";
 
 /** The page has another address now; while the settings are over it, once they are closed. @param {any} page @param {string} url */
@@ -42,7 +43,7 @@ export async function openSettings(page, url, before) {
     (await load(page)).open(url);
   } catch {
     sheet = null;
-    showNote("The settings could not be loaded. Try again in a moment.");
+    showNote(t("The settings could not be loaded. Try again in a moment."));
   }
 }
 

@@ -4,11 +4,12 @@
  * unless they lead elsewhere or say `data-native`. The browser's "back" goes to the section before, and in the end closes.
  */
 
+import { t } from "antiphon/lib/texts";
 import { startSection } from "antiphon/settings/sections";
 
-const FAILED = "Something went wrong. Try again.";
+const FAILED = t("Something went wrong. Try again.");
 const BACK = [".account", "[data-action=open-sidebar]", "#text"]; // where the focus goes if what opened them is hidden
-const AWAY = "The server can’t be reached. Try again in a moment.";
+const AWAY = t("The server can’t be reached. Try again in a moment.");
 
 export class SettingsSheet {
   /** @param {any} page what the server put into the page */
@@ -22,7 +23,7 @@ export class SettingsSheet {
     this.element.className = "settings-sheet";
     this.element.id = "settings-sheet";
     this.element.setAttribute("aria-labelledby", "settings-sheet-title");
-    this.element.innerHTML = `<header><h2 id="settings-sheet-title">Settings</h2><button class="icon-button" type="button" aria-label="Close" title="Close"><svg class="icon" aria-hidden="true"><use href="${page.urls.icons}#close"></use></svg></button></header><p class="settings-trouble" role="alert" hidden></p><div class="settings"></div><p class="visually-hidden" role="status"></p>`;
+    this.element.innerHTML = `<header><h2 id="settings-sheet-title">${t("Settings")}</h2><button class="icon-button" type="button" aria-label="${t("Close")}" title="${t("Close")}"><svg class="icon" aria-hidden="true"><use href="${page.urls.icons}#close"></use></svg></button></header><p class="settings-trouble" role="alert" hidden></p><div class="settings"></div><p class="visually-hidden" role="status"></p>`;
     this.trouble = /** @type {HTMLElement} */ (this.element.querySelector(".settings-trouble"));
     this.content = /** @type {HTMLElement} */ (this.element.querySelector(".settings"));
     this.status = /** @type {HTMLElement} */ (this.element.querySelector("[role=status]"));
@@ -100,7 +101,7 @@ export class SettingsSheet {
       const piece = new DOMParser().parseFromString(text, "text/html").getElementById("settings");
       if (piece) return { piece, url: options && !response.redirected ? location.href : response.url };
       if (response.ok) location.assign(options?.method === "POST" && !response.redirected ? this.page.urls.settings : response.url);
-      else this.fail(response.status === 429 ? "That was often. Wait a moment, then try again." : FAILED);
+      else this.fail(response.status === 429 ? t("That was often. Wait a moment, then try again.") : FAILED);
     } catch {
       if (mine === this.wanted) this.fail(AWAY);
     } finally {

@@ -1,8 +1,9 @@
 /** The messages of a live share, as the server rendered them and as events change them. Each event may come twice. */
 
+import { dressAnswer, dressCode } from "antiphon/conversation/code";
 import { setFormulas } from "antiphon/conversation/formulas";
-import { LiveText, leaveText } from "antiphon/conversation/live-text";
-import { fromServer, morph } from "antiphon/lib/morph";
+import { LiveText, showFinished } from "antiphon/conversation/live-text";
+import { t } from "antiphon/lib/texts";
 import * as steps from "antiphon/shared/steps";
 
 const ACTIVE = ["pending", "streaming"];
@@ -11,7 +12,7 @@ const ENDINGS = /** @type {Record<string, string>} */ ({
   "run.done": "complete", "run.stopped": "stopped", "run.failed": "failed", "run.interrupted": "interrupted",
 });
 
-const WAITS = "This answer waits for a decision.";
+const WAITS = t("This answer waits for a decision.");
 
 class View {
   /** @param {HTMLElement} element */
@@ -25,9 +26,9 @@ class View {
     this.lengths = { text: 0, reasoning: 0 }; // in code points
     /** @type {LiveText | null} */
     this.live = null;
-    setFormulas(this.body);
     steps.adopt(this);
-    if (ACTIVE.includes(element.dataset.status ?? "")) this.begin(this.body.textContent ?? "", this.thinking()?.textContent ?? "");
+    if (!ACTIVE.includes(element.dataset.status ?? "")) dressAnswer(this.body, true);
+    else this.begin(this.body.textContent ?? "", this.thinking()?.textContent ?? "");
   }
 
   /** @returns {HTMLElement | null} */
@@ -37,7 +38,7 @@ class View {
 
   /** The texts so far. @param {string} text @param {string} reasoning */
   begin(text, reasoning) {
-    this.live = new LiveText(this.body, () => {});
+    this.live = new LiveText(this.body, () => {}, dressCode);
     this.texts = { text: "", reasoning: "" };
     this.lengths = { text: 0, reasoning: 0 };
     const thinking = this.thinking();
@@ -56,7 +57,7 @@ class View {
     this.texts[kind] += added;
     this.lengths[kind] += fresh.length;
     if (kind === "text") {
-      this.live ??= new LiveText(this.body, () => {});
+      this.live ??= new LiveText(this.body, () => {}, dressCode);
       this.live.write(added);
     } else {
       const thinking = this.thinking();
@@ -64,7 +65,7 @@ class View {
       const details = /** @type {HTMLElement | null} */ (thinking?.closest("details"));
       if (details) details.hidden = false;
       const words = details?.querySelector(".thinking-words");
-      if (words && !words.textContent) words.textContent = "Thinking…";
+      if (words && !words.textContent) words.textContent = t("Thinking…");
     }
     return true;
   }
@@ -111,13 +112,12 @@ class View {
     this.live?.end();
     this.live = null;
     if (html) {
-      leaveText(this.body);
-      morph(this.body, [...fromServer(html).childNodes]);
+      showFinished(this.body, html, dressCode);
       setFormulas(this.body);
     } else if (this.element.dataset.role === "user") {
       this.body.textContent = text ?? "";
     } else if (text !== undefined && text !== this.texts.text) {
-      const live = new LiveText(this.body, () => {});
+      const live = new LiveText(this.body, () => {}, dressCode);
       live.write(text);
       live.end();
     }
@@ -145,12 +145,12 @@ class View {
 /** Why a message is not whole. @param {any} message */
 function noteOf(message) {
   const action = message.moderation?.action;
-  if (message.deleted_at) return "This message was deleted.";
-  if (WITHHELD.includes(action)) return "This message is not shown.";
+  if (message.deleted_at) return t("This message was deleted.");
+  if (WITHHELD.includes(action)) return t("This message is not shown.");
   if (ACTIVE.includes(message.status)) return message.run?.status === "waiting" ? WAITS : "";
-  if (message.status === "stopped" || message.status === "interrupted") return "This answer was stopped before its end.";
-  if (message.status === "failed") return "There is no answer: something went wrong.";
-  return action === "mask" ? "Parts of this message are not shown." : "";
+  if (message.status === "stopped" || message.status === "interrupted") return t("This answer was stopped before its end.");
+  if (message.status === "failed") return t("There is no answer: something went wrong.");
+  return action === "mask" ? t("Parts of this message are not shown.") : "";
 }
 
 export class SharedMessages {
@@ -217,7 +217,7 @@ export class SharedMessages {
     view.showEnd(event.html ?? null, undefined);
     steps.end(view);
     const words = view.element.querySelector(".thinking-words");
-    if (words?.textContent) words.textContent = "Thinking";
+    if (words?.textContent) words.textContent = t("Thinking");
     view.note(noteOf({ status }));
     return view.lengths.text >= (event.text_length ?? 0);
   }

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0017_show_costs_and_mention_mails'),
+        ('accounts', '0019_wording'),
     ]
 
     operations = [

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0045_search'),
+        ('chat', '0046_wording'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,5 +1,0 @@
-/** The page of a share that stands still: sets its formulas. */
-
-import { setFormulas } from "antiphon/conversation/formulas";
-
-setFormulas(document);
