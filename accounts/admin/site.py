@@ -12,6 +12,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from accounts.lib import colours
@@ -31,17 +32,17 @@ class SiteForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
     """Lists are written as lines; the logo is a file that is checked and kept in the row."""
 
     logo_file = forms.FileField(
-        label="Logo", required=False, widget=UnfoldAdminFileFieldWidget,
-        help_text="PNG, JPEG or WebP, at most 256 KB and 2,000 pixels wide and high. It is shown 24 pixels high.",
+        label=_("Logo"), required=False, widget=UnfoldAdminFileFieldWidget,
+        help_text=_("PNG, JPEG or WebP, at most 256 KB and 2,000 pixels wide and high. It is shown 24 pixels high."),
     )  # fmt: skip
-    remove_logo = forms.BooleanField(label="Remove the logo", required=False)
+    remove_logo = forms.BooleanField(label=_("Remove the logo"), required=False)
     starter_lines = forms.CharField(
-        label="Starters", required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 5}),
-        help_text=f"Offered in a new conversation, one a line, at most {MOST_STARTERS}. Empty: the usual ones.",
+        label=_("Starters"), required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 5}),
+        help_text=_("Offered in a new conversation, one a line, at most 8. Empty: the usual ones."),
     )  # fmt: skip
     link_lines = forms.CharField(
-        label="Legal links", required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
-        help_text="Below the log-in and the settings, one a line: Privacy | https://example.org/privacy",
+        label=_("Legal links"), required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
+        help_text=_("Below the log-in and the settings, one a line: Privacy | https://example.org/privacy"),
     )  # fmt: skip
 
     class Meta:
@@ -52,8 +53,8 @@ class SiteForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
             "accent_dark": UnfoldAdminTextInputWidget(attrs={"placeholder": "#aab8f2"}),
         }
         help_texts = {  # noqa: RUF012  # as above
-            "accent": "Of links and buttons, such as #3a4fa3. Empty: the usual blue.",
-            "accent_dark": "Empty: the colour above, brighter until it can be read.",
+            "accent": _("Of links and buttons, such as #3a4fa3. Empty: the usual blue."),
+            "accent_dark": _("Empty: the colour above, brighter until it can be read."),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -72,34 +73,43 @@ class SiteForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
         if not file:
             return None
         if (file.size or 0) > MOST_LOGO_BYTES:
-            raise forms.ValidationError("This file is too large: at most 256 KB.")
+            raise forms.ValidationError(_("This file is too large: at most 256 KB."))
         data = file.read()
         info = read_image_info(data)
         if info is None:
-            raise forms.ValidationError("This is no PNG, JPEG or WebP image. SVG is not taken: it can hold scripts.")
+            raise forms.ValidationError(_("This is no PNG, JPEG or WebP image. SVG is not taken: it can hold scripts."))
         if not 0 < info.width <= MOST_LOGO_PIXELS or not 0 < info.height <= MOST_LOGO_PIXELS:
-            raise forms.ValidationError(f"This image has {info.width} × {info.height} pixels: at most 2,000 × 2,000.")
+            raise forms.ValidationError(
+                _("This image has %(width)s × %(height)s pixels: at most 2,000 × 2,000."),
+                params={"width": info.width, "height": info.height},
+            )
         self.instance.logo, self.instance.logo_type = data, info.type
         return file
 
     def clean_starter_lines(self) -> str:
         lines = _lines(self.cleaned_data["starter_lines"])
         if len(lines) > MOST_STARTERS:
-            raise forms.ValidationError(f"At most {MOST_STARTERS} starters; these are {len(lines)}.")
+            raise forms.ValidationError(
+                _("At most %(most)s starters; these are %(count)s."),
+                params={"most": MOST_STARTERS, "count": len(lines)},
+            )
         if any(len(line) > MOST_STARTER for line in lines):
-            raise forms.ValidationError(f"A starter has at most {MOST_STARTER} characters.")
+            raise forms.ValidationError(_("A starter has at most %(most)s characters."), params={"most": MOST_STARTER})
         self.instance.starters = lines
         return "\n".join(lines)
 
     def clean_link_lines(self) -> str:
         links = [[part.strip() for part in line.split("|", 1)] for line in _lines(self.cleaned_data["link_lines"])]
         if len(links) > MOST_LINKS:
-            raise forms.ValidationError(f"At most {MOST_LINKS} links; these are {len(links)}.")
+            raise forms.ValidationError(
+                _("At most %(most)s links; these are %(count)s."), params={"most": MOST_LINKS, "count": len(links)}
+            )
         for link in links:
             if len(link) != 2 or not link[0] or not _is_address(link[1]):
                 line = " | ".join(link)
                 raise forms.ValidationError(
-                    f"“{line}” is not a title, a | and an address that begins with https://, http:// or /."
+                    _("“%(line)s” is not a title, a | and an address that begins with https://, http:// or /."),
+                    params={"line": line},
                 )
         self.instance.legal_links = links
         return "\n".join(" | ".join(link) for link in links)
@@ -108,13 +118,16 @@ class SiteForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
         version: int = self.cleaned_data["terms_version"]
         before = SiteSettings.objects.filter(pk=1).values_list("terms_version", flat=True).first() or 0
         if version < before:
-            raise forms.ValidationError(f"Version {before} has been asked for already: the next is {before + 1}.")
+            raise forms.ValidationError(
+                _("Version %(before)s has been asked for already: the next is %(next)s."),
+                params={"before": before, "next": before + 1},
+            )
         return version
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
         if self.cleaned_data.get("accent_dark") and not self.cleaned_data.get("accent"):
-            self.add_error("accent_dark", "Choose a colour for the light theme, too.")
+            self.add_error("accent_dark", _("Choose a colour for the light theme, too."))
         if self.cleaned_data.get("remove_logo") and not self.cleaned_data.get("logo_file"):
             self.instance.logo, self.instance.logo_type = None, ""
         return cleaned
@@ -127,15 +140,20 @@ def _checked(text: str, backgrounds: list[colours.RGB], theme: str, towards: col
     try:
         colour = colours.parse_colour(text)
     except ValueError:
-        raise forms.ValidationError("Write a colour such as #3a4fa3.") from None
+        raise forms.ValidationError(_("Write a colour such as #3a4fa3.")) from None
     found = colours.least_contrast(colour, backgrounds)
     if found < colours.TEXT_CONTRAST:
         near = colours.write_colour(colours.readable(colour, backgrounds, towards))
         raise forms.ValidationError(
-            f"In the {theme} theme its contrast is {found:.1f}; text needs {colours.TEXT_CONTRAST}. {near} has enough."
+            (
+                _("In the light theme its contrast is %(found)s; text needs %(needed)s. %(near)s has enough.")
+                if theme == "light"
+                else _("In the dark theme its contrast is %(found)s; text needs %(needed)s. %(near)s has enough.")
+            ),
+            params={"found": f"{found:.1f}", "needed": colours.TEXT_CONTRAST, "near": near},
         )
     if colours.contrast(on_accent(colour), colour) < colours.TEXT_CONTRAST:
-        raise forms.ValidationError("Neither white nor black can be read on it, as on buttons.")
+        raise forms.ValidationError(_("Neither white nor black can be read on it, as on buttons."))
     return text
 
 
@@ -160,13 +178,16 @@ class SiteSettingsAdmin(RecordedAdmin):
 
     form = SiteForm
     fieldsets = (
-        ("Name and looks", {"fields": ("name", "logo_file", ("shown_logo", "remove_logo"), ("accent", "accent_dark"))}),
-        ("Words", {"fields": (("banner", "banner_kind"), "welcome", "starter_lines")}),
-        ("Legal", {"fields": ("terms", "terms_version", "link_lines")}),
+        (
+            _("Name and looks"),
+            {"fields": ("name", "logo_file", ("shown_logo", "remove_logo"), ("accent", "accent_dark"))},
+        ),
+        (_("Words"), {"fields": (("banner", "banner_kind"), "welcome", "starter_lines")}),
+        (_("Legal"), {"fields": ("terms", "terms_version", "link_lines")}),
     )
     readonly_fields = ("shown_logo",)
 
-    @admin.display(description="Logo now")
+    @admin.display(description=_("Logo now"))
     def shown_logo(self, row: SiteSettings) -> SafeString | str:
         if not row.logo:
             return "–"

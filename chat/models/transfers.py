@@ -8,18 +8,19 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
 
 
 class TransferState(models.TextChoices):
-    WAITING = "waiting"  # for a worker
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"  # `error` says why
-    CANCELLED = "cancelled"
-    UNDONE = "undone"  # an import whose conversations were moved to the trash
+    WAITING = "waiting", _("waiting")  # for a worker
+    RUNNING = "running", _("running")
+    DONE = "done", _("done")
+    FAILED = "failed", _("failed")  # `error` says why
+    CANCELLED = "cancelled", _("cancelled")
+    UNDONE = "undone", _("undone")  # an import whose conversations were moved to the trash
 
 
 IN_PROGRESS = (TransferState.WAITING, TransferState.RUNNING)
@@ -65,7 +66,8 @@ class ImportJob(Transfer):
     report = models.JSONField(default=list, editable=False)  # of what was refused: [[place, reason]], the first ones
 
     class Meta:
-        verbose_name = "import"
+        verbose_name = _("import")
+        verbose_name_plural = _("imports")
         indexes: ClassVar = (
             models.Index(fields=["user", "-created_at"], name="import_newest"),
             models.Index(fields=["beat_at"], condition=Q(state__in=("waiting", "running")), name="import_in_progress"),
@@ -104,7 +106,8 @@ class ExportJob(Transfer):
     expires_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
-        verbose_name = "export"
+        verbose_name = _("export")
+        verbose_name_plural = _("exports")
         indexes: ClassVar = (
             models.Index(fields=["user", "-created_at"], name="export_newest"),
             models.Index(fields=["beat_at"], condition=Q(state__in=("waiting", "running")), name="export_in_progress"),
