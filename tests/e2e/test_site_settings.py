@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -30,8 +32,22 @@ User.objects.filter(email="dora@example.org").delete()
 @pytest.fixture(autouse=True)
 def branded(stack: Stack) -> Iterator[None]:
     stack.manage("shell", "--no-imports", "-c", SET.format(password=PASSWORD))
+    wait_for_name(stack, "Chorus")
     yield
     stack.manage("shell", "--no-imports", "-c", UNSET)
+    wait_for_name(stack, "Antiphon")
+
+
+def wait_for_name(stack: Stack, name: str) -> None:
+    """Until every web process has read the settings again, which it does within a second."""
+    for web in stack.webs:
+        for _ in range(200):
+            with urlopen(f"{web.url}/accounts/login/") as page:  # noqa: S310  # the stack's own
+                if f"Log in · {name}" in page.read().decode():
+                    break
+            time.sleep(0.1)
+        else:
+            raise AssertionError(f"{web.url} is not called {name}")
 
 
 def test_terms_then_the_site_s_own_page_then_leaving(browser: Browser, stack: Stack) -> None:

@@ -9,7 +9,7 @@ export function startTheme(group) {
     for (const input of inputs) input.checked = input.value === theme;
   };
   show(recall("theme") ?? "system");
-  for (const input of inputs) input.addEventListener("change", () => chooseTheme(input.value));
+  for (const input of inputs) input.addEventListener("change", () => choose(input.value));
   addEventListener("antiphon:choice", (event) => {
     const { name, value } = /** @type {CustomEvent} */ (event).detail; // of the settings, over this page
     if (name === "theme") show(value || "system");
@@ -22,7 +22,7 @@ export function startTheme(group) {
 }
 
 /** @param {string} theme */
-export function chooseTheme(theme) {
+function choose(theme) {
   remember("theme", theme === "system" ? null : theme);
   apply(theme);
 }

@@ -1,15 +1,32 @@
 /** What this browser keeps of the settings: each choice holds at once, also in other tabs (boot.js applies it before the first paint). */
 
-import { recall, remember } from "antiphon/lib/storage";
 import { t } from "antiphon/lib/texts";
-import { chooseTheme } from "antiphon/lib/theme";
 
-const ON_THE_ROOT = ["text", "density"]; // attributes that the style sheets read
+const ON_THE_ROOT = ["theme", "text", "density"]; // attributes that the style sheets read
+
+// Not `lib/storage`: with it, the page of a conversation would load one more file at once.
+/** @param {string} name @returns {string} */
+function recall(name) {
+  try {
+    return localStorage.getItem(`antiphon.${name}`) ?? "";
+  } catch {
+    return ""; // storage is blocked
+  }
+}
+
+/** @param {string} name @param {string} value */
+export function keep(name, value) {
+  try {
+    if (value) localStorage.setItem(`antiphon.${name}`, value);
+    else localStorage.removeItem(`antiphon.${name}`);
+  } catch {
+    // It holds until the page is left.
+  }
+}
 
 /** @param {string} name @param {string} value */
 function apply(name, value) {
-  if (name === "theme") chooseTheme(value || "system");
-  else if (ON_THE_ROOT.includes(name)) {
+  if (ON_THE_ROOT.includes(name)) {
     if (value) document.documentElement.dataset[name] = value;
     else delete document.documentElement.dataset[name];
   }
@@ -19,7 +36,7 @@ function apply(name, value) {
 /** @param {HTMLElement} root */
 function show(root) {
   for (const field of /** @type {NodeListOf<HTMLSelectElement | HTMLInputElement>} */ (root.querySelectorAll("[data-choices] [name]"))) {
-    const kept = recall(field.name) ?? "";
+    const kept = recall(field.name);
     if (field instanceof HTMLInputElement) field.checked = field.dataset.off ? kept !== field.dataset.off : kept === "on";
     else field.value = kept;
   }
@@ -43,7 +60,7 @@ function offerVoices(root) {
       return new Option(`${voice.name} (${voice.lang}${online})`, voice.name);
     });
     choice.replaceChildren(choice.options[0], ...options);
-    choice.value = recall("voice.name") ?? "";
+    choice.value = recall("voice.name");
     row.hidden = choice.options.length === 1;
   };
   speechSynthesis.addEventListener?.("voiceschanged", list);
@@ -71,7 +88,7 @@ export function startChoices(root) {
     form.addEventListener("change", (event) => {
       const field = /** @type {HTMLSelectElement | HTMLInputElement} */ (event.target);
       const value = valueOf(field);
-      remember(field.name, value || null);
+      keep(field.name, value);
       apply(field.name, value);
     });
   }

@@ -1,7 +1,6 @@
 /** Uploads a file to import, and shows how far imports and exports are, until they end. */
 
 import { t } from "antiphon/lib/texts";
-import { fetchJson, FetchError } from "antiphon/lib/fetch";
 
 const POLL_MS = 1500;
 const AWAY = t("The upload was interrupted. Check your connection and try again.");
@@ -22,7 +21,9 @@ async function follow(rows, reload) {
   if (!rows[0].isConnected) return; // another section is shown
   try {
     for (const row of rows) {
-      const { state, done, total, words } = await fetchJson(row.dataset.transfer ?? "");
+      const response = await fetch(row.dataset.transfer ?? "", { headers: { Accept: "application/json" } });
+      if (response.redirected) return void reload(); // the session has ended
+      const { state, done, total, words } = await response.json();
       if (!row.isConnected) return;
       if (state !== "waiting" && state !== "running") {
         ended = row.querySelector("strong")?.textContent ?? "";
@@ -33,8 +34,8 @@ async function follow(rows, reload) {
       const said = row.querySelector("[data-words]");
       if (said && state === "running" && words) said.textContent = words;
     }
-  } catch (error) {
-    if (!(error instanceof FetchError)) throw error; // the next turn tries again
+  } catch {
+    // The server can't be reached: the next turn tries again.
   }
   setTimeout(() => void follow(rows, reload), POLL_MS);
 }

@@ -1,6 +1,6 @@
 /** The section of notified devices: asks the browser for its permission, only when the button is pressed. */
 
-import { remember } from "antiphon/lib/storage";
+import { keep } from "antiphon/settings/choices";
 
 /** @param {HTMLElement} root @param {() => void} reload */
 export function startNotifications(root, reload) {
@@ -45,7 +45,7 @@ export function startNotifications(root, reload) {
         say((await response.json().catch(() => ({}))).message ?? texts.failed);
         return;
       }
-      remember(remembered, wanted ? "text" : "plain");
+      keep(remembered, wanted ? "text" : "plain");
       reload();
     } catch {
       say(texts.broken);
@@ -57,7 +57,7 @@ export function startNotifications(root, reload) {
   root.querySelector(".settings-body")?.addEventListener("submit", (event) => {
     const removed = /** @type {HTMLFormElement} */ (event.target);
     if (!removed.hasAttribute("data-here")) return;
-    remember(remembered, null);
+    keep(remembered, "");
     if (supported) void navigator.serviceWorker.ready.then((one) => one.pushManager.getSubscription()).then((one) => one?.unsubscribe());
   });
 
