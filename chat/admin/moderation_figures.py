@@ -118,7 +118,7 @@ def tables(figures: Figures) -> list[dict[str, Any]]:
     reviewer_head = [gettext("Reviewer"), decided, gettext("Median"), gettext("Claimed"), gettext("Stale")]
     return [
         _table("by-rule", gettext("By rule"), rule_head, figures.rules, lambda row: [
-            row[0], number(row[1]), number(row[2]), f"{100 * row[3] / row[2]:.0f} %" if row[2] else NOTHING]),
+            row[0], number(row[1]), number(row[2]), f"{100 * row[3] / row[2]:.0f}\u202f%" if row[2] else NOTHING]),
         _table("by-category", gettext("By category"), [gettext("Category"), cases], figures.categories, lambda row: [
             _category(row[0]), number(row[1])]),
         _table("by-group", gettext("By group"), [gettext("Group of the user"), cases], figures.groups, lambda row: [

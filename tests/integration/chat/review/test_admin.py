@@ -259,4 +259,4 @@ def test_the_history_of_an_appeal(desk: Client, mo: User, alice: User) -> None:
     act(desk, case, "decide", text="release")
     assert verbs()[-1] in ("hear_appeal", "read_case")
     assert "hear_appeal" in verbs()
-    assert "taken back" in page(desk, case)
+    assert "withdrawn" in page(desk, case)
