@@ -31,6 +31,7 @@ class UserData:
 
     export: Callable[[User], Iterator[str]]  # JSON text in pieces of bounded size
     report: Callable[[User], dict[str, int]]  # how many rows an erasure would delete and keep, by name
+    handovers: Callable[[User], list[tuple[str, str]]]  # titles of conversations that others get, and their names
 
 
 _registered: list[UserData] = []
@@ -82,31 +83,35 @@ def approve(user: User) -> bool:
     return True
 
 
-def schedule(user: User, days: int | None = None) -> datetime:
+def schedule(user: User, days: int | None = None, *, asked: bool = False) -> datetime:
     """Disables the account now and schedules its erasure after `days` (default: ERASE_GRACE_DAYS). Returns when.
 
-    A second call changes nothing. Raises `LastAdministratorError`.
+    `asked`: by the user, who may then also keep the account. A second call changes nothing. Raises
+    `LastAdministratorError`.
     """
     with transaction.atomic():
         guard_last_administrator(user)
         locked = User.objects.select_for_update().get(pk=user.pk)
         if locked.erase_at is None:
             locked.erase_at = timezone.now() + timedelta(days=settings.ERASE_GRACE_DAYS if days is None else days)
-            locked.was_active, locked.is_active = locked.is_active, False
-            locked.save(update_fields=["erase_at", "was_active", "is_active"])
+            locked.was_active, locked.is_active, locked.erase_asked = locked.is_active, False, asked
+            locked.save(update_fields=["erase_at", "erase_asked", "was_active", "is_active"])
     _copy(locked, user)
     assert locked.erase_at is not None
     return locked.erase_at
 
 
-def cancel(user: User) -> bool:
-    """Cancels the erasure and restores the account's state. False if no erasure is scheduled."""
+def cancel(user: User, *, by_user: bool = False) -> bool:
+    """Cancels the erasure and restores the account's state. False if no erasure is scheduled; `by_user`: also if it
+    was not the user who asked for it.
+    """
     with transaction.atomic():
-        locked = User.objects.select_for_update().filter(pk=user.pk, erase_at__isnull=False).first()
+        rows = User.objects.select_for_update().filter(pk=user.pk, erase_at__isnull=False)
+        locked = (rows.filter(erase_asked=True) if by_user else rows).first()
         if locked is None:
             return False
-        locked.erase_at, locked.is_active = None, locked.was_active
-        locked.save(update_fields=["erase_at", "is_active"])
+        locked.erase_at, locked.erase_asked, locked.is_active = None, False, locked.was_active
+        locked.save(update_fields=["erase_at", "erase_asked", "is_active"])
     _copy(locked, user)
     return True
 
@@ -117,6 +122,6 @@ def due() -> QuerySet[User]:
 
 
 def _copy(saved: User, user: User) -> None:
-    for name in ("erase_at", "was_active", "is_active"):
+    for name in ("erase_at", "erase_asked", "was_active", "is_active"):
         value: Any = getattr(saved, name)
         setattr(user, name, value)

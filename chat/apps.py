@@ -10,6 +10,7 @@ class ChatConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models.signals import post_delete
 
+        from accounts.auth.terms import register_open_pages
         from accounts.erasure import UserData, register_user_data
         from accounts.lib.model_names import translate_derived_names
         from accounts.models.users import users_changed
@@ -21,12 +22,13 @@ class ChatConfig(AppConfig):
         from accounts.views.waiting import register_reasons_page
         from chat.catalog.tool_servers import forget_server
         from chat.conversations import removal  # noqa: F401  # importing registers its signals
-        from chat.models import Recording, ToolServer
+        from chat.models import ExportJob, ImportJob, Recording, ToolServer
         from chat.models.messages import READ_TEXT
         from chat.models.presets import SHARE
         from chat.models.revisions import READ_REVISION
         from chat.models.tools import READ_CALLS
         from chat.portability.export import export_user_data
+        from chat.portability.transfers import delete_transfer_file
         from chat.retention import erasure
         from chat.review.announcements import announce_suspension
         from chat.review.user_panel import strikes_panel
@@ -34,6 +36,7 @@ class ChatConfig(AppConfig):
         from chat.shares.links import recheck_shares_of, recheck_shares_of_changed
         from chat.turns import going_on
         from chat.views.appeals import check_person_name
+        from chat.views.settings import register_sections
         from chat.voice import audio_files
 
         translate_derived_names(self)
@@ -43,22 +46,18 @@ class ChatConfig(AppConfig):
         users_changed.connect(recheck_shares_of_changed)
         register_user_panel(strikes_panel)
         post_delete.connect(audio_files.delete_file, sender=Recording)
+        for transfer in (ImportJob, ExportJob):
+            post_delete.connect(delete_transfer_file, sender=transfer)
         post_delete.connect(forget_server, sender=ToolServer)
-        register_user_data(UserData(export_user_data, erasure.report))
+        register_user_data(UserData(export_user_data, erasure.report, erasure.handovers))
         register_user_link(UserLink(_("Runs"), "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
+        register_sections()
+        register_open_pages("chat:service_worker", "chat:manifest", "chat:offline", "chat:export_own_data")
         for name, view in (
             ("usage", "chat:usage"),
             ("instructions", "chat:instructions"),
-            ("notifications", "chat:notifications"),
-            ("recordings", "chat:recordings"),
-            ("presets", "chat:presets"),
-            ("prompts", "chat:prompts"),
-            ("tool_approvals", "chat:tool_approvals"),
             ("cases", "chat:cases"),
-            ("own_links", "chat:own_links"),
-            ("trash", "chat:trash"),
-            ("connections", "chat:connections"),
-            ("export", "chat:export_own_data"),
+            ("data", "chat:settings_data"),
         ):
             register_settings_link(name, view)
         register_user_link(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from celery import Task, shared_task, signals
 from django.conf import settings
@@ -12,6 +14,7 @@ from django.db import connections
 from chat.jobs import tool_servers
 from chat.jobs.dispatch import GENERATE_QUEUE, TRANSCRIBE_QUEUE
 from chat.notifications import notify
+from chat.portability import export_jobs, import_jobs, transfers
 from chat.telemetry import latency_marks
 from workers.endpoints import connection_test
 from workers.moderation import judge_test
@@ -20,6 +23,8 @@ from workers.push.delivery import deliver
 from workers.runtime.loop import runtime
 from workers.tools.search import search_test
 from workers.tools.servers import requests
+
+_TRANSFERS: Final = threading.BoundedSemaphore(2)  # imports and exports at once, in this process
 
 
 @shared_task(name="workers.tasks.generate", ignore_result=True, bind=True)  # type: ignore[untyped-decorator]  # Celery has no types
@@ -81,6 +86,29 @@ def push(kind: str, conversation_id: str, message_id: str | None, users: list[st
 def mail_mentions() -> None:
     """Mails people what mentions them and they have not seen for a while (settings.CELERY_BEAT_SCHEDULE)."""
     runtime().start_soon(mention_mails.mail_mentions())
+
+
+@shared_task(name=transfers.IMPORT_TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
+def import_file(job_id: str) -> None:
+    """Imports an uploaded file, in this thread. A second delivery finds it claimed."""
+    _transfer(import_jobs.run_import, job_id)
+
+
+@shared_task(name=transfers.EXPORT_TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
+def export_data(job_id: str) -> None:
+    """Makes an export of everything stored about a user, in this thread. A second delivery finds it claimed."""
+    _transfer(export_jobs.run_export, job_id)
+
+
+def _transfer(run: Callable[[uuid.UUID, Callable[[], bool]], None], job_id: str) -> None:
+    """Most threads stay free for answers: what finds no place is published again within a minute."""
+    if not _TRANSFERS.acquire(blocking=False):
+        return
+    try:
+        run(uuid.UUID(job_id), lambda: runtime().draining)
+    finally:
+        connections.close_all()
+        _TRANSFERS.release()
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]  # as above

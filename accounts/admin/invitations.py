@@ -28,6 +28,7 @@ from accounts import audit, invitations, roles
 from accounts.auth.adapter import mail_is_configured
 from accounts.auth.requests import user_of
 from accounts.models import Invitation, Plan, User
+from accounts.site import site
 from accounts.staff.labels import Label
 from accounts.staff.lists import QuickListAdmin
 
@@ -172,7 +173,7 @@ def send(request: HttpRequest, invitation: Invitation, secret: str) -> None:
             % {"email": invitation.email, "link": link},
         )
         return
-    context = {"link": link, "by": invitation.by, "days": settings.INVITATION_DAYS, "site": settings.SITE_NAME}
+    context = {"link": link, "by": invitation.by, "days": settings.INVITATION_DAYS, "site": site().name}
     try:
         get_adapter(request).send_mail("account/email/invitation", invitation.email, context)
     except (smtplib.SMTPException, OSError) as error:

@@ -26,6 +26,7 @@ from accounts.auth.inactive import remember_inactive
 from accounts.auth.language import speaking_to_address
 from accounts.lib.rate_limit import network_of
 from accounts.models import User
+from accounts.site import site
 
 account_locked = Signal()
 """Sent with `request`, `user` (None for an unknown address) and `email` when an account is locked."""
@@ -50,7 +51,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         if user.awaits_approval:
             return redirect("account_waiting")
         remember_inactive(request, user)
-        return redirect("account_inactive")
+        return redirect("account_keep" if user.erase_at is not None and user.erase_asked else "account_inactive")
 
     def respond_email_verification_sent(self, request: HttpRequest, user: User | None) -> HttpResponseBase:
         # Without a user, somebody signed up with an address that has an account: the page must be that of a new one.
@@ -74,8 +75,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         if not mail_is_configured():
             logger.warning("mail_not_sent", template=template_prefix, reason="EMAIL_HOST is not set")
             return
-        site = {"site_name": settings.SITE_NAME, "site_url": site_url(self.request)}
-        super().send_mail(template_prefix, email, {**site, **context})
+        names = {"site_name": site().name, "site_url": site_url(self.request)}
+        super().send_mail(template_prefix, email, {**names, **context})
 
     def render_mail(self, template_prefix: str, email: str, context: dict[str, Any], headers: Any = None) -> Any:
         """The mail in the language of whoever gets it."""
@@ -118,7 +119,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
             return
         context = {
             "user": user, "ip": client_ip(request), "timestamp": timezone.now(),
-            "site_name": settings.SITE_NAME, "site_url": site_url(request),
+            "site_name": site().name, "site_url": site_url(request),
         }  # fmt: skip
         message = self.render_mail("account/email/account_locked", user.email, context)
         threading.Thread(target=_send, args=[message], name="mail", daemon=True).start()

@@ -22,11 +22,13 @@ CSV_TYPE: Final = "text/csv; charset=utf-8"
 M = TypeVar("M", bound=Model)
 
 
-def stream_file(request: HttpRequest, name: str, content_type: str, pieces: Iterator[str]) -> StreamingHttpResponse:
+def stream_file(
+    request: HttpRequest, name: str, content_type: str, pieces: Iterator[str] | Iterator[bytes]
+) -> StreamingHttpResponse:
     """A download of `pieces`, each of which may query the database. An error half-way cuts the connection, so that no
     client keeps half a file. A slow client holds no database connection.
     """
-    encoded = (piece.encode() for piece in pieces)
+    encoded = (piece.encode() if isinstance(piece, str) else piece for piece in pieces)
     response = StreamingHttpResponse(
         # Under ASGI, Django would gather a plain iterator in a list first.
         _one_by_one(encoded) if isinstance(request, ASGIRequest) else encoded,

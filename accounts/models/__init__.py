@@ -3,12 +3,14 @@
 from accounts.models.audit import AuditEntry
 from accounts.models.choices import QuotaPeriod, Unit, Unwatched
 from accounts.models.quotas import Allowance, Plan, Quota, Reservation, TopUp
+from accounts.models.site import BannerKind, SiteSettings, TermsAcceptance
 from accounts.models.usage import DailyUsage, Price, UsageEntry
 from accounts.models.users import Invitation, MentionMails, Session, User, UserManager, UserQuerySet
 
 __all__ = [
     "Allowance",
     "AuditEntry",
+    "BannerKind",
     "DailyUsage",
     "Invitation",
     "MentionMails",
@@ -18,6 +20,8 @@ __all__ = [
     "QuotaPeriod",
     "Reservation",
     "Session",
+    "SiteSettings",
+    "TermsAcceptance",
     "TopUp",
     "Unit",
     "Unwatched",

@@ -20,6 +20,8 @@ DERIVED_NAMES: Final = (
     gettext_noop("at"),
     gettext_noop("audio seconds"),
     gettext_noop("audit entry"),
+    gettext_noop("banner"),
+    gettext_noop("banner kind"),
     gettext_noop("by"),
     gettext_noop("cached tokens"),
     gettext_noop("conversation id"),

@@ -92,6 +92,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     )  # fmt: skip
     awaits_approval = models.BooleanField(db_default=False, default=False, editable=False)  # signed up, not let in yet
     erase_at = models.DateTimeField(_("scheduled erasure"), null=True, editable=False)  # inactive until then
+    erase_asked = models.BooleanField(db_default=False, default=False, editable=False)  # by the user, not by staff
     was_active = models.BooleanField(db_default=True, editable=False)  # `is_active` before the erasure was scheduled
     suspended_until = models.DateTimeField(null=True, blank=True, editable=False)  # until then it can only read
     suspension_reason = models.CharField(max_length=300, blank=True, db_default="", default="", editable=False)

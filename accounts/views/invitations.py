@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from allauth.account.forms import SignupForm
 from allauth.account.views import SignupView
 from allauth.core.exceptions import ImmediateHttpResponse
 from django import forms
@@ -23,6 +22,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import invitations
 from accounts.auth.adapter import client_ip
+from accounts.auth.terms import TermsSignupForm
 from accounts.lib import rate_limit
 from accounts.models import Invitation, User
 
@@ -63,7 +63,7 @@ def refuse(request: HttpRequest, why: StrOrPromise) -> HttpResponse:
     return render(request, "account/invitation_refused.html", {"why": why}, status=410)
 
 
-class InvitationForm(SignupForm):  # type: ignore[misc]  # allauth ships no types
+class InvitationForm(TermsSignupForm):
     """allauth's sign-up form with a name, for the invited address, which cannot be changed."""
 
     name = forms.CharField(

@@ -1,4 +1,4 @@
-"""The settings page: name and sessions of the user."""
+"""The settings that belong to the account: general, appearance, name, sessions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.auth.devices import describe_device
 from accounts.auth.requests import AuthenticatedRequest
@@ -60,25 +60,47 @@ class NameForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
-def edit_settings(request: AuthenticatedRequest) -> HttpResponse:
-    """The user's name and sessions, with links to the other settings."""
+@require_safe
+def show_general(request: HttpRequest) -> HttpResponse:
+    """The first section: what does not belong to another one."""
+    context = {"links": settings_urls(), "languages": settings.LANGUAGES}
+    return render(request, "account/settings/general.html", context)
+
+
+@login_required
+@require_safe
+def show_appearance(request: HttpRequest) -> HttpResponse:
+    """How the pages look. The browser keeps what is chosen."""
+    return render(request, "account/settings/appearance.html")
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit_account(request: AuthenticatedRequest) -> HttpResponse:
+    """The user's name, with links to what else belongs to the account."""
     form = NameForm(request.POST or None, instance=request.user)
     if request.method == "POST" and form.is_valid():
         form.save()
         messages.success(request, _("Your name has been saved."))
-        return redirect("account_settings")
+        return redirect("account_settings_account")
+    return render(request, "account/settings/account.html", {"form": form, "links": settings_urls()})
+
+
+@login_required
+@require_safe
+def show_sessions(request: AuthenticatedRequest) -> HttpResponse:
+    """The browsers in which the user is logged in, the last used first."""
     live = live_sessions().filter(user=request.user).order_by("-last_seen_at")
     rows = [
         {"session": row, "device": describe_device(row.user_agent), "current": row.pk == request.session.session_key}
         for row in live.defer("session_data")
     ]
-    links = {name: reverse(view) for name, view in _links.items()}
-    return render(
-        request,
-        "account/settings.html",
-        {"form": form, "sessions": rows, "links": links, "languages": settings.LANGUAGES},
-    )
+    return render(request, "account/settings/sessions.html", {"sessions": rows})
+
+
+def settings_urls() -> dict[str, str]:
+    """The addresses of other apps' pages, by their names here."""
+    return {name: reverse(view) for name, view in _links.items()}
 
 
 @login_required
@@ -90,7 +112,7 @@ def end_one_session(request: HttpRequest, hash_: str) -> HttpResponse:
         raise Http404
     end_session(row.session_key)
     messages.success(request, _("The session has been ended."))
-    return redirect("account_settings")
+    return redirect("account_settings_sessions")
 
 
 @login_required
@@ -101,4 +123,4 @@ def end_other_sessions(request: HttpRequest) -> HttpResponse:
     for key in others.values_list("session_key", flat=True):
         end_session(key)
     messages.success(request, _("All other sessions have been ended."))
-    return redirect("account_settings")
+    return redirect("account_settings_sessions")

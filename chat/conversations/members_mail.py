@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from accounts.auth.adapter import site_url
 from accounts.lib import rate_limit
+from accounts.site import site
 from chat.conversations.members import Added
 
 logger = structlog.get_logger(__name__)
@@ -29,7 +30,7 @@ def mail_added(request: HttpRequest, added: Added) -> None:
     link = site_url(request) + reverse("chat:conversation", args=[added.member.conversation_id])
     context = {
         "user": person,
-        "by": added.by.display_name if added.by else settings.SITE_NAME,
+        "by": added.by.display_name if added.by else site().name,
         "role": added.member.role,
         "link": link,
     }

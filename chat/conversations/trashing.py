@@ -50,6 +50,17 @@ def delete_many(user_id: uuid.UUID, ids: Collection[uuid.UUID]) -> dict[str, Any
     }
 
 
+def trash_made(user_id: uuid.UUID, ids: Collection[uuid.UUID]) -> int:
+    """Moves those of any number of conversations to the trash that the user owns, `AT_ONCE` in one transaction; returns
+    how many.
+    """
+    owned = Member.objects.filter(
+        user_id=user_id, role=Role.OWNER, conversation_id__in=ids, conversation__deleted_at=None
+    )
+    found, moment = sorted(owned.values_list("conversation_id", flat=True)), timezone.now()
+    return sum(len(_delete(user_id, found[start : start + AT_ONCE], moment)) for start in range(0, len(found), AT_ONCE))
+
+
 def delete_all(user_id: uuid.UUID, at: str = "") -> dict[str, Any]:
     """Moves up to `AT_ONCE` of all conversations that the user owns to the trash, also from folders and the archive.
 

@@ -50,6 +50,7 @@ from chat.models.tools import (
     ToolEffect,
     ToolFile,
 )
+from chat.models.transfers import ExportJob, ImportedConversation, ImportJob, TransferState
 
 __all__ = [
     "ACTIVE",
@@ -69,9 +70,12 @@ __all__ = [
     "ConversationWords",
     "Decision",
     "Effort",
+    "ExportJob",
     "FavouriteModel",
     "Finish",
     "Folder",
+    "ImportJob",
+    "ImportedConversation",
     "Instructions",
     "JoinLink",
     "KnownModel",
@@ -126,6 +130,7 @@ __all__ = [
     "ToolPolicy",
     "ToolServer",
     "ToolSwitch",
+    "TransferState",
     "Unannounced",
     "Unjudged",
     "Utterance",

@@ -1,7 +1,7 @@
 """The JSON documents of an uploaded file: a JSON file, or an archive (ZIP) such as ChatGPT's export.
 
-Nothing is written to disk. Members of an archive are found by their exact names and read up to a limit, whatever size
-their headers claim.
+Nothing is written to disk. Members of an archive are found by their exact names, else all JSON files in it are tried,
+and read up to a limit, whatever size their headers claim.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from chat.portability.json_stream import DAMAGED, ImportRefusedError, JsonStream
 MAX_BYTES: Final = 2 * 2**30  # of JSON in one file, unpacked; no more than one conversation of it is in memory
 MAX_MEMBERS: Final = 100_000
 _WANTED: Final = re.compile(r"conversations(-\d{1,6})?\.json")
+_ANY: Final = re.compile(r"[^.].*\.json", re.IGNORECASE)  # no hidden files, which some systems add
 
 
-def open_documents(file: Path | IO[bytes], *, max_bytes: int = MAX_BYTES) -> Generator[JsonStream, None, None]:
-    """Each document in a file, to be read before the next; `max_bytes` in all.
+def open_documents(
+    file: Path | IO[bytes], *, max_bytes: int = MAX_BYTES, name: str = ""
+) -> Generator[JsonStream, None, None]:
+    """Each document in a file, to be read before the next; `max_bytes` in all. `name`: of a file without a path.
 
     Raises `ImportRefusedError`, `OSError`.
     """
-    name = file.name if isinstance(file, Path) else "the file"
+    name = file.name if isinstance(file, Path) else name or "the file"
     if zipfile.is_zipfile(file):
         yield from _from_archive(file, max_bytes)
     elif isinstance(file, Path):
@@ -47,23 +50,33 @@ def _from_file(name: str, file: IO[bytes], max_bytes: int) -> JsonStream:
 def _from_archive(file: Path | IO[bytes], max_bytes: int) -> Generator[JsonStream, None, None]:
     try:
         with zipfile.ZipFile(file) as archive:
-            for member in _members(archive):
+            members, are_known = _members(archive)
+            for member in members:
                 with archive.open(member) as opened:
-                    document = JsonStream(member.filename, opened, max_bytes, packed=True)
+                    document = JsonStream(member.filename, opened, max_bytes, packed=True, may_be_other=not are_known)
                     yield document
                 max_bytes -= document.size
     except (*DAMAGED, ValueError) as error:
         raise ImportRefusedError(_("The archive is truncated or damaged (%(error)s).") % {"error": error}) from None
 
 
-def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+def _members(archive: zipfile.ZipFile) -> tuple[list[zipfile.ZipInfo], bool]:
+    """The members to read, and whether they are exports by their names."""
     everything = archive.infolist()
     if len(everything) > MAX_MEMBERS:
         raise ImportRefusedError(_("The archive has more than %(max_members)s files.") % {"max_members": MAX_MEMBERS})
+    named = _wanted(everything, _WANTED)
+    found = named or _wanted(everything, _ANY)
+    if not found:
+        raise ImportRefusedError(_("There is no conversations.json in the archive, and no other JSON file."))
+    return [found[name] for name in sorted(found)], bool(named)
+
+
+def _wanted(members: list[zipfile.ZipInfo], names: re.Pattern[str]) -> dict[str, zipfile.ZipInfo]:
     wanted: dict[str, zipfile.ZipInfo] = {}
-    for member in everything:
+    for member in members:
         path = PurePosixPath(member.filename.replace("\\", "/"))
-        if not _WANTED.fullmatch(path.name) or member.is_dir():
+        if not names.fullmatch(path.name) or member.is_dir():
             continue
         if path.is_absolute() or ".." in path.parts:
             raise ImportRefusedError(_("%(filename)s points outside the archive.") % {"filename": member.filename})
@@ -72,6 +85,4 @@ def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
         if member.flag_bits & 1:
             raise ImportRefusedError(_("%(filename)s is encrypted. Decrypt it first.") % {"filename": member.filename})
         wanted[member.filename] = member
-    if not wanted:
-        raise ImportRefusedError(_("There is no conversations.json in the archive: is it a ChatGPT export?"))
-    return [wanted[name] for name in sorted(wanted)]
+    return wanted

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from accounts.models import Session, User
+from accounts.models import Session, TermsAcceptance, User
 from chat.catalog.prompt_files import own_prompts
 from chat.models import (
     Comparison,
     FavouriteModel,
+    ImportJob,
     Instructions,
     Member,
     Message,
@@ -130,6 +131,14 @@ def _head(user: User) -> dict[str, Any]:
             for pk, name, decision, reason, at in ToolCall.objects.filter(decided_by=user)
             .order_by("pk")
             .values_list("pk", "name", "decision", "reason", "decided_at")
+        ],
+        "accepted_terms": [
+            {"version": row.version, "accepted_at": row.accepted_at.isoformat()}
+            for row in TermsAcceptance.objects.filter(user=user).order_by("version")
+        ],
+        "imports": [
+            {"name": row.name, "state": row.state, "new": row.new, "created_at": row.created_at.isoformat()}
+            for row in ImportJob.objects.filter(user=user).defer("report").order_by("created_at")
         ],
         **export_cases(user),
     }

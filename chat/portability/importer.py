@@ -23,7 +23,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from chat.models import Comparison, Conversation, Member, Message, MessageRole, MessageStatus, Role, Run
+from chat.models import Comparison, Conversation, ImportJob, Member, Message, MessageRole, MessageStatus, Role, Run
+from chat.models import ImportedConversation as MadeConversation
 from chat.portability import formats
 from chat.portability.archive import MAX_BYTES, open_documents
 from chat.portability.compared import make_comparisons
@@ -39,7 +40,8 @@ BATCH: Final = 50  # conversations saved in one transaction
 @dataclass(frozen=True)
 class ImportOutcome:
     """What became of one conversation: `new`, `known`, or `refused` for a `reason`. `screened`: how many of its texts
-    moderation rules have flagged, masked and withheld.
+    moderation rules have flagged, masked and withheld. `id` is that of the conversation here, which may have been
+    imported before; None where it was refused.
     """
 
     kind: str
@@ -47,6 +49,7 @@ class ImportOutcome:
     messages: int = 0
     reason: str = ""
     screened: Mapping[str, int] = field(default_factory=dict)
+    id: uuid.UUID | None = None
 
 
 class ImportFile:
@@ -55,24 +58,40 @@ class ImportFile:
     `len` is the number of entries, of which some may not be imported. A conversation that cannot be has an `error`.
     """
 
-    def __init__(self, file: Path | IO[bytes], max_bytes: int) -> None:
+    def __init__(self, file: Path | IO[bytes], max_bytes: int, name: str = "") -> None:
         self._file = file
+        self._name = name
         self._max_bytes = max_bytes
         with contextlib.closing(self._documents()) as documents:
-            self._formats: list[Format] = [formats.detect_format(document) for document in documents]
+            self._formats: list[Format | str] = [_format_or_reason(document) for document in documents]
+        if all(isinstance(known, str) for known in self._formats):
+            raise ImportRefusedError(next(str(reason) for reason in self._formats))
 
     def __len__(self) -> int:
-        return sum(known.count for known in self._formats)
+        return sum(1 if isinstance(known, str) else known.count for known in self._formats)
 
     def __iter__(self) -> Iterator[ImportedConversation]:
         with contextlib.closing(self._documents()) as documents:
             for document, known in zip(documents, self._formats, strict=True):
+                if isinstance(known, str):
+                    yield ImportedConversation("", "", error=known, place=document.name)
+                    continue
                 for imported in formats.read_conversations(document, known):
                     _check(imported)
                     yield imported
 
     def _documents(self) -> Generator[JsonStream, None, None]:
-        return open_documents(self._file, max_bytes=self._max_bytes)
+        return open_documents(self._file, max_bytes=self._max_bytes, name=self._name)
+
+
+def _format_or_reason(document: JsonStream) -> Format | str:
+    """The format of a document; of one that may be something else, why it is not read. Raises `ImportRefusedError`."""
+    try:
+        return formats.detect_format(document)
+    except ImportRefusedError as error:
+        if not document.may_be_other:
+            raise
+        return str(error)
 
 
 def _check(imported: ImportedConversation) -> None:
@@ -87,12 +106,12 @@ def _check(imported: ImportedConversation) -> None:
     imported.error = clean_text(imported.error)
 
 
-def read_file(file: Path | IO[bytes], *, max_bytes: int = MAX_BYTES) -> ImportFile:
-    """Checks a file, JSON or an archive of it, up to `max_bytes` unpacked.
+def read_file(file: Path | IO[bytes], *, max_bytes: int = MAX_BYTES, name: str = "") -> ImportFile:
+    """Checks a file, JSON or an archive of it, up to `max_bytes` unpacked. `name`: of a file without a path.
 
     Raises `ImportRefusedError` when the whole file is refused, `OSError` when it cannot be read.
     """
-    return ImportFile(file, max_bytes)
+    return ImportFile(file, max_bytes, name)
 
 
 @dataclass
@@ -106,13 +125,17 @@ class _Rows:
     found: Sequence[FoundText] = ()  # by moderation rules
 
 
-def import_conversations(user: User, conversations: ImportFile, *, dry_run: bool = False) -> Iterator[ImportOutcome]:
-    """Saves each conversation; with `dry_run`, only yields what would become of it. In the order of the file."""
+def import_conversations(
+    user: User, conversations: ImportFile, *, dry_run: bool = False, job: ImportJob | None = None
+) -> Iterator[ImportOutcome]:
+    """Saves each conversation; with `dry_run`, only yields what would become of it. In the order of the file. What is
+    saved is noted as made by `job`.
+    """
     waiting = iter(conversations)
     while batch := list(itertools.islice(waiting, BATCH)):
         fresh = {id(one): one for one in _unknown(user, batch)}
         found = {key: screen_conversation(user, one) for key, one in fresh.items()}
-        failed = {} if dry_run else _save(user, fresh, found)
+        failed = {} if dry_run else _save(user, fresh, found, job)
         if not dry_run:
             keep_in_order(user, [(_id(user, one), one.order) for key, one in fresh.items() if key not in failed])
         for imported in batch:
@@ -121,7 +144,9 @@ def import_conversations(user: User, conversations: ImportFile, *, dry_run: bool
             else:
                 kind = "new" if id(imported) in fresh else "known"
                 screened = count_found(found.get(id(imported), ()))
-                yield ImportOutcome(kind, imported.place, len(imported.messages), screened=screened)
+                yield ImportOutcome(
+                    kind, imported.place, len(imported.messages), screened=screened, id=_id(user, imported)
+                )
 
 
 def _unknown(user: User, batch: list[ImportedConversation]) -> list[ImportedConversation]:
@@ -144,17 +169,20 @@ def _unknown(user: User, batch: list[ImportedConversation]) -> list[ImportedConv
 
 
 def _save(
-    user: User, fresh: dict[int, ImportedConversation], found: Mapping[int, Sequence[FoundText]]
+    user: User,
+    fresh: dict[int, ImportedConversation],
+    found: Mapping[int, Sequence[FoundText]],
+    job: ImportJob | None,
 ) -> dict[int, str]:
     """Saves them together, else one by one: what the database refuses has its reason in the result, by the same key."""
     rows = {key: _make_rows(user, imported, found[key]) for key, imported in fresh.items()}
     try:
-        _save_together(user, rows.values())
+        _save_together(user, rows.values(), job)
     except (DataError, IntegrityError):
         failed = {}
         for key, one in rows.items():
             try:
-                _save_together(user, [one])
+                _save_together(user, [one], job)
             except (DataError, IntegrityError) as error:
                 failed[key] = _("The database refuses it (%(name)s).") % {"name": type(error).__name__}
         return failed
@@ -169,10 +197,14 @@ def save_conversation(user: User, imported: ImportedConversation) -> bool:
 
 
 @transaction.atomic
-def _save_together(user: User, saved: Collection[_Rows]) -> None:
+def _save_together(user: User, saved: Collection[_Rows], job: ImportJob | None = None) -> None:
     # Tips refer to messages that follow: foreign keys are checked at the end of the transaction.
     Conversation.objects.bulk_create([rows.conversation for rows in saved])
     Member.objects.bulk_create([Member(conversation=rows.conversation, user=user, role=Role.OWNER) for rows in saved])
+    if job is not None:
+        MadeConversation.objects.bulk_create(
+            [MadeConversation(job=job, conversation=rows.conversation) for rows in saved]
+        )
     for rows in saved:
         open_cases(user, rows.found, rows.conversation, {message.pk: message for message in rows.messages})
     Message.objects.bulk_create([message for rows in saved for message in rows.messages], batch_size=1_000)

@@ -31,8 +31,11 @@ class ImportRefusedError(Exception):
 class JsonStream:
     """One document. After `entries` was read to its end, `head` has the other keys of an object; None for a list."""
 
-    def __init__(self, name: str, file: IO[bytes], max_bytes: int, *, packed: bool = False) -> None:
+    def __init__(
+        self, name: str, file: IO[bytes], max_bytes: int, *, packed: bool = False, may_be_other: bool = False
+    ) -> None:
         self.name = name
+        self.may_be_other = may_be_other  # than an export: it is one of several files of an archive
         self.head: dict[str, Any] | None = None
         self.size = 0  # bytes read
         self._file = file

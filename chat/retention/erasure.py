@@ -42,6 +42,7 @@ from chat.runs.step_texts import blank_calls
 
 logger = structlog.get_logger(__name__)
 ERASED: Final = "(erased)"
+HANDOVERS_NAMED: Final = 50
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,7 @@ def erase(user: User) -> Erased:
         erased = survey(user)
         alone, shared, orphaned = _sort_conversations(user)
         for conversation in orphaned:
-            successor = (
-                Member.objects.filter(conversation=conversation)
-                .exclude(user=user)
-                .order_by("role", "joined_at")
-                .first()
-            )
-            assert successor is not None  # it is shared
+            successor = _successor(conversation, user)
             Member.objects.filter(pk=successor.pk).update(role=Role.OWNER)
         _end_waiting_runs(user, shared)
         Message.objects.filter(conversation__in=shared, author=user).update(text=ERASED, html="", moderation={})
@@ -175,6 +170,23 @@ def erase_due() -> int:
         except Exception:
             logger.exception("user_erasure_failed", user_id=str(id_))
     return erased
+
+
+def handovers(user: User) -> list[tuple[str, str]]:
+    """The titles of conversations whose last owner the user is, and the names of the members who get them; the first
+    `HANDOVERS_NAMED`.
+    """
+    _alone, _shared, orphaned = _sort_conversations(user)
+    rows = Conversation.objects.filter(pk__in=orphaned).order_by("-updated_at")[:HANDOVERS_NAMED]
+    return [(row.title, _successor(row.pk, user).user.display_name) for row in rows]
+
+
+def _successor(conversation: uuid.UUID, user: User) -> Member:
+    """Who becomes the owner of a shared conversation: the highest role, then the first to join."""
+    others = Member.objects.filter(conversation=conversation).exclude(user=user)
+    successor = others.select_related("user").order_by("role", "joined_at").first()
+    assert successor is not None  # it is shared
+    return successor
 
 
 def _sort_conversations(user: User) -> tuple[list[uuid.UUID], list[uuid.UUID], list[uuid.UUID]]:

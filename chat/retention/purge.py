@@ -27,6 +27,8 @@ from chat.eventlog.user_events import notify_conversation_listed
 from chat.models import (
     UNDER_WAY,
     Conversation,
+    ExportJob,
+    ImportJob,
     Member,
     PushSubscription,
     QueuedMessage,
@@ -48,6 +50,7 @@ from chat.voice import audio_files
 
 ENDED: Final = (RecordingStatus.DONE, RecordingStatus.CANCELLED, RecordingStatus.FAILED)
 ENDED_LINKS_DAYS: Final = 30  # of expired and revoked share links, with the texts of their snapshots
+ENDED_TRANSFER_DAYS: Final = 30  # of imports, which can be undone until then, and of exports that failed
 PAUSE_SECONDS: Final = 0.05  # after each batch, for other transactions
 logger = structlog.get_logger(__name__)
 
@@ -159,6 +162,20 @@ KINDS: Final = (
         _tool_outputs,
         100,
         blank_outputs,
+    ),
+    PurgeKind(
+        "exports",
+        "exports that can no longer be downloaded",
+        lambda now: ExportJob.objects.filter(
+            Q(expires_at__lt=now) | Q(expires_at=None, ended_at__lt=now - timedelta(days=ENDED_TRANSFER_DAYS))
+        ),
+        20,
+    ),
+    PurgeKind(
+        "imports",
+        f"reports of imports that ended more than {ENDED_TRANSFER_DAYS} days ago",
+        lambda now: ImportJob.objects.filter(ended_at__lt=now - timedelta(days=ENDED_TRANSFER_DAYS)),
+        20,
     ),
     PurgeKind("cases", "decided moderation cases past their plan's retention", expired_cases, 200),
 )

@@ -28,7 +28,8 @@ def show_blocked_cases(request: HttpRequest) -> HttpResponse:
         return redirect("account_login")
     rows = [own_cases.shown_case(case) for case in own_cases.known_cases(person)[: own_cases.SHOWN]]
     own_cases.mark_seen(person)
-    return render(request, "chat/cases.html", {"rows": rows, "blocked": True, "most": MOST_APPEAL})
+    context = {"rows": rows, "blocked": True, "most": MOST_APPEAL, "base": "account/base.html"}
+    return render(request, "chat/cases.html", context)
 
 
 @sensitive_post_parameters("text")

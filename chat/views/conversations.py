@@ -22,6 +22,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
 from accounts.quotas.balance import user_balances
+from accounts.site import site
 from chat.catalog.access import models_of
 from chat.catalog.picker import first_choice
 from chat.catalog.presets import offered_presets
@@ -271,7 +272,8 @@ def _preset_name(state: State | None) -> str:
 
 
 def _suggestions() -> list[str]:
-    return [
+    """Starters of a new conversation: those of the site, else ours."""
+    return list(site().starters) or [
         _("Explain how vaccines work in simple terms"),
         _("Plan five simple dinners for this week"),
         _("Write a Python function that parses dates, with tests"),

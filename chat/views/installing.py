@@ -11,6 +11,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
+from accounts.site import site
+
 
 @require_safe
 @cache_control(public=True, max_age=3600)
@@ -25,8 +27,8 @@ def show_manifest(request: HttpRequest) -> JsonResponse:
     ]
     manifest: dict[str, Any] = {
         "id": start,
-        "name": "Antiphon",
-        "short_name": "Antiphon",
+        "name": site().name,
+        "short_name": site().name,
         "description": _("Chat with AI models, and with each other"),
         "start_url": start,
         "scope": start,

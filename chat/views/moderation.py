@@ -47,7 +47,8 @@ def show_cases(request: HttpRequest) -> HttpResponse:
     rows = [own_cases.shown_case(case) for case in own_cases.known_cases(user)[: own_cases.SHOWN]]
     own_cases.mark_seen(user)
     suspended = sentence(user.suspended_until, user.suspension_reason) if is_suspended(user) else ""  # type: ignore[arg-type]  # it has a time
-    return render(request, "chat/cases.html", {"rows": rows, "suspended": suspended, "most": MOST_APPEAL})
+    context = {"rows": rows, "suspended": suspended, "most": MOST_APPEAL, "base": "account/settings_base.html"}
+    return render(request, "chat/cases.html", context)
 
 
 @sensitive_post_parameters("text")

@@ -26,8 +26,8 @@ VENDOR: Final = {  # by the names that modules use. The last two are no modules:
 }
 ADDED: Final = ("temml", "temml.css")
 
-EVERYWHERE: Final = ("tokens", "base")
-PAGES: Final = ("pages", "library", "shared", "print")
+EVERYWHERE: Final = ("tokens", "base", "branding")
+PAGES: Final = ("pages", "settings-parts", "settings", "library", "shared", "print")
 STAFF: Final = ("staff", "staff-moderation")
 SHEETS: Final = (  # of the conversation page, in the order of the cascade; others that are its own follow by name
     "sources",
@@ -57,10 +57,15 @@ def stylesheets() -> dict[str, list[str]]:
     known = {*EVERYWHERE, *PAGES, *STAFF, *SHEETS}
     new = sorted(path.stem for path in (HERE / STYLES).glob("*.css") if path.stem not in known)
     names = {
-        "pages": (*EVERYWHERE, "pages"),
-        "library": (*EVERYWHERE, "pages", "library"),
+        "pages": (*EVERYWHERE, "pages", "settings-parts"),
+        "settings": (*EVERYWHERE, "pages", "settings-parts", "settings", "library"),
+        "settings-sheet": (
+            "settings-parts",
+            "settings",
+            "library",
+        ),  # the conversation page adds it when the settings are opened
         "conversation": (*EVERYWHERE, *SHEETS, *new),
-        "share-pages": (*EVERYWHERE, "pages", "shared"),
+        "share-pages": (*EVERYWHERE, "pages", "settings-parts", "shared"),
         "print": (
             *EVERYWHERE,
             "prose",

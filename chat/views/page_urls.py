@@ -9,6 +9,7 @@ from django.templatetags.static import static
 from django.urls import reverse
 
 from accounts.auth.websocket import SOCKET_PATH
+from chat.views.page_files import stylesheet_urls
 
 BLANK_ID: Final = uuid.UUID(int=0)  # in an address, where the page puts an id
 
@@ -35,5 +36,7 @@ def page_urls() -> dict[str, str]:
         "edit": reverse("chat:message_edit", args=[BLANK_ID]),
         "delete": reverse("chat:message_delete", args=[BLANK_ID]),
         "login": reverse("account_login"),
+        "settings": reverse("account_settings"),
+        "settings_sheets": " ".join(stylesheet_urls("settings-sheet")),
         "icons": static("chat/img/icons.svg"),
     }

@@ -40,6 +40,7 @@ PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds that a link to choose a new passwo
 ACCOUNT_ADAPTER = "accounts.auth.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_FORMS = {"signup": "accounts.auth.terms.TermsSignupForm"}
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 # none: logged in at once; optional: logged in at once, with a confirmation email; mandatory: logged in after following
 # the link in the email. Only with mandatory does the sign-up page not reveal whether an address has an account.

@@ -53,6 +53,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "purge": {"task": "workers.maintenance.purge", "schedule": 3600.0},
     "mail-mentions": {"task": "workers.tasks.mail_mentions", "schedule": 60.0},
+    "publish-transfers": {"task": "workers.maintenance.publish_transfers", "schedule": 60.0},
     "release-stale-claims": {"task": "workers.maintenance.release_stale_claims", "schedule": 300.0},
 }
 PURGE_SECONDS = env.float("PURGE_SECONDS", 600.0, validate=at_least(1))  # maximum seconds of one clean-up
@@ -64,6 +65,7 @@ KEEP_SUBMISSION_DAYS = env.int("KEEP_SUBMISSION_DAYS", 7, validate=at_least(1)) 
 KEEP_REVISION_DAYS = env.int("KEEP_REVISION_DAYS", 30, validate=at_least(0))  # texts from before an edit or a deletion
 # Days that results of tools are kept, and files that tools made; None: as long as their conversation.
 KEEP_TOOL_OUTPUT_DAYS = env.int("KEEP_TOOL_OUTPUT_DAYS", None, validate=at_least(0))
+EXPORT_DAYS = env.int("EXPORT_DAYS", 3, validate=at_least(1))  # how long a prepared export can be downloaded
 KEEP_RECORDING_DAYS = env.int("KEEP_RECORDING_DAYS", 30, validate=at_least(1))  # transcripts
 WORKER_QUEUES = ("generate", "transcribe", "maintenance")
 WORKER_THREADS = env.int("WORKER_THREADS", 8, validate=at_least(1))  # jobs started at once

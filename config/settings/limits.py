@@ -23,6 +23,10 @@ MENTIONS_PER_HOUR = count_or_off(env, "MENTIONS_PER_HOUR", 100)  # people that o
 RATE_RECORDINGS: str = env.str("RATE_RECORDINGS", "30/m", validate=a_rate)  # started by one user
 RATE_HTTP_COMMANDS: str = env.str("RATE_HTTP_COMMANDS", "60/m", validate=a_rate)  # per user: all but GET; and exports
 MAX_REQUEST_BYTES = 1_048_576 * env.int("MAX_REQUEST_MB", 20, validate=validate.Range(min=1, max=2_000))  # of its body
+IMPORT_MAX_MB = env.int("IMPORT_MAX_MB", 100, validate=at_least(0))  # of an uploaded file; 0: no imports in the page
+IMPORT_CONVERSATIONS = env.int("IMPORT_CONVERSATIONS", 50_000, validate=at_least(1))  # of one import
+RATE_IMPORTS: str = env.str("RATE_IMPORTS", "20/d", validate=a_rate)  # per user
+RATE_EXPORTS: str = env.str("RATE_EXPORTS", "10/d", validate=a_rate)  # prepared in the background, per user
 RATE_TICKETS: str = env.str("RATE_TICKETS", "60/m", validate=a_rate)  # per user; each socket needs one
 RATE_CONNECTIONS_PER_USER = count_or_off(env, "RATE_CONNECTIONS_PER_USER", 20)  # at once
 RATE_CONNECTIONS_PER_ADDRESS = count_or_off(env, "RATE_CONNECTIONS_PER_ADDRESS", 60)

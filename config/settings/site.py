@@ -56,6 +56,7 @@ MIDDLEWARE = [
     "config.web.privacy.PrivacyMiddleware",
     "config.web.refusals.RefusalMiddleware",
     "config.web.rates.RateMiddleware",
+    "accounts.auth.terms.TermsMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -72,6 +73,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
+                "accounts.site.branding",
             ]
         },
     }

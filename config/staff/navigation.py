@@ -68,6 +68,7 @@ GROUPS: Final[tuple[tuple[StrPromise, tuple[tuple[str, str | StrPromise, str], .
         ("accounts.usageentry", "", "receipt_long"),
     )),
     (_("System"), (
+        ("accounts.sitesettings", _("Site settings"), "palette"),
         ("workers.endpoint", "", "dns"),
         ("chat.knownmodel", "", "smart_toy"),
         ("accounts.auditentry", _("Audit log"), "policy"),

@@ -22,13 +22,15 @@ BODY_BYTES_PER_SECOND: Final = 16 * 1024  # ... and a second more for so many by
 OVERHEAD_BYTES: Final = 64 * 1024  # with which a body in chunks, and what came with it, may exceed its limit
 READ_SECONDS: Final = 60.0  # within which a client has to take something of a response
 
+IMPORTS: Final = b"/imports/new/"  # which takes larger bodies: files that people import
+
 TIMEOUT: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 TOO_LARGE: Final = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class DeadlineChannel(http.HTTPChannel):  # type: ignore[misc]  # twisted.web is untyped in parts
     """One HTTP connection, which is closed with 408 when a request takes too long to arrive, and with 413 when its body
-    is larger than MAX_REQUEST_MB.
+    is larger than MAX_REQUEST_MB, or than IMPORT_MAX_MB where files are imported.
     """
 
     def __init__(self) -> None:
@@ -50,7 +52,7 @@ class DeadlineChannel(http.HTTPChannel):  # type: ignore[misc]  # twisted.web is
 
     def allHeadersReceived(self) -> None:  # noqa: N802 -- Twisted's
         self._arrived = 0
-        if self.length is not None and self.length > settings.MAX_REQUEST_BYTES:
+        if self.length is not None and self.length > self._most_bytes():
             self._refuse(TOO_LARGE)
             return
         self._await(BODY_SECONDS)
@@ -61,11 +63,16 @@ class DeadlineChannel(http.HTTPChannel):  # type: ignore[misc]  # twisted.web is
             return
         if self._deadline is not None and self._deadline.active():
             before, self._arrived = self._arrived, self._arrived + len(data)
-            if self._arrived > settings.MAX_REQUEST_BYTES + OVERHEAD_BYTES:  # in chunks, of a length that nobody said
+            if self._arrived > self._most_bytes() + OVERHEAD_BYTES:  # in chunks, of a length that nobody said
                 self._refuse(TOO_LARGE)
                 return
             self._deadline.delay(self._arrived // BODY_BYTES_PER_SECOND - before // BODY_BYTES_PER_SECOND)
         super().rawDataReceived(data)
+
+    def _most_bytes(self) -> int:
+        path = self._path.partition(b"?")[0]
+        file = settings.IMPORT_MAX_MB * 2**20 + OVERHEAD_BYTES if path == IMPORTS else 0
+        return max(settings.MAX_REQUEST_BYTES, file)
 
     def arrived(self) -> None:
         """A request is complete."""

@@ -36,7 +36,7 @@ WRITTEN = """async () => {
 
 
 class TestLogOut:
-    @pytest.mark.parametrize("path", ["/accounts/logout/", "/accounts/settings/"])
+    @pytest.mark.parametrize("path", ["/accounts/logout/", "/accounts/settings/sessions/"])
     def test_nothing_that_was_written_is_left(self, browser: Browser, stack: Stack, path: str) -> None:
         """Where the browser does not know `Clear-Site-Data`, too."""
 

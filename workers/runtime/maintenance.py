@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connections
 
 from accounts.lib.redis import sync_redis
+from chat.portability import transfers
 from chat.retention import erasure
 from chat.retention import purge as purge_module
 from chat.review import decisions
@@ -57,3 +58,13 @@ def last_purge() -> float | None:
     """When the purge last completed, in seconds since 1970; None: never. Raises `redis.RedisError`."""
     raw = sync_redis().get(LAST_PURGE)
     return float(str(raw, "ascii")) if isinstance(raw, bytes) else None
+
+
+@shared_task(name="workers.maintenance.publish_transfers", ignore_result=True)  # type: ignore[untyped-decorator]  # no types
+def publish_transfers() -> None:
+    """Publishes imports and exports again that nobody has claimed, or whose worker is lost."""
+    try:
+        if published := transfers.publish_waiting():
+            logger.info("transfers_published", count=published)
+    finally:
+        connections.close_all()

@@ -1,4 +1,4 @@
-"""Formats of conversations to import, one file each: our own export, ChatGPT's, Open WebUI's.
+"""Formats of conversations to import, one file each: our own export, ChatGPT's, Claude's, Open WebUI's, LibreChat's.
 
 Each is read by its shape (msgspec); unknown fields are ignored. A document is read twice: to its end to find out its
 format and that it is whole, then for its conversations.
@@ -14,19 +14,21 @@ import msgspec
 from django.utils.translation import gettext as _
 
 from chat.portability.export import FORMAT
-from chat.portability.formats import chatgpt, open_webui, own
+from chat.portability.formats import chatgpt, claude, librechat, open_webui, own
 from chat.portability.formats.base import ImportedConversation, ImportedMessage
 from chat.portability.json_stream import ImportRefusedError, JsonStream
 
 __all__ = ["Format", "ImportedConversation", "ImportedMessage", "detect_format", "read_conversations"]
 
-NO_EXPORT: Final = "is not an export from Antiphon, ChatGPT (conversations.json) or Open WebUI."
+NO_EXPORT: Final = "is not an export from Antiphon, ChatGPT, Claude, Open WebUI or LibreChat."
 
 # A format's reader makes a conversation of one entry of the file; None for one that is not to be imported.
 Reader = Callable[[Any], ImportedConversation | None]
 READERS: Final[dict[str, Reader]] = {
     "mapping": chatgpt.read_conversation,  # by the key that every entry of the format has
     "chat": open_webui.read_conversation,
+    "chat_messages": claude.read_conversation,
+    "conversationId": librechat.read_conversation,
 }
 
 
@@ -77,7 +79,7 @@ def read_conversations(document: JsonStream, known: Format) -> Iterator[Imported
 
 def _read(document: str, number: int, entry: Any, known: Format) -> Iterator[ImportedConversation]:
     """The conversation of one entry, if it is to be imported."""
-    title = entry.get("title") if isinstance(entry, dict) else None
+    title = (entry.get("title") or entry.get("name")) if isinstance(entry, dict) else None
     suffix = f" (“{title[:60]}”)" if isinstance(title, str) and title.strip() else ""
     conversation: ImportedConversation | None
     try:

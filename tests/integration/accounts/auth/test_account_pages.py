@@ -24,7 +24,8 @@ PAGES = [
 
 
 OWN_PAGES = [
-    "/accounts/settings/", "/accounts/logout/", "/accounts/password/change/", "/accounts/email/",
+    "/accounts/settings/", "/accounts/settings/account/", "/accounts/settings/sessions/",
+    "/accounts/logout/", "/accounts/password/change/", "/accounts/email/",
     "/accounts/reauthenticate/",
 ]  # fmt: skip
 
@@ -38,9 +39,9 @@ class TestPages:
         response = client.get(path, follow=True)
         html = response.content.decode()
         assert response.status_code == 200
-        assert 'class="auth-card"' in html
+        assert 'class="auth-card"' in html or 'class="settings-body"' in html
         assert "<h1>" in html
-        assert not re.search(r'<style|\sstyle="|\son[a-z]+="|javascript:|<script(?![^>]*src=)', html)
+        assert not re.search(r'<style|\sstyle="|\son[a-z]+="|javascript:|<script(?![^>]* (src|nonce)=)', html)
         policy = response["Content-Security-Policy"]
         assert "unsafe" not in policy
         assert "frame-ancestors 'none'" in policy
@@ -58,7 +59,10 @@ class TestPages:
             "account_email", "account_email_verification_sent", "account_change_password", "account_set_password",
             "account_reset_password", "account_confirm_login_code", "account_confirm_email",
             "account_reset_password_from_key_done", "account_reset_password_from_key", "account_reset_password_done",
-            "account_settings", "account_end_other_sessions", "account_end_session",
+            "account_language", "account_settings", "account_settings_appearance",
+            "account_settings_account", "account_settings_sessions",
+            "account_delete", "account_deleted", "account_keep", "account_terms", "account_accept_terms",
+            "account_end_other_sessions", "account_end_session",
             "account_invitation", "account_accept_invitation", "account_waiting", "account_open_reset",
         }  # fmt: skip
         names = {name for name in get_resolver().reverse_dict if isinstance(name, str)}
@@ -81,14 +85,15 @@ class TestSettings:
         return client
 
     def test_the_name(self, alice: User, logged_in: Client) -> None:
-        assert logged_in.post("/accounts/settings/", {"name": "Alice <b>"}).status_code == 302
+        assert logged_in.post("/accounts/settings/account/", {"name": "Alice <b>"}).status_code == 302
         alice.refresh_from_db()
         assert alice.name == "Alice <b>"
-        assert "<b>" not in logged_in.get("/accounts/settings/").content.decode()
+        assert "<b>" not in logged_in.get("/accounts/settings/account/").content.decode()
 
     def test_nothing_but_the_name(self, alice: User, logged_in: Client) -> None:
         logged_in.post(
-            "/accounts/settings/", {"name": "A", "is_staff": "on", "email": "x@example.org", "is_superuser": "1"}
+            "/accounts/settings/account/",
+            {"name": "A", "is_staff": "on", "email": "x@example.org", "is_superuser": "1"},
         )
         alice.refresh_from_db()
         assert (alice.is_staff, alice.is_superuser, alice.email) == (False, False, "alice@example.org")
@@ -96,7 +101,7 @@ class TestSettings:
     def test_shows_one_s_own_sessions(self, alice: User, logged_in: Client) -> None:
         log_in(Client(headers={"user-agent": "curl/8.9.1"}), alice.email)
         log_in(Client(headers={"user-agent": "Mallory/1.0"}), make_user("Mallory").email)
-        html = logged_in.get("/accounts/settings/").content.decode()
+        html = logged_in.get("/accounts/settings/sessions/").content.decode()
         assert "Firefox on Linux" in html
         assert "curl" in html
         assert "this browser" in html

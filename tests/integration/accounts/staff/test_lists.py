@@ -16,7 +16,19 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import Allowance, AuditEntry, DailyUsage, Invitation, Plan, Price, Quota, TopUp, UsageEntry, User
+from accounts.models import (
+    Allowance,
+    AuditEntry,
+    DailyUsage,
+    Invitation,
+    Plan,
+    Price,
+    Quota,
+    SiteSettings,
+    TopUp,
+    UsageEntry,
+    User,
+)
 from chat.models import (
     Conversation,
     JoinLink,
@@ -164,6 +176,7 @@ def link(number: int) -> dict[str, Any]:
 MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     AuditEntry: audit_entry, User: person, Plan: plan, Quota: quota, Price: price, TopUp: top_up, Allowance: allowance,
     UsageEntry: usage_entry, DailyUsage: daily_usage, Conversation: conversation, Message: message, Run: run,
+    SiteSettings: lambda number: SiteSettings.objects.get_or_create(pk=1),  # the one page
     Recording: recording, Invitation: invitation, Revision: revision, Rating: rating,
     QueuedMessage: lambda number: waiting_message(conversation(number)),
     ShareLink: lambda number: ShareLink.objects.create(kind="live", audience="users", **link(number)),

@@ -122,10 +122,10 @@ class TestNames:
 
     def test_nobody_gives_themselves_one_that_deceives(self, bob: User) -> None:
         client = logged_in(bob)
-        assert client.post("/accounts/settings/", {"name": "Ro\u202bb\x07"}).status_code == 302
+        assert client.post("/accounts/settings/account/", {"name": "Ro\u202bb\x07"}).status_code == 302
         bob.refresh_from_db()
         assert bob.name == "Ro b"
-        assert "can be seen" in client.post("/accounts/settings/", {"name": "\u2066\u2069"}).content.decode()
+        assert "can be seen" in client.post("/accounts/settings/account/", {"name": "\u2066\u2069"}).content.decode()
 
 
 class TestDirectory:

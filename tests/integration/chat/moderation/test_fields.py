@@ -44,10 +44,10 @@ def test_a_title_is_masked_or_refused(alice: User, page: Client) -> None:
 def test_the_name_of_a_person(alice: User, page: Client) -> None:
     add_rule("mask", "badger", ["named"])
     add_rule("block", "walrus", ["named"], notice="No walruses.")
-    page.post("/accounts/settings/", {"name": "Alice Badger"})
+    page.post("/accounts/settings/account/", {"name": "Alice Badger"})
     alice.refresh_from_db()
     assert alice.name == "Alice ***"
-    refused = page.post("/accounts/settings/", {"name": "Alice Walrus"})
+    refused = page.post("/accounts/settings/account/", {"name": "Alice Walrus"})
     assert b"No walruses." in refused.content
     assert b'href="/cases/"' in refused.content
     alice.refresh_from_db()
@@ -57,7 +57,7 @@ def test_the_name_of_a_person(alice: User, page: Client) -> None:
 
 def test_a_flagged_name_is_stored_and_has_a_case(alice: User, page: Client) -> None:
     add_rule("flag", "badger", ["named"])
-    page.post("/accounts/settings/", {"name": "Alice Badger"})
+    page.post("/accounts/settings/account/", {"name": "Alice Badger"})
     alice.refresh_from_db()
     assert (alice.name, ModerationCase.objects.get().action) == ("Alice Badger", "flag")
 

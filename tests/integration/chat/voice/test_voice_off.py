@@ -19,6 +19,7 @@ from workers.asr import registry
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
 
 RECORDINGS = "/admin/chat/recording/"
+SECTION = "/accounts/settings/voice/"
 OFF = "Voice input is off"
 
 
@@ -32,7 +33,10 @@ def page_of(user: User, path: str = "/") -> str:
 def test_the_page_offers_a_microphone_only_where_there_is_a_recogniser(alice: User, settings: Any, on: bool) -> None:
     settings.ASR_BACKENDS = ["deepgram"] if on else []
     page = page_of(alice)
-    assert ('id="mic"' in page) is ('id="voice-send"' in page) is on
+    assert ('id="mic"' in page) is on
+    assert RECORDINGS not in page
+    page = page_of(alice, SECTION)
+    assert ('id="voice-send"' in page) is on
     assert ("Voice input is off on this server. An administrator can turn it on." in page) is not on
     assert RECORDINGS not in page
 
@@ -40,7 +44,7 @@ def test_the_page_offers_a_microphone_only_where_there_is_a_recogniser(alice: Us
 def test_staff_find_how_to_turn_it_on(settings: Any) -> None:
     settings.ASR_BACKENDS = []
     root = User.objects.create_superuser("root@example.org", "x")
-    assert f'<a href="{RECORDINGS}">See how to turn it on</a>' in page_of(root)
+    assert f'<a href="{RECORDINGS}">See how to turn it on</a>' in page_of(root, SECTION)
     page = page_of(root, RECORDINGS)
     assert OFF in page
     assert "make pocketsphinx" in page

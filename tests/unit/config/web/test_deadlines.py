@@ -112,3 +112,17 @@ def test_a_kept_connection_has_a_deadline_for_its_next_request(channel: Any, clo
     clock.advance(HEAD_SECONDS + 10)
     assert not channel.transport.disconnecting
     assert trickle(channel, clock, b"GET /" + b"a" * 100, 5) == HEAD_SECONDS
+
+
+@pytest.mark.parametrize("head", [HEAD, HEAD.replace(b"Content-Length: 1000000", b"Transfer-Encoding: chunked")])
+def test_a_body_that_is_larger_than_any_file_is_cut(channel: Any, clock: Clock, head: bytes) -> None:
+    """Also one that does not say how large it is. Nothing more of it is read."""
+    channel.most_bytes = 50_000
+    channel.dataReceived(head)
+    for _ in range(4):
+        channel.dataReceived(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
+    assert channel.transport.value().startswith(b"HTTP/1.1 413 ")
+    assert channel.transport.value().count(b"HTTP/1.1") == 1
+    assert channel.transport.disconnecting
+    clock.advance(BODY_SECONDS)
+    assert b"408" not in channel.transport.value()

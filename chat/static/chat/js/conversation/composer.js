@@ -23,9 +23,13 @@ export class Composer {
     this.sendButton = /** @type {HTMLButtonElement} */ (form.querySelector("#send"));
     this.stopButton = /** @type {HTMLButtonElement} */ (form.querySelector("#stop"));
     this.hint = /** @type {HTMLElement} */ (form.querySelector("#composer-hint"));
-    this.enterSends = enterSends();
-    this.field.enterKeyHint = this.enterSends ? "send" : "enter"; // what a phone's key reads is what it does
-    this.usualHint = this.hintText = (this.enterSends ? this.hint.textContent : this.hint.dataset.newLine) ?? "";
+    this.sendsHint = this.hint.textContent;
+    this.readEnterKey();
+    addEventListener("antiphon:choice", (event) => {
+      if (/** @type {CustomEvent} */ (event).detail.name !== "enter") return;
+      this.readEnterKey();
+      this.changed();
+    });
     this.placeholder = this.field.placeholder;
     this.usualTitle = this.sendTitle = this.sendButton.title;
     this.mayInterject = false; // the next message asks nobody, and so need not wait for an answer
@@ -54,6 +58,13 @@ export class Composer {
     }
     this.stopButton.addEventListener("click", () => this.options.onStop());
     this.changed();
+  }
+
+  /** What the Enter key does, as chosen in the settings; a phone's key reads so. */
+  readEnterKey() {
+    this.enterSends = enterSends();
+    this.field.enterKeyHint = this.enterSends ? "send" : "enter";
+    this.usualHint = this.hintText = (this.enterSends ? this.sendsHint : this.hint.dataset.newLine) ?? "";
   }
 
   /** @param {KeyboardEvent} event */

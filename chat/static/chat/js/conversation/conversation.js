@@ -19,6 +19,7 @@ import { Prompts } from "antiphon/conversation/prompts";
 import { Queue } from "antiphon/conversation/queue";
 import { Scroll } from "antiphon/conversation/scroll";
 import { endOf, showNext } from "antiphon/conversation/side-by-side";
+import { replaceAddress } from "antiphon/settings/open";
 import { Socket } from "antiphon/wire/socket";
 import { isRetryable } from "antiphon/wire/protocol";
 import { LogIn } from "antiphon/wire/log-in";
@@ -30,7 +31,6 @@ import { Tab } from "antiphon/lib/tab";
 import { Temporary } from "antiphon/conversation/temporary";
 import { Transcript } from "antiphon/conversation/transcript";
 import { Waiting } from "antiphon/conversation/waiting";
-
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
 
@@ -233,7 +233,7 @@ export class Conversation {
     this.picker.begun(command.preset_id, command.model);
     this.parameters.begun(command.options);
     this.composer.changed();
-    history.replaceState(null, "", `${this.page.urls.root}c/${frame.conversation_id}/`);
+    replaceAddress(this.page, `${this.page.urls.root}c/${frame.conversation_id}/`);
     element("bar").dataset.id = frame.conversation_id;
     element("chat-menu").hidden = this.people.button.hidden = this.people.shares.button.hidden = false;
     this.open(frame.conversation_id, null);
@@ -290,7 +290,7 @@ export class Conversation {
 
   /** @param {string} title */
   setTitle(title) {
-    document.title = `${(element("title").textContent = title)} · Antiphon`;
+    document.title = `${(element("title").textContent = title)} · ${document.body.dataset.site}`;
   }
 
   /** The session has ended: to the log-in page. The draft is kept. */

@@ -33,7 +33,7 @@ async function leave({ page, transcript, composer, outbox }) {
   document.getElementById("voice-cancel")?.click();
   composer.field.value = "";
   composer.form.hidden = true;
-  document.title = "Antiphon";
+  document.title = document.body.dataset.site ?? "";
   for (const part of ["title", "here", "here-words", "typing"]) document.getElementById(part)?.replaceChildren();
   remember(`draft.${page.user.id}.${id}`, null);
   if (recall("leaving", "session") !== id) remember(SHOWN_ON_NEXT_PAGE, REMOVED, "session"); // who leaves knows

@@ -7,7 +7,9 @@ import { recall, remember } from "antiphon/lib/storage";
 export function startShortcuts(conversation, sidebar) {
   const help = /** @type {HTMLDialogElement} */ (document.getElementById("help"));
   const single = /** @type {HTMLInputElement} */ (document.getElementById("single-keys"));
-  single.checked = recall("single-keys") !== "off";
+  const show = () => (single.checked = recall("single-keys") !== "off");
+  show();
+  addEventListener("antiphon:choice", show); // also in the settings
   single.addEventListener("change", () => remember("single-keys", single.checked ? null : "off"));
   document.addEventListener("click", (event) => {
     const target = /** @type {Element} */ (event.target);

@@ -4,15 +4,20 @@ import { recall, remember } from "antiphon/lib/storage";
 
 /** @param {HTMLElement} group the radio buttons */
 export function startTheme(group) {
-  const chosen = recall("theme") ?? "system";
-  for (const input of group.querySelectorAll("input")) {
-    input.checked = input.value === chosen;
-    input.addEventListener("change", () => choose(input.value));
-  }
+  const inputs = group.querySelectorAll("input");
+  const show = (/** @type {string} */ theme) => {
+    for (const input of inputs) input.checked = input.value === theme;
+  };
+  show(recall("theme") ?? "system");
+  for (const input of inputs) input.addEventListener("change", () => choose(input.value));
+  addEventListener("antiphon:choice", (event) => {
+    const { name, value } = /** @type {CustomEvent} */ (event).detail; // of the settings, over this page
+    if (name === "theme") show(value || "system");
+  });
   addEventListener("storage", (event) => {
     if (event.key !== "antiphon.theme") return;
     apply(event.newValue ?? "system");
-    for (const input of group.querySelectorAll("input")) input.checked = input.value === (event.newValue ?? "system");
+    show(event.newValue ?? "system");
   });
 }
 

@@ -21,9 +21,19 @@ export function commandsFor(search, query) {
 /** Carries out a command, after the sheet has closed. @param {Search} search @param {HTMLElement} command */
 export function carryOut(search, command) {
   const { href, press, show, run, themeChoice } = command.dataset;
-  if (href) location.assign(href);
+  if (href) follow(href, command.hasAttribute("data-sheet"));
   else if (press) document.getElementById(press)?.click();
   else if (show) /** @type {HTMLDialogElement} */ (document.getElementById(show)).showModal();
   else if (run) void search.run(run);
   else if (themeChoice) /** @type {HTMLElement | null} */ (document.querySelector(`#theme input[value=${themeChoice}]`))?.click();
+}
+
+/** As if a link had been clicked: some lead to the settings, over this page. @param {string} href @param {boolean} isSheet */
+function follow(href, isSheet) {
+  const link = document.createElement("a");
+  link.href = href;
+  link.toggleAttribute("data-sheet", isSheet);
+  document.body.append(link);
+  link.click();
+  link.remove();
 }

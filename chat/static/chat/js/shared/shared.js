@@ -78,7 +78,7 @@ function apply(event) {
 /** @param {string} words */
 function showTitle(words) {
   title.textContent = words || t("Conversation");
-  document.title = `${title.textContent} · Antiphon`;
+  document.title = `${title.textContent} · ${document.body.dataset.site}`;
 }
 
 listenToParts(document.body);

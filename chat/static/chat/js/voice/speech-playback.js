@@ -19,7 +19,7 @@ const TROUBLE = /** @type {Record<string, string>} */ ({
   "not-allowed": t("Click or type on this page first, then the browser can read aloud."),
   network: t("This voice needs a network connection, which is not available."),
   "language-unavailable": t("This browser has no voice for this language."),
-  "voice-unavailable": t("The selected voice is no longer available. Choose another one in the voice options."),
+  "voice-unavailable": t("The selected voice is no longer available. Choose another one in the settings, under Voice."),
 });
 
 /**
@@ -40,7 +40,6 @@ export class SpeechPlayback {
     this.voices = /** @type {SpeechSynthesis} */ (window.speechSynthesis);
     this.toggle = /** @type {HTMLButtonElement} */ (document.getElementById("aloud"));
     this.line = /** @type {HTMLElement} */ (document.getElementById("reading"));
-    this.choice = /** @type {HTMLSelectElement} */ (document.getElementById("voice-choice"));
     /** @type {Reading | null} */
     this.reading = null;
     this.asked = ""; // the run whose answer is read once it comes
@@ -52,9 +51,7 @@ export class SpeechPlayback {
     this.turn(recall("aloud") === "on");
     this.toggle.addEventListener("click", () => this.switch());
     this.line.querySelector("button")?.addEventListener("click", () => this.stop());
-    this.listVoices();
-    this.voices.addEventListener?.("voiceschanged", () => this.listVoices());
-    this.choice.addEventListener("change", () => remember("voice.name", this.choice.value || null));
+    this.voices.getVoices(); // some browsers list them only after the first question
     document.addEventListener("keydown", (event) => this.onKey(event), true);
     addEventListener("pagehide", () => this.stop());
   }
@@ -87,22 +84,12 @@ export class SpeechPlayback {
     this.conversation.announcer.say(this.on ? t("Answers will be read aloud.") : t("Answers will no longer be read aloud."));
   }
 
-  listVoices() {
-    const chosen = recall("voice.name") ?? "";
-    const usual = this.choice.options[0];
-    const voices = [...this.voices.getVoices()].sort((a, b) => a.lang.localeCompare(b.lang) || a.name.localeCompare(b.name));
-    const options = voices.map((voice) => {
-      const online = voice.localService ? "" : `, ${t("online")}`; // its maker gets to see what it reads
-      return new Option(`${voice.name} (${voice.lang}${online})`, voice.name, false, voice.name === chosen);
-    });
-    this.choice.replaceChildren(usual, ...options);
-  }
-
   /** The chosen voice where it speaks the language; else the best for it: on this device rather than online. @param {string} language */
   voiceFor(language) {
     const fitting = this.voices.getVoices().filter((voice) => base(voice.lang) === language);
+    const chosen = recall("voice.name");
     const score = (/** @type {SpeechSynthesisVoice} */ voice) =>
-      (voice.name === this.choice.value ? 8 : 0) + (voice.localService ? 4 : 0) + (voice.default ? 2 : 0) + (voice.lang === navigator.language ? 1 : 0);
+      (voice.name === chosen ? 8 : 0) + (voice.localService ? 4 : 0) + (voice.default ? 2 : 0) + (voice.lang === navigator.language ? 1 : 0);
     return fitting.sort((a, b) => score(b) - score(a))[0] ?? null;
   }
 

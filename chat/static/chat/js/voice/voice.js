@@ -7,7 +7,7 @@ import { CONNECTION_LOST, ENDINGS, NOT_CONNECTED, WARNINGS } from "antiphon/voic
 import { SEE_CASES } from "antiphon/conversation/moderation";
 import { makeId } from "antiphon/wire/protocol";
 import { dropNote, showNote } from "antiphon/conversation/status";
-import { recall, remember } from "antiphon/lib/storage";
+import { recall } from "antiphon/lib/storage";
 import { TalkOver } from "antiphon/voice/talk-over";
 import { VoicePanel } from "antiphon/voice/voice-panel";
 import { Recorder } from "antiphon/voice/voice-recorder";
@@ -31,9 +31,6 @@ export class Voice {
     this.button = button;
     this.panel = new VoicePanel(button, conversation.announcer);
     this.limitMs = Infinity;
-    this.send = /** @type {HTMLInputElement} */ (byId("voice-send"));
-    this.send.checked = recall("voice.send") === "on";
-    this.send.addEventListener("change", () => remember("voice.send", this.send.checked ? "on" : null));
     /** @type {"off" | "starting" | "listening" | "finishing"} */
     this.phase = "off";
     this.recorder = /** @type {Recorder | null} */ (null);
@@ -84,7 +81,7 @@ export class Voice {
     this.id = "";
     this.here = Boolean(this.playback?.on); // the page sends, for only it can tell an echo
     // The server would begin an ordinary conversation: a temporary one begins with a message sent from here.
-    this.sends = this.send.checked && (this.here || !this.conversation.temporary.begins);
+    this.sends = recall("voice.send") === "on" && (this.here || !this.conversation.temporary.begins);
     this.enter("starting", t("Starting…"));
     dropNote(); // of an earlier try
     if (!(await this.connected())) {

@@ -1,13 +1,16 @@
-// The page of notified devices: asks the browser for its permission, only when the button is pressed.
-// A classic script on purpose: account pages have no import map.
-(() => {
-  const form = document.getElementById("notify");
-  const button = /** @type {HTMLButtonElement | null} */ (document.getElementById("notify-start"));
-  const words = document.getElementById("notify-words");
+/** The section of notified devices: asks the browser for its permission, only when the button is pressed. */
+
+import { keep } from "antiphon/settings/choices";
+
+/** @param {HTMLElement} root @param {() => void} reload */
+export function startNotifications(root, reload) {
+  const form = /** @type {HTMLElement | null} */ (root.querySelector("#notify"));
+  const button = /** @type {HTMLButtonElement | null} */ (root.querySelector("#notify-start"));
+  const words = root.querySelector("#notify-words");
   if (!form || !button || !words) return;
   const { key, add, user } = /** @type {Record<string, string>} */ (form.dataset);
-  const texts = /** @type {Record<string, string>} */ (words.dataset);
-  const remembered = `antiphon.push.${user}`;
+  const texts = /** @type {DOMStringMap} */ (words.dataset);
+  const remembered = `push.${user}`;
   const supported = window.isSecureContext && "serviceWorker" in navigator && "PushManager" in window && "Notification" in window;
 
   /** @param {string} said */
@@ -31,7 +34,7 @@
       const made = await registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: bytes(key) });
       const { endpoint, keys } = made.toJSON();
       const csrf = /** @type {HTMLInputElement} */ (form.querySelector("[name=csrfmiddlewaretoken]")).value;
-      const wanted = /** @type {HTMLInputElement} */ (document.getElementById("notify-text")).checked;
+      const wanted = /** @type {HTMLInputElement} */ (root.querySelector("#notify-text")).checked;
       const response = await fetch(add, {
         method: "POST",
         headers: { "X-CSRFToken": csrf, Accept: "application/json" },
@@ -42,12 +45,8 @@
         say((await response.json().catch(() => ({}))).message ?? texts.failed);
         return;
       }
-      try {
-        localStorage.setItem(remembered, wanted ? "text" : "plain");
-      } catch {
-        // Storage is blocked: after the next log-in the person turns it on again.
-      }
-      location.reload();
+      keep(remembered, wanted ? "text" : "plain");
+      reload();
     } catch {
       say(texts.broken);
     } finally {
@@ -55,14 +54,10 @@
     }
   };
 
-  document.addEventListener("submit", (event) => {
+  root.querySelector(".settings-body")?.addEventListener("submit", (event) => {
     const removed = /** @type {HTMLFormElement} */ (event.target);
     if (!removed.hasAttribute("data-here")) return;
-    try {
-      localStorage.removeItem(remembered);
-    } catch {
-      // As above.
-    }
+    keep(remembered, "");
     if (supported) void navigator.serviceWorker.ready.then((one) => one.pushManager.getSubscription()).then((one) => one?.unsubscribe());
   });
 
@@ -73,4 +68,4 @@
     button.disabled = false;
     button.addEventListener("click", start);
   }
-})();
+}

@@ -1,0 +1,117 @@
+"""Exports of everything stored about a user, made in the background: a ZIP file, kept for a while."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+import uuid
+import zipfile
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.lib import rate_limit
+from accounts.models import User
+from chat.models import ExportJob, Member, Recording, TransferState
+from chat.portability import transfers
+from chat.portability.export import export_user_data
+from chat.protocol.errors import Conflict, NotFound, RateLimited
+
+AT_ONCE: Final = 200  # conversations of an export that is sent while it is made
+BEAT_SECONDS: Final = 1.0
+
+logger = structlog.get_logger(__name__)
+
+
+def is_large(user: User) -> bool:
+    """Whether an export takes so long that it is better made in the background."""
+    if Recording.objects.filter(user=user).exclude(audio="").exists():
+        return True
+    return Member.objects.filter(user=user)[AT_ONCE : AT_ONCE + 1].exists()
+
+
+def create_export(user: User, *, reasoning: bool) -> ExportJob:
+    """Publishes the job. Raises `Conflict`, `RateLimited`."""
+    limits = rate_limit.required_limits((f"exports:{user.pk.hex}", settings.RATE_EXPORTS))
+    if wait := rate_limit.try_acquire(limits):
+        raise RateLimited(_("You have exported your data often. Try again later."), retry_after=math.ceil(wait))
+    try:
+        with transaction.atomic():
+            job = ExportJob.objects.create(user=user, reasoning=reasoning)
+            transfers.publish(transfers.EXPORT_TASK, job.pk)
+    except IntegrityError:
+        raise Conflict(_("An export is being prepared already.")) from None
+    logger.info("export_created", job=str(job.pk), user_id=str(user.pk))
+    return job
+
+
+def delete_export(user_id: uuid.UUID, job_id: uuid.UUID) -> None:
+    """Deletes an export, with its file. One in progress ends. Raises `NotFound`."""
+    deleted, _counts = ExportJob.objects.filter(user=user_id, pk=job_id).delete()
+    if not deleted:
+        raise NotFound
+
+
+def downloadable(user_id: uuid.UUID, job_id: uuid.UUID) -> ExportJob:
+    """An export whose file is still there. Raises `NotFound`."""
+    rows = ExportJob.objects.filter(user=user_id, pk=job_id, state=TransferState.DONE, expires_at__gt=Now())
+    job = rows.exclude(file="").first()
+    if job is None:
+        raise NotFound
+    return job
+
+
+def run_export(job_id: uuid.UUID, is_stopping: Callable[[], bool] = lambda: False) -> None:
+    """Makes an export, in a worker. `is_stopping`: the worker is to end; another one begins anew then."""
+    job = transfers.claim(ExportJob, job_id)
+    if job is None:
+        return
+    try:
+        with tempfile.TemporaryFile() as made:
+            if not _write(job, made, is_stopping):
+                transfers.give_back(job)
+                return
+            size = made.tell()
+            made.seek(0)
+            name = default_storage.save(f"exports/{job.pk.hex[-2:]}/{job.pk}-{job.attempt}.zip", File(made))
+    except transfers.ClaimLostError:
+        logger.info("export_claim_lost", job=str(job_id))
+        return
+    except OSError as error:
+        logger.exception("export_not_written", job=str(job_id), error=type(error).__name__)
+        transfers.end(job, TransferState.FAILED, error=_("The file could not be written. Ask an administrator."))
+        return
+    expires_at = timezone.now() + timedelta(days=settings.EXPORT_DAYS)
+    if transfers.end(job, TransferState.DONE, file=name, size=size, expires_at=expires_at):
+        logger.info("export_ended", job=str(job_id), bytes=size)
+    else:
+        default_storage.delete(name)  # it was deleted meanwhile, or another worker was faster
+
+
+def _write(job: ExportJob, made: Any, is_stopping: Callable[[], bool]) -> bool:
+    """Writes the archive; False if the worker is to end. Raises `ClaimLostError`, `OSError`."""
+    total = Member.objects.filter(user=job.user).count()
+    transfers.beat(job, total=total)
+    shown = time.monotonic()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        inside = f"antiphon-{timezone.now():%Y-%m-%d}.json"
+        with archive.open(inside, "w", force_zip64=True) as out:
+            for number, piece in enumerate(export_user_data(job.user, reasoning=job.reasoning)):
+                out.write(piece.encode(errors="replace"))  # an unpaired surrogate cannot be encoded
+                if time.monotonic() - shown < BEAT_SECONDS:
+                    continue
+                transfers.beat(job, done=min(number // 2, total))
+                if is_stopping():
+                    return False
+                shown = time.monotonic()
+    return True

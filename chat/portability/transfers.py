@@ -1,0 +1,122 @@
+"""What imports and exports in the background have in common: a claim, signs of life, and their files.
+
+A worker claims a row by raising its `attempt`. Each sign of life names that attempt, so a worker whose claim was taken
+over finds out and stops. A row without a sign of life for `LOST_SECONDS` is claimed again: both kinds of work may be
+repeated.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import structlog
+from celery import current_app
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts.lib.outage import OUTAGE
+from chat.jobs.dispatch import BrokerAway
+from chat.models import ExportJob, ImportJob, TransferState
+
+IMPORT_TASK: Final = "workers.transfers.import"
+EXPORT_TASK: Final = "workers.transfers.export"
+LOST_SECONDS: Final = 180.0  # without a sign of life of the worker
+NOT_PUBLISHED_SECONDS: Final = 30.0  # a row waits so long before it is published again
+MAX_ATTEMPTS: Final = 5
+FAILED_TOO_OFTEN: Final = "It was interrupted several times. Try again; if that happens again, ask an administrator."
+
+J = TypeVar("J", ImportJob, ExportJob)
+logger = structlog.get_logger(__name__)
+
+
+class ClaimLostError(Exception):
+    """Another worker has the row now, or it was deleted."""
+
+
+def publish(task: str, job_id: uuid.UUID) -> None:
+    """Publishes the job once the transaction is committed. Without a broker, `publish_waiting` does it later."""
+
+    def send() -> None:
+        try:
+            current_app.send_task(task, args=[str(job_id)], retry=False, ignore_result=True)
+        except (BrokerAway, *OUTAGE) as error:
+            logger.warning("enqueue_failed", task=task, job=str(job_id), error=type(error).__name__)
+
+    transaction.on_commit(send)
+
+
+def publish_waiting() -> int:
+    """Publishes again what nobody has claimed and what a lost worker left; returns how many. What was interrupted too
+    often fails. Called every minute.
+    """
+    now = timezone.now()
+    waiting = Q(state=TransferState.WAITING, beat_at__lt=now - timedelta(seconds=NOT_PUBLISHED_SECONDS))
+    lost = Q(state=TransferState.RUNNING, beat_at__lt=now - timedelta(seconds=LOST_SECONDS))
+    count = 0
+    for model, task in ((ImportJob, IMPORT_TASK), (ExportJob, EXPORT_TASK)):
+        for job in model.objects.filter(waiting | lost):
+            if job.attempt >= MAX_ATTEMPTS:
+                end(job, TransferState.FAILED, error=FAILED_TOO_OFTEN)
+            else:
+                publish(task, job.pk)
+                count += 1
+    return count
+
+
+def claim(model: type[J], job_id: uuid.UUID) -> J | None:
+    """The row, claimed; None where there is nothing to do: it has ended, or another worker is at it."""
+    lost = Q(state=TransferState.RUNNING, beat_at__lt=Now() - timedelta(seconds=LOST_SECONDS))
+    rows = model.objects.filter(Q(state=TransferState.WAITING) | lost, pk=job_id)
+    if not rows.update(state=TransferState.RUNNING, attempt=F("attempt") + 1, beat_at=Now()):
+        return None
+    return model.objects.select_related("user").filter(pk=job_id).first()
+
+
+def beat(job: ImportJob | ExportJob, **fields: Any) -> None:
+    """Writes `fields` and a sign of life. Raises `ClaimLostError`."""
+    if not _claimed(job, TransferState.RUNNING).update(beat_at=Now(), **fields):
+        raise ClaimLostError
+
+
+def give_back(job: ImportJob | ExportJob) -> None:
+    """The worker stops: the next one goes on."""
+    with transaction.atomic():
+        if _claimed(job, TransferState.RUNNING).update(
+            state=TransferState.WAITING, attempt=F("attempt") - 1, beat_at=Now()
+        ):
+            publish(IMPORT_TASK if isinstance(job, ImportJob) else EXPORT_TASK, job.pk)
+
+
+def end(job: ImportJob | ExportJob, state: TransferState, **fields: Any) -> bool:
+    """Ends the attempt of `job`, and deletes the file of an import. False if it has ended already."""
+    with transaction.atomic():
+        rows = _claimed(job, TransferState.WAITING, TransferState.RUNNING)
+        if isinstance(job, ImportJob):
+            fields["file"] = ""
+        if not rows.update(state=state, ended_at=Now(), **fields):
+            return False
+        if isinstance(job, ImportJob):
+            _delete_when_committed(str(job.file))
+    return True
+
+
+def _claimed(job: ImportJob | ExportJob, *states: TransferState) -> QuerySet[Any]:
+    """The row, while this attempt counts and it is in one of these states."""
+    model = ImportJob if isinstance(job, ImportJob) else ExportJob
+    return model.objects.filter(pk=job.pk, attempt=job.attempt, state__in=states)
+
+
+def delete_transfer_file(sender: type[ImportJob | ExportJob], instance: ImportJob | ExportJob, **_: Any) -> None:
+    """For the signal `post_delete`: deletes the file of a deleted row."""
+    _delete_when_committed(str(instance.file))
+
+
+def _delete_when_committed(name: str) -> None:
+    if name:
+        transaction.on_commit(partial(default_storage.delete, name), robust=True)

@@ -1,0 +1,62 @@
+"""The sections of the settings that belong to conversations: models, voice, keys."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
+
+from accounts.settings_sections import Section, add_settings_pages, register_settings_section
+from chat.views.decorators import for_members
+
+
+def register_sections() -> None:
+    """Adds this app's sections to the settings."""
+    for section in (
+        Section(
+            "models", gettext_lazy("Models"), "chat:settings_models",
+            (
+                "chat:presets", "chat:preset_new", "chat:preset", "chat:preset_delete", "chat:prompts",
+                "chat:prompt_new", "chat:prompt", "chat:prompt_delete", "chat:prompts_import",
+                "chat:tool_approvals",
+            ),
+        ),
+        Section("voice", gettext_lazy("Voice"), "chat:settings_voice", ("chat:recordings",)),
+        Section("notifications", gettext_lazy("Notifications"), "chat:notifications"),
+        Section(
+            "data", gettext_lazy("Data"), "chat:settings_data",
+            ("chat:import", "chat:trash", "chat:trash_delete", "chat:own_links"),
+        ),
+        Section(
+            "keys", gettext_lazy("Keys"), "chat:settings_keys",
+            (
+                "chat:connections", "chat:connection_new", "chat:connection_edit", "chat:connection_delete",
+                "chat:connection_connect",
+            ),
+        ),
+    ):  # fmt: skip
+        register_settings_section(section)
+    add_settings_pages("general", "chat:instructions")
+    add_settings_pages("account", "chat:usage", "chat:cases")
+
+
+@require_safe
+@for_members
+def show_models(request: HttpRequest) -> HttpResponse:
+    """Presets, prompts and allowed tools."""
+    return render(request, "chat/settings/models.html")
+
+
+@require_safe
+@for_members
+def show_voice(request: HttpRequest) -> HttpResponse:
+    """Voice input, reading aloud, and recordings. The browser keeps what is chosen."""
+    return render(request, "chat/settings/voice.html")
+
+
+@require_safe
+@for_members
+def show_keys(request: HttpRequest) -> HttpResponse:
+    """Connections to tool servers, and the keyboard."""
+    return render(request, "chat/settings/keys.html")
