@@ -33,7 +33,7 @@ def explain(error: BaseException, title: str, refusal: LastRefusal, *, sent: boo
         refused = NotLoggedInError(f"{title} did not accept the log-in.", detail=detail)
         refused.forbidden = refusal.status == 403
         return refused
-    if refusal.status == 404 and sent:
+    if refusal.forgotten and sent:
         return SessionGoneError(f"{title} has ended the session.", detail=detail)
     if any(isinstance(one, RefusedAddressError) for one in found):
         return ToolError(f"{title} is at an address that may not be used.", detail=detail)
