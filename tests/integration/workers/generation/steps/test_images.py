@@ -64,7 +64,6 @@ async def test_they_are_sent_with_the_result(turn: Accepted, sees: bool | None) 
 @pytest.fixture
 def rules() -> Generator[None]:
     """What this process knows of what staff say of models is of this test."""
-    clear_rules_cache()
     yield
     clear_rules_cache()
 
@@ -75,6 +74,7 @@ async def test_what_staff_say_of_a_model_counts_before_its_list(
     turn: Accepted, said: bool, listed: bool | None
 ) -> None:
     await in_db(KnownModel.objects.create, name="small", sees=said)
+    clear_rules_cache()
     worker = worker_with(CountingTool(work=picture))
     worker.more["models"] = Knows(sees=listed)
     model = ScriptedModel(calls(("a", "look", {})), says("A map."))
