@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.quotas.plans import plan_field
@@ -44,10 +45,10 @@ def change_rules(user_id: uuid.UUID, conversation_id: uuid.UUID, given: Mapping[
     """
     unknown = set(given) - {"approval", *LIMITS}
     if unknown or not given:
-        raise Invalid("There is no such rule." if unknown else "Nothing is to be changed.")
+        raise Invalid(_("There is no such rule.") if unknown else _("Nothing is to be changed."))
     approval = given.get("approval")
     if approval is not None and approval not in APPROVALS:
-        raise Invalid("Choose one of the ways to ask.")
+        raise Invalid(_("Choose one of the ways to ask."))
     wanted = {name: _read(name, given[name]) for name in LIMITS if name in given}
     with transaction.atomic():
         member_of(user_id, conversation_id, write=True)
@@ -83,11 +84,11 @@ def _read(name: str, text: str) -> int | str | None:
         value = Decimal("NaN")
     if name == "cost":
         if not value.is_finite() or not 0 < value <= MOST_COST or value != round(value, COST_DIGITS):
-            raise Invalid(f"Enter an amount in USD, above 0 and up to {MOST_COST:,}.")
+            raise Invalid(_("Enter an amount in USD, above 0 and up to %(most)s.") % {"most": f"{MOST_COST:,}"})
         return _spell(value)
     least, most = WHOLE[name]
     if not value.is_finite() or value != int(value) or not least <= value <= most:
-        raise Invalid(f"Enter a whole number from {least} to {most:,}.")
+        raise Invalid(_("Enter a whole number from %(least)s to %(most)s.") % {"least": least, "most": f"{most:,}"})
     return int(value)
 
 

@@ -1,6 +1,6 @@
 /** What is known of what models can do, for the views of answers. */
 
-import { t } from "antiphon/lib/texts";
+import { tn } from "antiphon/lib/texts";
 
 /** @type {Map<string, import("antiphon/conversation/model-list").Model>} */
 const known = new Map();
@@ -26,6 +26,5 @@ export function showWithModels(element, show) {
 export function unseenWords(id, count) {
   const model = known.get(id);
   if (!count || model?.sees !== false) return "";
-  if (count === 1) return t("{model} does not see images: it read only that there is one.", { model: model.label });
-  return t("{model} does not see images: it read only that there are {count}.", { model: model.label, count: String(count) });
+  return tn("{model} does not see images: it read only that there is one.", "{model} does not see images: it read only that there are {count}.", count, { model: model.label, count });
 }

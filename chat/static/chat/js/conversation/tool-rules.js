@@ -1,6 +1,7 @@
 /** How often tools ask in this conversation, and the limits of its answers with tools, in the sheet of its tools. */
 
 import { fetchJson, post } from "antiphon/lib/fetch";
+import { t } from "antiphon/lib/texts";
 
 /**
  * @typedef {{approval: string, limits: Record<string, number | string | null>, plan: Record<string, number | string | null>,
@@ -50,14 +51,14 @@ export class ToolRules {
 
   /** @param {HTMLInputElement} field @param {string} name @param {string} value */
   async save(field, name, value) {
-    this.tell("Saving…");
+    this.tell(t("Saving…"));
     try {
       this.show(await post(this.url, this.page.csrf, { [name]: value }));
       this.fail(field, "");
-      this.tell("Saved");
+      this.tell(t("Saved"));
     } catch (error) {
       this.tell("");
-      this.fail(field, `Not saved. ${/** @type {Error} */ (error).message}`);
+      this.fail(field, t("Not saved. {reason}", { reason: /** @type {Error} */ (error).message }));
     }
   }
 
