@@ -8,7 +8,7 @@ import { ToolRules } from "antiphon/conversation/tool-rules";
 import { fetchJson, post } from "antiphon/lib/fetch";
 import { closeOnEscape } from "antiphon/lib/keys";
 import { recall, remember } from "antiphon/lib/storage";
-import { t } from "antiphon/lib/texts";
+import { t, tn } from "antiphon/lib/texts";
 
 /** @typedef {{key: string, server: string, server_title: string, title: string, description: string, effect: string, by_default: boolean, on: boolean}} Tool */
 /**
