@@ -55,6 +55,7 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/pin/", sidebar.pin, name="pin"),
     path("c/<uuid:conversation_id>/parameters/", parameters.read_or_change, name="parameters"),
     path("c/<uuid:conversation_id>/tools/", tools.read_or_change, name="conversation_tools"),
+    path("c/<uuid:conversation_id>/tools/rules/", tools.read_or_change_rules, name="conversation_tool_rules"),
     path("c/<uuid:conversation_id>/answers/", asking.read_or_change, name="answers"),
     path("c/<uuid:conversation_id>/web-search/", web_search.switch, name="web_search"),
     path("c/<uuid:conversation_id>/approvals/", tool_approvals.read_in_conversation, name="approvals"),

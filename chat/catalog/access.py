@@ -98,6 +98,13 @@ def may_use(user_id: uuid.UUID | None, model: str) -> bool:
     return rule.groups is None or (user_id is not None and _may(_groups_of(user_id), rule))
 
 
+def said_of(model: str, name: str) -> bool | None:
+    """What staff say of a model: whether it has a property (one of `PROPERTIES`). None: nothing. Raises a database
+    error.
+    """
+    return _rule(read_rules(), model).properties.get(name)
+
+
 def read_rules() -> Mapping[str, Rule]:
     """The models about which staff decided something, by name; up to `CACHED_SECONDS` old. Raises a database error."""
     return _read_rules()

@@ -19,6 +19,7 @@ RECENT: Final = 5  # recently used models that are shown
 RECENT_RUNS: Final = 60  # of a user's runs in which they are looked for
 MAX_FAVOURITES: Final = 100
 _MARKS: Final = ("window", "sees", "thinks", "tools", "refuses")
+_LACKED: Final = ("sees", "tools")  # of these, no is shown too
 
 
 def picker_entries(user: User) -> dict[str, Any]:
@@ -75,8 +76,7 @@ def _entry(model: PublishedModel, prices: ShownPrices) -> dict[str, Any]:
     """A model as the page has it. What nobody knows is left out."""
     found: dict[str, Any] = {"id": model["id"], "label": model["label"], "endpoint": model.get("endpoint_name", "")}
     found |= {name: model[name] for name in _MARKS if model.get(name)}
-    if model.get("tools") is False:
-        found["tools"] = False  # of other marks, no is not shown
+    found |= {name: False for name in _LACKED if model.get(name) is False}
     if price := prices.of(model):
         found["price"] = price
     return found

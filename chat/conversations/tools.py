@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from chat.conversations.membership import WRITERS, member_of
 from chat.conversations.publishing import publish_setting
-from chat.models import Conversation, Preset
+from chat.models import Conversation, Preset, ToolServer
 from chat.protocol.commands import ChosenTools
 from chat.protocol.errors import Invalid
 from chat.runs.tool_switch import tools_stopped
@@ -93,6 +93,7 @@ def describe_tools(
     usual = preset.tools if preset else None
     keys = {tool.key for tool in offered}
     stopped = tools_stopped()
+    titles = dict(ToolServer.objects.filter(slug__in={tool.server for tool in offered}).values_list("slug", "title"))
     return {
         "chosen": chosen,
         "usual": usual,
@@ -100,7 +101,7 @@ def describe_tools(
         "missing": 0 if stopped else sum(key not in keys for key in chosen or ()),
         "may_change": may_change,
         "stopped": stopped,
-        "tools": [_tool(tool, chosen) for tool in offered],
+        "tools": [_tool(tool, chosen) | {"server_title": titles.get(tool.server, tool.server)} for tool in offered],
     }
 
 

@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from accounts.quotas.reservations import QuotaFull, reserve_step
 from chat.models import (
     CallStatus,
+    Conversation,
     Decision,
     Message,
     Run,
@@ -35,6 +36,7 @@ from chat.runs.ending import Ended, end_run
 from chat.runs.tool_rules import own_name
 
 EXPIRED: Final = "Nobody decided in time."
+EXPIRED_CODE: Final = "expired"
 DENIED: Final = "A person did not allow this call."
 DECLINED: Final = "A person did not answer the question."
 NOT_REPEATED: Final = "Whether this call had its effect is not known, and it was not made again."
@@ -69,7 +71,11 @@ class WaitChanged:
 
 
 def decide(run: Run, call: ToolCall, decided: Decided) -> WaitChanged:
-    """Writes a decision about a call that waits; both rows are locked. The run goes on if it was the last one."""
+    """Writes a decision about a call that waits; both rows are locked. The run goes on if it was the last one.
+
+    It ends instead where nobody decided in time because the conversation is in the trash, where nobody can: the model
+    is not asked for an answer that nobody waits for. Whoever restores the conversation can continue the answer.
+    """
     now = database_time()
     wait = last_wait(run.pk, run.attempt)
     assert wait is not None  # a run that waits for approval has such a step
@@ -103,6 +109,9 @@ def decide(run: Run, call: ToolCall, decided: Decided) -> WaitChanged:
     if ToolCall.objects.filter(run=run, status=CallStatus.WAITING).exists():
         Run.objects.filter(pk=run.pk).update(ended_in_log=False)  # until the log has the decision
         return changed
+    if decided.by is None and Conversation.objects.filter(pk=run.conversation_id, deleted_at__isnull=False).exists():
+        ended = end_run(run.pk, run.attempt, RunStatus.STOPPED, why=(EXPIRED_CODE, EXPIRED))
+        return WaitChanged(run.pk, run.conversation_id, run.attempt, ended=ended)
     if (full := _reserve_again(run)) is not None:
         ended = end_run(run.pk, run.attempt, RunStatus.FAILED, why=(QUOTA_CODE, full))
         return WaitChanged(run.pk, run.conversation_id, run.attempt, ended=ended)

@@ -21,22 +21,30 @@ LONGEST_NAME: Final = 100
 LONGEST_WORDS: Final = 500  # of a title, a description or a choice
 LONGEST_ANSWER: Final = 10_000  # characters of one field
 _OF_TYPE: Final[dict[str, tuple[str, ...]]] = {
-    "string": ("minLength", "maxLength", "format", "enum", "enumNames", "default"),
+    "string": ("minLength", "maxLength", "format", "default"),
     "number": ("minimum", "maximum", "default"),
     "integer": ("minimum", "maximum", "default"),
     "boolean": ("default",),
+    "array": ("minItems", "maxItems", "default"),
 }
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
-    "string": (str,), "number": (int, float), "integer": (int,), "boolean": (bool,),
+    "string": (str,), "number": (int, float), "integer": (int,), "boolean": (bool,), "array": (list,),
 }  # fmt: skip
-_KINDS: Final = {"string": "a text", "number": "a number", "integer": "a whole number", "boolean": "yes or no"}
+_KINDS: Final = {
+    "string": "a text",
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "yes or no",
+    "array": "a list",
+}
 FORMATS: Final = ("email", "uri", "date", "date-time")
 
 
 def usable_question(sentence: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     """The question as it is stored and shown: its sentence, and of the schema what a form can show.
 
-    Raises `ValueError` with a sentence where the schema is no flat object of strings, numbers and yes or no.
+    Raises `ValueError` with a sentence where the schema is no flat object of strings, numbers, yes or no, and lists of
+    choices. Choices that have titles of their own (`oneOf`, `anyOf`) become `enum` and `enumNames`.
     """
     properties = schema.get("properties")
     if schema.get("type", "object") != "object" or not isinstance(properties, Mapping):
@@ -88,19 +96,39 @@ def _name(name: Any) -> str:
 def _field(name: str, field: Any) -> dict[str, Any]:
     kind = field.get("type") if isinstance(field, Mapping) else None
     if not isinstance(kind, str) or kind not in _OF_TYPE:
-        raise ValueError(f"The question's field {name[:LONGEST_NAME]} is not a string, a number or yes or no.")
+        raise ValueError(
+            f"The question's field {name[:LONGEST_NAME]} is not a string, a number, yes or no, or a list of choices."
+        )
     kept: dict[str, Any] = {"type": kind}
+    if kind == "array":
+        kept |= {"items": {"type": "string", **_choices(name, field.get("items"))}, "uniqueItems": True}
     for words in ("title", "description"):
         if isinstance(field.get(words), str):
             kept[words] = clean_controls(field[words])[:LONGEST_WORDS]
     for keyword in _OF_TYPE[kind]:
         if keyword in field and _fits(keyword, field[keyword], kind):
             kept[keyword] = field[keyword]
-    if "enum" in field and "enum" not in kept:
-        raise ValueError(f"The choices of the question's field {name[:LONGEST_NAME]} are not usable.")
-    if len(kept.get("enumNames", [])) != len(kept.get("enum", [])):
-        kept.pop("enumNames", None)
+    if kind == "string" and not {"enum", "oneOf", "anyOf"}.isdisjoint(field):
+        kept |= _choices(name, field)
     return kept
+
+
+def _choices(name: str, field: Any) -> dict[str, Any]:
+    """`enum`, and `enumNames` where the choices have titles. Raises `ValueError` for those that are not usable."""
+    found: dict[str, Any] = {}
+    if isinstance(field, Mapping):
+        titled = field.get("oneOf", field.get("anyOf"))
+        if isinstance(titled, list) and all(isinstance(one, Mapping) for one in titled):
+            values = [one.get("const") for one in titled]
+            found = {"enum": values, "enumNames": [one.get("title", one.get("const")) for one in titled]}
+        else:
+            found = {keyword: field[keyword] for keyword in ("enum", "enumNames") if keyword in field}
+    if not _fits("enum", found.get("enum"), "string"):
+        raise ValueError(f"The choices of the question's field {name[:LONGEST_NAME]} are not usable.")
+    names = found.get("enumNames")
+    if not _fits("enumNames", names, "string") or len(names or ()) != len(found["enum"]):
+        found.pop("enumNames", None)
+    return found
 
 
 def _fits(keyword: str, value: Any, kind: str) -> bool:
@@ -110,8 +138,10 @@ def _fits(keyword: str, value: Any, kind: str) -> bool:
         return words and 0 < len(value) <= MOST_CHOICES and all(len(one) <= LONGEST_WORDS for one in value)
     if keyword == "format":
         return isinstance(value, str) and value in FORMATS
-    if keyword in ("minLength", "maxLength"):
+    if keyword in ("minLength", "maxLength", "minItems", "maxItems"):
         return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LONGEST_ANSWER
+    if kind == "array":  # its default
+        return value == [] or _fits("enum", value, "string")
     if not isinstance(value, _TYPES[kind if keyword == "default" else "number"]):
         return False
     if isinstance(value, str):
@@ -138,5 +168,7 @@ def _sentence(error: ValidationError, fields: Mapping[str, Any]) -> str:
         "maxLength": f"at most {limit} characters.",
         "minimum": f"at least {limit}.",
         "maximum": f"at most {limit}.",
+        "minItems": f"choose at least {limit}.",
+        "maxItems": f"choose at most {limit}.",
     }
     return f"{label}: {words.get(str(error.validator), 'this does not fit.')}"

@@ -43,6 +43,8 @@ class Filters:
     until: datetime | None = None
     has_files: bool = False
     archived: bool = False  # only archived conversations; else the others too
+    read_by: Sequence[uuid.UUID] = ()  # only conversations of which all of these users are members
+    other_than: uuid.UUID | None = None  # not this conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def search(user_id: uuid.UUID, text: str, filters: Filters | None = None) -> Fou
     if not query:
         return Found()
     with statement_timeout(SEARCH_SECONDS):
-        mine = _Mine(user_id, filters or Filters())
+        mine = Mine(user_id, filters or Filters())
         found = _search(mine, query, query.condition(), query.condition(mine.keys), similar=False)
         if len(found.titles) + len(found.messages) >= ENOUGH or not (typos := query.similar()):
             return found
@@ -115,7 +117,7 @@ def search_in(user_id: uuid.UUID, conversation_id: uuid.UUID, text: str) -> list
     return [one for one in ids if texts is None or has_all_runs(texts[one].text, query.words)]
 
 
-class _Mine:
+class Mine:
     """The user's conversations that the filters leave, as a part of a statement, and the keys of their messages."""
 
     def __init__(self, user_id: uuid.UUID, filters: Filters) -> None:
@@ -129,6 +131,13 @@ class _Mine:
             )
         if filters.has_files:
             conditions.append("EXISTS (SELECT FROM chat_toolfile f WHERE f.conversation_id = c.id)")
+        if filters.read_by:
+            conditions.append(
+                "(SELECT count(*) FROM chat_member r WHERE r.conversation_id = c.id AND r.user_id = ANY(%(readers)s))"
+                " = %(reader_count)s"
+            )
+        if filters.other_than:
+            conditions.append("c.id <> %(other_than)s")
         if filters.archived:
             conditions.append("m.archived_at IS NOT NULL")
         self.sql = (
@@ -138,6 +147,8 @@ class _Mine:
         )
         self.values: dict[str, Any] = {
             "user": user_id, "model": filters.model, "since": filters.since, "until": filters.until,
+            "readers": list(filters.read_by), "reader_count": len(set(filters.read_by)),
+            "other_than": filters.other_than,
         }  # fmt: skip
         with connection.cursor() as cursor:
             cursor.execute(_HOMES, self.values)
@@ -164,11 +175,11 @@ SELECT id, title, updated_at FROM mine WHERE words @@ %(query)s::tsquery AND {_W
 ORDER BY updated_at DESC, id DESC LIMIT %(most)s
 """  # noqa: S608  # parts of statements, no values
 # All hits, if there are few. The limit ends the reading of rows as soon as there are too many.
-_HITS: Final = """
+HITS: Final = """
 SELECT message_id, conversation_id, written_at FROM chat_messagewords WHERE words @@ %(query)s::tsquery LIMIT %(most)s
 """
 _OF_FEW: Final = f"""
-WITH mine AS MATERIALIZED ({{mine}}), hits AS MATERIALIZED ({_HITS}), numbered AS (
+WITH mine AS MATERIALIZED ({{mine}}), hits AS MATERIALIZED ({HITS}), numbered AS (
     SELECT h.*, row_number() OVER (PARTITION BY conversation_id ORDER BY written_at DESC) AS place
     FROM hits h JOIN mine ON mine.id = h.conversation_id WHERE {_WITHIN.format(at="written_at")}
 )
@@ -177,7 +188,7 @@ ORDER BY written_at DESC, message_id DESC LIMIT %(limit)s
 """  # noqa: S608  # parts of statements, no values
 # With many hits, some are soon found in the conversations that were active last. `IS TRUE` keeps the planner from
 # reading them all from the index again.
-_OF_MANY: Final = f"""
+OF_MANY: Final = f"""
 WITH mine AS MATERIALIZED ({{mine}})
 SELECT h.message_id FROM (SELECT id, updated_at FROM mine ORDER BY updated_at DESC, id DESC) c CROSS JOIN LATERAL (
     SELECT message_id, written_at FROM chat_messagewords w
@@ -185,33 +196,39 @@ SELECT h.message_id FROM (SELECT id, updated_at FROM mine ORDER BY updated_at DE
     ORDER BY written_at DESC LIMIT %(of_one)s
 ) h LIMIT %(limit)s
 """  # noqa: S608  # parts of statements, no values
-_COUNT: Final = f"SELECT count(*) FROM ({_HITS}) hits"  # noqa: S608  # parts of statements, no values
+_COUNT: Final = f"SELECT count(*) FROM ({HITS}) hits"  # noqa: S608  # parts of statements, no values
 _IN_ONE: Final = """
 SELECT message_id FROM chat_messagewords WHERE conversation_id = %(conversation)s
 AND (words @@ %(query)s::tsquery) IS TRUE ORDER BY written_at, message_id LIMIT %(most)s
 """
 
 
-def _search(mine: _Mine, query: Query, in_titles: str, in_texts: str, *, similar: bool) -> Found:
+def _search(mine: Mine, query: Query, in_titles: str, in_texts: str, *, similar: bool) -> Found:
     titles = [
         FoundTitle(pk, pieces_of(title, near_words(title, query.words) if similar else query.words), at)
         for pk, title, at in mine.rows(_TITLES, in_titles, most=TITLES)
     ]
     if query.is_broad:
         return Found(titles)
-    return Found(titles, _load(_ids(mine, in_texts), query, similar=similar))
+    return Found(titles, _load(find_ids(mine, in_texts), query, similar=similar))
 
 
-def _ids(mine: _Mine, condition: str) -> list[uuid.UUID]:
-    """The messages that fit, the newest first."""
+def count_hits(mine: Mine, condition: str) -> int:
+    """How many messages fit, up to `FEW` + 1. The statements that follow in this transaction use the index, too."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")  # a scan of every message is never the quickest way
         cursor.execute("SET LOCAL jit = off")
-    limits = {"of_one": OF_ONE, "limit": MESSAGES}
     [(count,)] = mine.rows(_COUNT, condition, most=FEW + 1)
+    return int(count)
+
+
+def find_ids(mine: Mine, condition: str) -> list[uuid.UUID]:
+    """The messages that fit, the newest first."""
+    limits = {"of_one": OF_ONE, "limit": MESSAGES}
+    count = count_hits(mine, condition)
     if not count:
         return []
-    statement = _OF_FEW if count <= FEW else _OF_MANY
+    statement = _OF_FEW if count <= FEW else OF_MANY
     return [row[0] for row in mine.rows(statement, condition, most=FEW + 1, **limits)]
 
 

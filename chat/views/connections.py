@@ -60,8 +60,10 @@ def show_connections(request: HttpRequest) -> HttpResponse:
 
 def _is_listing(server: ToolServer, log_in: ToolConnection | None) -> bool:
     """Whether a worker lists the server's tools because somebody has just logged in there."""
-    if log_in is None or log_in.connected_at is None or server.list_error:
+    if log_in is None or log_in.connected_at is None:
         return False
+    if server.list_error and server.checked_at is not None and server.checked_at >= log_in.connected_at:
+        return False  # an error from before only says that nobody was connected
     return server.listed_at is None or server.listed_at < log_in.connected_at
 
 

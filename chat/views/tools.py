@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from accounts.auth.requests import user_of
 from chat.catalog.presets import usable_presets
 from chat.catalog.tools import offered_tools
-from chat.conversations import tools
+from chat.conversations import tool_rules, tools
 from chat.models import Conversation, KnownTool, ToolServer
 from chat.views.decorators import command, for_members
 
@@ -34,6 +34,25 @@ def read(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
 def change(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
     user = user_of(request)
     return tools.change_tools(user.pk, conversation_id, request.POST.get("tools", ""), offered_tools(user))
+
+
+def read_or_change_rules(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponseBase:
+    """GET: how often tools ask in the conversation, and the limits of its answers with tools. POST: changes those that
+    are named (`chat.conversations.tool_rules`).
+    """
+    return (change_rules if request.method == "POST" else read_rules)(request, conversation_id)
+
+
+@require_safe
+@for_members
+def read_rules(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    return JsonResponse(tool_rules.read_rules(user_of(request).pk, conversation_id))
+
+
+@command
+def change_rules(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
+    given = {name: request.POST.get(name, "") for name in request.POST if name != "csrfmiddlewaretoken"}
+    return tool_rules.change_rules(user_of(request).pk, conversation_id, given)
 
 
 @require_safe

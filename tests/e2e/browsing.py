@@ -141,6 +141,24 @@ def shoot_views(page: Page, name: str, *, full_page: bool = False) -> None:
         page.set_viewport_size(before)
 
 
+@contextmanager
+def known_model(page: Page, stack: Stack, name: str, **said: bool) -> Iterator[None]:
+    """Staff say this of a model (as `sees=False`), and the site that the page is of knows."""
+    code = "from chat.models import KnownModel\nKnownModel.objects."
+    stack.manage("shell", "--no-imports", "--command", f"{code}update_or_create(name={name!r}, defaults={said!r})")
+    try:
+        for _ in range(80):  # each process reads it every few seconds
+            found = page.request.get(f"{stack.url}/models/").json()["models"]
+            if any(one["id"] == name and said.items() <= one.items() for one in found):
+                break
+            page.wait_for_timeout(250)
+        else:
+            raise AssertionError(f"the site does not know of {name}: {said}")
+        yield
+    finally:
+        stack.manage("shell", "--no-imports", "--command", f"{code}filter(name={name!r}).delete()")
+
+
 def ended(page: Page, count: int = 1) -> Any:
     """The last answer, once it has ended and `count` answers are shown."""
     expect(answers(page)).to_have_count(count)

@@ -142,7 +142,11 @@ def test_denied_with_a_reason(page: Page, stack: Stack, upstream: FakeOpenAI) ->
 
 def test_a_question(page: Page, stack: Stack) -> None:
     watch = Watch(page, stack.url)
-    page.goto(ask(stack, {**MAIL, "title": "Book a flight"}, question=QUESTION))
+    titled = [{"const": "m1", "title": "Breakfast"}, {"const": "m2", "title": "Lunch"}, {"const": "m3", "title": "Tea"}]
+    meals = {"type": "array", "title": "Meals", "items": {"anyOf": titled}, "maxItems": 2, "default": ["m1"]}
+    asked: dict[str, Any] = json.loads(json.dumps(QUESTION))
+    asked["schema"]["properties"]["meals"] = meals
+    page.goto(ask(stack, {**MAIL, "title": "Book a flight"}, question=asked))
     card = cards(page)
     expect(card).to_contain_text("Which flight?")
     shoot_views(page, "approval-question")
@@ -151,11 +155,18 @@ def test_a_question(page: Page, stack: Stack) -> None:
     card.get_by_label("Flight").select_option(label="Noon")
     card.get_by_label("Seats").fill("2")
     card.get_by_label("At a window").check()
+    choices = card.get_by_role("group", name="Meals")
+    expect(choices.get_by_label("Breakfast")).to_be_checked()
+    for one in ("Lunch", "Tea"):
+        choices.get_by_label(one).check()
+    button(page, "Answer").click()
+    expect(card).to_contain_text("Meals: choose at most 2.")
+    choices.get_by_label("Lunch").uncheck()
     button(page, "Answer").click()
     expect(page.locator(".decisions li")).to_contain_text("You answered “Book a flight”.")
     [row] = stack.sql("SELECT answers FROM chat_toolcall ORDER BY created_at DESC LIMIT 1")
     found = row["answers"] if isinstance(row["answers"], list) else json.loads(row["answers"])
-    assert found == [{"flight": "LH2", "seats": 2, "window": True}]
+    assert found == [{"flight": "LH2", "seats": 2, "window": True, "meals": ["m1", "m3"]}]
     ended(page)
     assert watch.complaints == []
 

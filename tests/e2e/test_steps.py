@@ -154,6 +154,15 @@ def test_results_are_text_and_copied_as_they_are(page: Page, stack: Stack, upstr
     assert watch.complaints == []
 
 
+def await_tools(page: Page) -> None:
+    """Reloads the page until the worker has published its tools, and the web process knows."""
+    for _ in range(40):
+        if page.locator("#tools-button").is_visible():
+            return
+        page.wait_for_timeout(1_000)
+        page.reload()
+
+
 def open_tools(page: Page) -> Locator:
     page.get_by_role("button", name="Tools").click()
     sheet = page.get_by_role("dialog", name="Tools")
@@ -167,11 +176,7 @@ def test_tools_are_chosen_for_a_conversation(
     """Before its first message, in another tab, back to the defaults, and while staff have stopped all tools."""
     watch = Watch(page, stack.url)
     button = page.locator("#tools-button")
-    for _ in range(40):  # until the worker has published its tools, and the web process knows
-        if button.is_visible():
-            break
-        page.wait_for_timeout(1_000)
-        page.reload()
+    await_tools(page)
     sheet = open_tools(page)
     expect(page.get_by_role("heading", name="Tools", exact=True)).to_be_focused()
     expect(button).to_have_attribute("aria-expanded", "true")

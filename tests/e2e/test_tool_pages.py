@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, StorageState, expect
 
 from tests.e2e.axe import violations
-from tests.e2e.browsing import Watch, answers, cookies_of, ended, send, shoot_views
+from tests.e2e.browsing import Watch, answers, cookies_of, ended, known_model, send, shoot_views
 from tests.e2e.test_approvals import MAIL, ask, button, cards
-from tests.e2e.test_steps import ISSUES, LIST, READ, SEARCH, TREE, Steps, line
+from tests.e2e.test_steps import ISSUES, LIST, READ, SEARCH, TREE, Steps, await_tools, line
 from tests.fakes.mcp_oauth import Authority, make_protected
 from tests.fakes.mcp_server import PNG, Running, running
 from tests.fakes.openai_scripts import Script
@@ -143,6 +143,64 @@ def test_pages_of_tools_keep_the_rules_of_accessibility(page: Page, stack: Stack
     page.goto(ask(stack, {**MAIL, "title": "Book a flight"}, question=QUESTION))
     expect(cards(page)).to_be_visible()
     check(page)
+
+
+def test_a_conversation_has_rules_of_its_own(page: Page, stack: Stack, upstream: FakeOpenAI) -> None:
+    """How often tools ask in it, and lower limits: changed in the sheet, kept, and applied to the next answer."""
+    await_tools(page)
+    send(page, "Hello [[tokens=2]]")
+    ended(page)
+    page.locator("#tools-button").click()
+    asks, rounds = page.get_by_label("Before calls"), page.get_by_label("Rounds of calls")
+    trouble, status = page.locator(".tools-rules [role=alert]"), page.locator("#tools .parameters-status")
+    asks.select_option("always")
+    expect(status).to_have_text("Saved")
+    page.get_by_text("Limits of an answer with tools").click()
+    expect(rounds).to_have_attribute("placeholder", "12")
+    rounds.fill("many")
+    rounds.press("Tab")
+    expect(trouble).to_have_text("Not saved. Enter a whole number from 0 to 1,000.")
+    expect(rounds).to_have_attribute("aria-invalid", "true")
+    shoot_views(page, "tool-rules")
+    check(page)
+    rounds.fill("3")
+    rounds.press("Tab")
+    expect(trouble).to_be_hidden()
+    expect(status).to_have_text("Saved")
+    page.reload()
+    page.locator("#tools-button").click()
+    expect(asks).to_have_value("always")
+    expect(rounds).to_have_value("3")
+    page.locator("#tools [data-close]").click()
+    upstream.play(Script(calls=[("current_time", {"time_zone": "UTC"})]))
+    send(page, "What time is it?")
+    expect(cards(page)).to_have_count(1)
+    expect(cards(page)).to_contain_text("In this conversation, each call asks.")
+    button(page, "Deny").click()
+    ended(page, 2)
+
+
+def test_images_that_the_model_does_not_see(page: Page, stack: Stack, upstream: FakeOpenAI) -> None:
+    """The picker says that it sees none, and a call that returned one that it read only that there is one."""
+    said = "small does not see images: it read only that there is one."
+    with known_model(page, stack, "small", sees=False):
+        page.reload()
+        upstream.play(Script(tokens=1, hang=60))
+        send(page, "What is on it?")
+        expect(answers(page).last.locator(".message-body")).not_to_be_empty()
+        files = {"files": [("picture.png", "image/png", PNG)]}
+        Steps(stack).do(("begin", (READ,), {}), ("end", ("read_page",), files))
+        expect(page.locator(".call-unseen")).to_have_text(said)
+        page.get_by_role("button", name="Stop the answer").click()
+        expect(answers(page).last).to_have_attribute("data-status", "stopped")
+        page.reload()
+        expect(page.locator(".call-unseen")).to_have_text(said)
+        shoot_views(page, "steps-unseen")
+        page.locator("#model").click()
+        row = page.get_by_role("option").filter(has_text="small")
+        expect(row.locator(".choice-about")).to_contain_text("No images")
+        expect(row).to_have_accessible_name(re.compile("no images"))
+        shoot_views(page, "picker-no-images")
 
 
 def test_staff_pages_of_tools_keep_the_rules_of_accessibility(

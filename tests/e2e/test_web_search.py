@@ -11,7 +11,7 @@ from typing import ClassVar
 import pytest
 from playwright.sync_api import Browser, Page, StorageState, expect
 
-from tests.e2e.browsing import Watch, answers, ended, send, shoot_views
+from tests.e2e.browsing import Watch, answers, ended, known_model, send, shoot_views
 from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack
@@ -127,6 +127,24 @@ def test_the_web_with_sources(
     exported = page.request.get(f"{stack.url}/c/{conversation}/export/?as=markdown").text()
     assert "<https://www.trains.example/night/rome>" in exported
     assert "Night trains to Rome" in exported
+
+
+def test_a_model_that_calls_no_tools_says_that_it_cannot_search(page: Page, stack: Stack, search: None) -> None:
+    switch = page.get_by_role("button", name="Search the web")
+    with known_model(page, stack, "small", tools=False):
+        for _ in range(30):  # pages know of a provider after some seconds
+            page.reload()
+            if switch.is_visible():
+                break
+            page.wait_for_timeout(1000)
+        page.wait_for_function("() => document.querySelector('#model').dataset.value === 'small'")
+        switch.click()
+        said = "small does not call tools, so it cannot search the web. Choose another model."
+        expect(page.locator("#toasts")).to_have_text(said)
+        expect(switch).to_have_attribute("title", said)
+        shoot_views(page, "web-search-no-tools")
+        switch.click()
+        expect(switch).not_to_have_attribute("title", said)
 
 
 def test_a_page_whose_address_is_in_a_message(page: Page, stack: Stack, upstream: FakeOpenAI) -> None:

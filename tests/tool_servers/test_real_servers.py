@@ -15,11 +15,13 @@ from starlette.responses import HTMLResponse, Response
 from accounts.lib.db import in_db
 from accounts.models import User
 from chat.models import KnownTool, ServerAuth, ServerKind, ToolConnection, ToolServer
+from chat.runs.questions import usable_question
 from tests.fakes.mcp_server import running
 from tests.integration.workers.tools.servers.test_oauth import expire, found, log_in
 from tests.integration.workers.tools.servers.test_sessions import closed as closed  # a fixture
 from tests.integration.workers.tools.servers.test_sessions import context, named, stored
 from tests.model_servers.running import ModelServer
+from workers.tools.base import QuestionAskedError
 from workers.tools.servers import requests
 from workers.tools.servers.refresh import fetch_listing
 from workers.tools.servers.stored import StoredServer
@@ -101,6 +103,11 @@ async def test_the_server_with_everything(everything: ModelServer) -> None:
     asked = context(user_id=user, report=heard.append)
     assert "hello" in (await named(server, "echo").run({"message": "hello"}, asked)).text
     assert (await named(server, "get-tiny-image").run({}, asked)).pictures
+    with pytest.raises(QuestionAskedError) as asks:
+        await named(server, "trigger-elicitation-request").run({}, asked)
+    question = usable_question(asks.value.question.sentence, asks.value.question.schema)
+    kinds = {field["type"] for field in question["schema"]["properties"].values()}
+    assert kinds == {"string", "number", "integer", "boolean", "array"}, "a form can show all that it asks"
     steps = {"duration": 1, "steps": 3}
     result = await named(server, "trigger-long-running-operation").run(steps, asked)
     assert not result.failed

@@ -13,6 +13,7 @@ import structlog
 from cachetools import LRUCache
 
 from accounts.lib.db import in_db
+from chat.catalog.access import said_of
 from chat.catalog.tool_servers import servers_of_id
 from chat.catalog.tools import READ_PAGE, SEARCH_WEB, OfferedTool, tools_of
 from chat.catalog.tools_version import tools_version
@@ -47,7 +48,7 @@ class Wanted:
 
     `chosen` are keys of tools (`OfferedTool.key`); None: those that are on by default. `question` is the message that
     is answered: with an address in it, pages may be read though the web is not searched. `goes_on`: after a wait, of
-    days perhaps, or a lost worker.
+    days perhaps, or a lost worker. `model`: the one that answers.
     """
 
     user_id: uuid.UUID
@@ -56,6 +57,7 @@ class Wanted:
     web_search: bool = False
     question: str = ""
     goes_on: bool = False
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,13 @@ class Toolbox:
 
 async def find_tools(wanted: Wanted) -> Toolbox:
     """The tools that the model may call in an answer: none in one that goes on for somebody who may not use them any
-    more. Raises a database error.
+    more, and none if staff say that the model calls no tools, unless it has done so in this answer. Raises a database
+    error.
     """
     if wanted.goes_on and not await in_db(_takes_part, wanted):
         logger.info("tools_withdrawn", user=str(wanted.user_id), conversation=str(wanted.conversation_id))
         return Toolbox()
-    offered, existing = await in_db(_read, wanted.user_id)
+    offered, existing = await in_db(_read, wanted)
     if not offered:
         return Toolbox()
     chosen = [
@@ -103,10 +106,13 @@ def _takes_part(wanted: Wanted) -> bool:
     return member.filter(user__is_active=True).exclude(role=Role.VIEWER).exists()
 
 
-def _read(user_id: uuid.UUID) -> _Known:
+def _read(wanted: Wanted) -> _Known:
     """The tools that a user is offered, by server and name, and those that there are. One query, unless something of
     them has changed since they were read here.
     """
+    user_id = wanted.user_id
+    if not wanted.goes_on and said_of(wanted.model, "tools") is False:
+        return {}, []
     version = tools_version(user_id)
     if version.stopped is not None:
         return {}, []

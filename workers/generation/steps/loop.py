@@ -169,7 +169,9 @@ class StepLoop:
             return
         question = next((text for role, text in reversed(self._claim.path) if role == "user"), "")
         chosen = self._claim.asked.get("tools", limits.chosen)  # of this answer alone, before the conversation's
-        wanted = Wanted(run.user_id, run.conversation_id, chosen, limits.web_search, question, run.step_count > 0)
+        wanted = Wanted(
+            run.user_id, run.conversation_id, chosen, limits.web_search, question, run.step_count > 0, run.model
+        )
         if run.step_count:  # calls may be left that somebody has allowed: they are not refused for an outage
             self._box = await through_outages(lambda: self._services.find_tools(wanted))
             return
@@ -213,8 +215,8 @@ class StepLoop:
         request = StepRequest(tools, self._box.instructions)
         if not self._steps:
             return request
-        sees = self._services.models.sees(self._run.model) is not False
-        rounds = await read_rounds(self._steps, self._log.text, self._box.tools, self._run.base_chars, sees=sees)
+        run, listed = self._run, self._services.models.sees(self._run.model)
+        rounds = await read_rounds(self._steps, self._log.text, self._box.tools, run.base_chars, run.model, listed)
         may_call = bool(self._box.tools) and self._spent.may_call(len(rounds)) and not self._repetitions.too_many
         prices = await in_db(price_of, self._run.model) if self._claim.tools.cost is not None else None
         self._log.step = self._steps[-1].number + 1

@@ -8,20 +8,25 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from accounts.lib.db import QueryTimeoutError, in_db
-from chat.conversations.searching import is_answer, search_messages
+from chat.models import MessageRole
+from chat.search.any_words import FoundText, search_for_readers
 from workers.tools.base import ToolContext, ToolError, ToolResult
 from workers.tools.own_tool import own_tool
 
 
 @dataclass(frozen=True, slots=True)
 class SearchConversations:
-    """Searches the person's other conversations on this site, for example for what they decided or asked before.
+    """Searches the person's other conversations on this site and the text files in them, for example for what they
+    decided or asked before.
 
     In a conversation of several people it finds only what all of them may read.
     """
 
     query: Annotated[
-        str, Meta(description="A few words that the messages have. They are not searched by meaning.", max_length=200)
+        str,
+        Meta(
+            description="A few words that the messages or files have. They are not searched by meaning.", max_length=200
+        ),
     ]
     count: Annotated[int, Meta(description="How many messages at most.", ge=1, le=20)] = 8
 
@@ -29,17 +34,21 @@ class SearchConversations:
         if context.user_id is None:
             raise ToolError("There is nobody whose conversations could be searched.")
         try:
-            found = await in_db(search_messages, context.user_id, context.conversation_id, self.query, self.count)
+            found = await in_db(search_for_readers, context.user_id, context.conversation_id, self.query, self.count)
         except QueryTimeoutError:
             raise ToolError("The search took too long. Use fewer or longer words.") from None
         if not found:
-            return ToolResult("No message has these words.", queries=[self.query])
+            return ToolResult("Nothing has these words.", queries=[self.query])
         lines = [
-            f"In “{one.title or 'Untitled'}”, {one.written_at:%Y-%m-%d},"
-            f" {'a model answered' if is_answer(one) else 'somebody wrote'}:\n{one.passage}"
-            for one in found
+            f"In “{one.title or 'Untitled'}”, {one.written_at:%Y-%m-%d}, {_who(one)}:\n{one.passage}" for one in found
         ]
         return ToolResult("\n\n".join(lines), queries=[self.query])
+
+
+def _who(found: FoundText) -> str:
+    if found.file:
+        return f"the file {found.file}"
+    return "a model answered" if found.role == MessageRole.ASSISTANT else "somebody wrote"
 
 
 TOOL: Final = own_tool(SearchConversations, title="Search my conversations", outside=True)

@@ -50,10 +50,12 @@ async def in_session(
         token = await access_token(server, user_id, refused=refused)
         try:
             async with session_pool().borrow(server, user_id, token, seconds, fresh=last) as session:
-                result = await work(session)
-            if session.list_changed:
-                session.list_changed = False
-                refresh_soon(server.id)
+                try:
+                    result = await work(session)
+                finally:  # also where the call failed, or waits for a person now and its session is left
+                    if session.list_changed:
+                        session.list_changed = False
+                        refresh_soon(server.id)
         except failures.NotLoggedInError as error:
             if last or not server.personal:
                 raise await _not_logged_in(server, user_id, error, token) from None

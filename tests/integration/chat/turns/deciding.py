@@ -15,20 +15,14 @@ from chat.protocol.deciding import ToolDecide
 from chat.recovery import reaper
 from chat.turns import deciding
 from chat.turns.deciding import decide_call
+from tests.fixtures.published_jobs import catch_jobs
 from tests.fixtures.tool_rows import Waiting
 
 
 @pytest.fixture
 def jobs(monkeypatch: pytest.MonkeyPatch) -> list[uuid.UUID]:
     """The runs whose jobs were published; nothing is."""
-    found: list[uuid.UUID] = []
-
-    async def enqueue(run_id: uuid.UUID) -> None:
-        found.append(run_id)
-
-    monkeypatch.setattr(deciding, "enqueue", enqueue)
-    monkeypatch.setattr(reaper, "enqueue", enqueue)
-    return found
+    return catch_jobs(monkeypatch, deciding, reaper)
 
 
 def command(found: Waiting, decision: str = "once", place: int = 0, **fields: Any) -> ToolDecide:

@@ -13,6 +13,7 @@ from chat.recovery import reaper
 from chat.turns import releasing
 from chat.turns.accepted import Accepted
 from tests.fixtures.moderation_rules import add_rule
+from tests.fixtures.published_jobs import catch_jobs
 from tests.fixtures.run_rows import say
 
 TEXT = "Where does the badger live?"
@@ -21,14 +22,7 @@ TEXT = "Where does the badger live?"
 @pytest.fixture
 def jobs(monkeypatch: pytest.MonkeyPatch) -> list[uuid.UUID]:
     """The runs whose jobs were published; nothing is."""
-    found: list[uuid.UUID] = []
-
-    async def enqueue(run_id: uuid.UUID) -> None:
-        found.append(run_id)
-
-    monkeypatch.setattr(releasing, "enqueue", enqueue)
-    monkeypatch.setattr(reaper, "enqueue", enqueue)
-    return found
+    return catch_jobs(monkeypatch, releasing, reaper)
 
 
 def hold(user: User, text: str = TEXT, **fields: Any) -> tuple[Accepted, uuid.UUID]:

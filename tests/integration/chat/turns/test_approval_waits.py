@@ -12,7 +12,7 @@ from django.db.models import F
 from accounts.lib.db import in_db
 from accounts.models import Price, Reservation, Unit, User
 from accounts.quotas.reservations import reserve_step
-from chat.conversations.listing import delete
+from chat.conversations.listing import delete, restore
 from chat.models import Message, Run, Step, ToolApproval, ToolCall, ToolDecision
 from chat.protocol.errors import ChatError, Conflict, NotFound
 from chat.recovery.approvals import recover_approvals
@@ -180,14 +180,33 @@ class TestEnds:
         assert standing(alice)["messages"] == (1, 0)
         assert check_ledger() == []
 
-    def test_a_deleted_conversation(self, alice: User) -> None:
+    async def test_in_the_trash_its_time_ends_and_the_model_is_not_asked(
+        self, alice: User, jobs: list[uuid.UUID], layer: None
+    ) -> None:
+        found = await in_db(waiting, alice, 2)
+        await announce_wait(found.id, 1)
+        known = len(await logged(found.run.conversation_id))
+        await in_db(delete, alice.pk, found.run.conversation_id)
+        with pytest.raises(NotFound):
+            await in_db(decide, alice, found)
+        await in_db(make_late, found)
+        await recover_approvals()
+        run, call = await in_db(found.row), await in_db(found.call)
+        assert (run.status, run.error_code, run.error_message) == ("stopped", "expired", EXPIRED)
+        assert (call.status, call.output, jobs) == ("denied", EXPIRED, [])
+        events = (await logged(found.run.conversation_id))[known:]
+        assert [event["type"] for event in events] == [
+            "tool.decided", "tool.result", "tool.decided", "tool.result", "run.step", "run.step", "run.stopped",
+        ]  # fmt: skip
+        assert await in_db(lambda: Message.objects.get(pk=run.message_id).text) == TEXT
+        assert await in_db(check_ledger) == []
+
+    def test_restored_in_time_it_goes_on(self, alice: User) -> None:
         found = waiting(alice)
         delete(alice.pk, found.run.conversation_id)
-        with pytest.raises(NotFound):
-            decide(alice, found)
+        restore(alice.pk, found.run.conversation_id)
         make_late(found)
-        expire_approvals()
-        assert found.row().status == "queued", "as any run of a deleted conversation"
+        assert [one.queued for one in expire_approvals()] == [True]
 
     def test_erasure_ends_what_the_erased_asked_for(self, alice: User, bob: User) -> None:
         found = waiting(alice)

@@ -9,8 +9,9 @@ from django.contrib.auth.models import Group
 
 from accounts.lib.db import in_db
 from accounts.models import User
+from chat.catalog.access import clear_rules_cache
 from chat.catalog.tools import OfferedTool, offered_tools
-from chat.models import Conversation, KnownTool, Member, Role, ToolPolicy, ToolSwitch
+from chat.models import Conversation, KnownModel, KnownTool, Member, Role, ToolPolicy, ToolSwitch
 from chat.runs import tool_switch
 from workers.models import SearchProvider
 from workers.tools import registry
@@ -106,12 +107,33 @@ async def test_who_lost_access_during_a_wait_gives_no_log_in_to_tools(alice: Use
     assert not (await registry.find_tools(asked)).tools
 
 
+@pytest.mark.django_db(transaction=True)
+async def test_a_model_of_which_staff_say_that_it_calls_no_tools_gets_none(alice: User) -> None:
+    def prepare() -> None:
+        publish_own_tools()
+        KnownModel.objects.create(name="plain", tools=False)
+        KnownModel.objects.create(name="able", tools=True)
+
+    await in_db(prepare)
+    assert not (await registry.find_tools(Wanted(alice.pk, alice.pk, model="plain"))).tools
+    for model in ("able", "unknown"):
+        assert (await registry.find_tools(Wanted(alice.pk, alice.pk, model=model))).tools
+
+
 @pytest.fixture(autouse=True)
 def switch() -> Generator[None]:
     """What this process knows of the switch that stops all tools is of this test."""
     tool_switch.forget()
     yield
     tool_switch.forget()
+
+
+@pytest.fixture(autouse=True)
+def rules() -> Generator[None]:
+    """Likewise of what staff say of models."""
+    clear_rules_cache()
+    yield
+    clear_rules_cache()
 
 
 def test_the_switch_stops_all_tools(alice: User) -> None:

@@ -18,11 +18,11 @@ json_values = st.recursive(
 )
 KEYWORDS = [
     *("type", "title", "description", "enum", "enumNames", "format", "minimum", "maximum", "minLength", "maxLength"),
-    *("default", "pattern", "$ref", "oneOf"),
+    *("default", "pattern", "$ref", "oneOf", "anyOf", "items", "minItems", "maxItems"),
 ]
 fields = st.dictionaries(st.sampled_from(KEYWORDS), json_values, max_size=5).flatmap(
-    lambda found: st.sampled_from(["string", "number", "integer", "boolean", "array"]).map(
-        lambda kind: {"type": kind, **found} if kind != "array" else found
+    lambda found: st.sampled_from(["string", "number", "integer", "boolean", "array", ""]).map(
+        lambda kind: {"type": kind, **found} if kind else found
     )
 )
 schemas = st.fixed_dictionaries(
@@ -46,8 +46,8 @@ def test_whatever_a_server_sends(sentence: str, found: dict[str, Any]) -> None:
     text = json.dumps(question, ensure_ascii=False, allow_nan=False)
     assert "\\u0000" not in text.encode().decode(), "PostgreSQL does not store it, nor half a character"
     for field in question["schema"]["properties"].values():
-        assert field["type"] in ("string", "number", "integer", "boolean")
-        assert not {"pattern", "$ref", "oneOf"} & set(field)
+        assert field["type"] in ("string", "number", "integer", "boolean", "array")
+        assert not {"pattern", "$ref", "oneOf", "anyOf"} & set(field)
 
 
 @given(schemas, st.dictionaries(st.text(max_size=10), json_values, max_size=4))
@@ -100,3 +100,40 @@ def test_answers_are_checked_in_the_words_of_the_form(answer: dict[str, Any], sa
     with pytest.raises(ValueError, match=said):
         check_answer(made, answer)
     assert check_answer(made, {"name": "aaaa", "n": 1.5, "other": 1}) == {"name": "aaaa", "n": 1.5}
+
+
+def test_choices_with_titles_and_several_choices() -> None:
+    """As the newest MCP writes them."""
+    titled = [{"const": "f1", "title": "Tuna"}, {"const": "f2", "title": "Trout"}]
+    found = schema(
+        ["many"],
+        one={"type": "string", "oneOf": titled},
+        many={"type": "array", "title": "Fish", "items": {"anyOf": titled}, "minItems": 1, "default": ["f1"]},
+        plain={"type": "array", "items": {"type": "string", "enum": ["a", "b", "c"]}, "maxItems": 2},
+    )
+    fields = found["properties"]
+    assert fields["one"] == {"type": "string", "enum": ["f1", "f2"], "enumNames": ["Tuna", "Trout"]}
+    assert fields["many"]["items"] == {"type": "string", "enum": ["f1", "f2"], "enumNames": ["Tuna", "Trout"]}
+    assert (fields["many"]["minItems"], fields["many"]["default"]) == (1, ["f1"])
+    right = {"one": "f2", "many": ["f1", "f2"], "plain": ["b"]}
+    assert check_answer(found, right) == right
+    for wrong, said in (
+        ({}, "Fish: an answer is needed"),
+        ({"many": []}, "Fish: choose at least 1"),
+        ({"many": ["f3"]}, "Fish: this is none of the choices"),
+        ({"many": ["f1", "f1"]}, "Fish: this does not fit"),
+        ({"many": "f1"}, "Fish: this is not a list"),
+        ({"many": ["f1"], "plain": ["a", "b", "c"]}, "plain: choose at most 2"),
+        ({"many": [["f1"]]}, "Fish: this is"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            check_answer(found, wrong)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [None, {}, {"type": "string"}, {"type": "integer", "enum": [1]}, {"anyOf": []}, {"oneOf": [{"title": "x"}]}],
+)
+def test_a_list_of_anything_is_no_field(items: object) -> None:
+    with pytest.raises(ValueError, match="choices of the question's field many"):
+        schema(many={"type": "array", "items": items})

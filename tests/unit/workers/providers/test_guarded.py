@@ -44,6 +44,33 @@ async def test_a_name_that_leads_to_credentials_of_a_cloud(monkeypatch: pytest.M
             await client.get("http://innocent.example/latest/meta-data/")
 
 
+async def test_a_name_is_resolved_once_for_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS rebinding: the address that was checked is the one connected to, and a new connection is checked anew."""
+    answers = ["127.0.0.1", "127.0.0.2"]  # allowed, then not
+    asked: list[str] = []
+    real = socket.getaddrinfo
+
+    def resolve(host: Any, port: Any, *rest: Any, **more: Any) -> Any:
+        if host != "rebinding.example":
+            return real(host, port, *rest, **more)
+        asked.append(host)
+        return real(answers[min(len(asked), 2) - 1], port, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    limits = httpx2.Limits(max_keepalive_connections=0)
+    async with (
+        serve_pages("0.0.0.0") as pages,
+        guard_client(httpx2.AsyncClient(trust_env=False, limits=limits), ONE) as client,
+    ):
+        pages.show("/page", "found")
+        url = pages.url("/page", "rebinding.example")
+        assert (await client.get(url)).text == "found"
+        assert len(asked) == 1
+        with pytest.raises(httpx2.ConnectError, match="may not be connected to"):
+            await client.get(url)
+        assert len(pages.asked) == 1
+
+
 async def test_a_name_that_does_not_exist() -> None:
     async with guard_client(httpx2.AsyncClient(trust_env=False), ENDPOINTS) as client:
         with pytest.raises(httpx2.ConnectError):

@@ -33,7 +33,7 @@ def explain(error: BaseException, title: str, refusal: LastRefusal, *, sent: boo
         refused = NotLoggedInError(f"{title} did not accept the log-in.", detail=detail)
         refused.forbidden = refusal.status == 403
         return refused
-    if refusal.status == 404 and sent:
+    if refusal.forgotten and sent:
         return SessionGoneError(f"{title} has ended the session.", detail=detail)
     if any(isinstance(one, RefusedAddressError) for one in found):
         return ToolError(f"{title} is at an address that may not be used.", detail=detail)
@@ -56,12 +56,12 @@ def explain(error: BaseException, title: str, refusal: LastRefusal, *, sent: boo
 def _explain_refusal(error: MCPError, title: str, refusal: LastRefusal, sent: bool, detail: str) -> ToolError:
     if error.code == REQUEST_TIMEOUT:
         return ToolError(f"{title} did not answer in time.", uncertain=sent, detail=detail)
+    if refusal.status >= 400:  # servers use the code of a closed connection for errors of their own, too
+        return ToolError(f"{title} answered with an error (HTTP {refusal.status}).", uncertain=sent, detail=detail)
     if error.code == CONNECTION_CLOSED:
         return ToolError(f"The connection to {title} was lost.", uncertain=sent, detail=detail)
     if error.code == PARSE_ERROR:  # ours, not the server's: it has answered, nobody knows what
         return ToolError(f"{title} sent an answer that cannot be read.", uncertain=sent, detail=detail)
-    if refusal.status >= 400:
-        return ToolError(f"{title} answered with an error (HTTP {refusal.status}).", uncertain=sent, detail=detail)
     if error.code == METHOD_NOT_FOUND and not sent:
         return ToolError(f"{title} does not answer as an MCP server.", detail=detail)
     return ToolError(f"{title} refused the call: {shorten(error.message, SAID_CHARS)}", detail=detail)

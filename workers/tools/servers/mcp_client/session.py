@@ -23,6 +23,7 @@ from chat.models import ServerKind
 from workers.tools.base import Question, QuestionAskedError
 from workers.tools.servers.credentials import Bearer, LastRefusal
 from workers.tools.servers.http import guarded_client
+from workers.tools.servers.mcp_client.changes import listen_for_changes
 from workers.tools.servers.mcp_client.elicitation import answer_of, question_of
 from workers.tools.servers.mcp_client.failures import explain
 from workers.tools.servers.stored import StoredServer
@@ -122,7 +123,7 @@ class McpSession:
         A request that ends in any other way than with an answer is cancelled at the server, and spoils the session.
         """
         assert self._task is not None
-        self.refusal.status, self.refusal.opening = 0, False
+        self.refusal.forget()
         asked: asyncio.Future[Question] = asyncio.get_running_loop().create_future()
         self._question = asked
         sending = asyncio.ensure_future(send(self.client))
@@ -165,6 +166,7 @@ class McpSession:
                 )
                 await stack.enter_async_context(client)
                 client.session.validate_tool_result = _accept_any  # type: ignore[method-assign]  # a server may lie
+                stack.callback(asyncio.create_task(listen_for_changes(client, self._note_change)).cancel)
                 self._opened.set_result(client)
                 await self._closing.wait()
         except asyncio.CancelledError as error:
@@ -214,7 +216,10 @@ class McpSession:
 
     async def _notice(self, message: IncomingMessage) -> None:
         if isinstance(message, types.ToolListChangedNotification | types.PromptListChangedNotification):
-            self.list_changed = True
+            self._note_change()
+
+    def _note_change(self) -> None:
+        self.list_changed = True
 
 
 async def _accept_any(name: str, result: types.CallToolResult) -> None:

@@ -4,7 +4,8 @@ import { t } from "antiphon/lib/texts";
 
 /**
  * @typedef {object} Field
- * @property {"string" | "number" | "integer" | "boolean"} type
+ * @property {"string" | "number" | "integer" | "boolean" | "array"} type
+ * @property {{enum: string[], enumNames?: string[]}} [items] of an array: its choices
  * @property {string} [title]
  * @property {string} [description]
  * @property {string[]} [enum]
@@ -29,18 +30,36 @@ export function buildFields(schema, id) {
 
 /** @param {string} name @param {Field} field @param {string} id @param {boolean} required */
 function buildField(name, field, id, required) {
+  if (field.type === "array") return buildChoices(name, field, id, required);
   const row = Object.assign(document.createElement("div"), { className: "field" });
   const control = buildControl(field);
   Object.assign(control, { id, name, required: required && field.type !== "boolean" });
   control.dataset.type = field.type;
   if (field.format) control.dataset.format = field.format;
   const label = Object.assign(document.createElement("label"), { htmlFor: id, textContent: field.title || name, dir: "auto" });
-  if (required && field.type !== "boolean") label.append(" ", Object.assign(document.createElement("span"), { className: "field-needed", textContent: "(needed)" }));
+  if (required && field.type !== "boolean") label.append(" ", Object.assign(document.createElement("span"), { className: "field-needed", textContent: t("(needed)") }));
   row.append(...(field.type === "boolean" ? [control, label] : [label, control]));
   if (field.description) {
     const hint = Object.assign(document.createElement("p"), { id: `${id}-hint`, className: "helptext", textContent: field.description, dir: "auto" });
     control.setAttribute("aria-describedby", hint.id);
     row.append(hint);
+  }
+  return row;
+}
+
+/** Several choices of which any may be made. @param {string} name @param {Field} field @param {string} id @param {boolean} required */
+function buildChoices(name, field, id, required) {
+  const row = Object.assign(document.createElement("fieldset"), { className: "field field-choices", id, name });
+  row.dataset.type = "array";
+  const legend = Object.assign(document.createElement("legend"), { textContent: field.title || name, dir: "auto" });
+  if (required) legend.append(" ", Object.assign(document.createElement("span"), { className: "field-needed", textContent: t("(needed)") }));
+  row.append(legend);
+  if (field.description) row.append(Object.assign(document.createElement("p"), { className: "helptext", textContent: field.description, dir: "auto" }));
+  const usual = Array.isArray(field.default) ? field.default : [];
+  for (const [place, value] of (field.items?.enum ?? []).entries()) {
+    const label = Object.assign(document.createElement("label"), { dir: "auto" });
+    label.append(Object.assign(document.createElement("input"), { type: "checkbox", value, checked: usual.includes(value) }), field.items?.enumNames?.[place] ?? value);
+    row.append(label);
   }
   return row;
 }
@@ -83,7 +102,10 @@ export function readAnswer(form) {
   const answer = {};
   for (const control of form.querySelectorAll("[data-type]")) {
     const { name, value, dataset } = /** @type {HTMLInputElement} */ (control);
-    if (dataset.type === "boolean") answer[name] = /** @type {HTMLInputElement} */ (control).checked;
+    if (dataset.type === "array") {
+      const chosen = [...control.querySelectorAll("input:checked")].map((box) => /** @type {HTMLInputElement} */ (box).value);
+      if (chosen.length) answer[name] = chosen;
+    } else if (dataset.type === "boolean") answer[name] = /** @type {HTMLInputElement} */ (control).checked;
     else if (value === "") continue;
     else if (dataset.type === "string") answer[name] = dataset.format === "date-time" ? new Date(value).toISOString() : value;
     else answer[name] = Number(value);

@@ -202,7 +202,7 @@ export class MessageView {
     }
     this.runId = run.run_id;
     this.attempt = Math.max(this.attempt, run.attempt);
-    this.model = run.model ?? this.model;
+    this.element.dataset.model = this.model = run.model ?? this.model;
     if (run.model) /** @type {HTMLElement} */ (this.element.querySelector("h2")).textContent = run.model;
   }
 

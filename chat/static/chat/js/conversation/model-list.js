@@ -148,6 +148,7 @@ export function longPrice(price) {
 export function marksOf(model) {
   const found = [];
   if (model.sees) found.push(t("sees images"));
+  if (model.sees === false) found.push(t("no images"));
   if (model.thinks) found.push(t("thinks"));
   if (model.tools) found.push(t("calls tools"));
   if (model.tools === false) found.push(t("no tools"));

@@ -180,8 +180,8 @@ export class PickerDialog {
     // Below its endpoint's name a row says what else there is to say.
     const { model } = entry;
     const about = group.endpoint !== undefined && model ? (model.id === entry.label ? "" : model.id) : entry.about;
-    const noTools = model?.tools === false ? this.box.dataset.noTools ?? "" : "";
-    part(row, ".choice-about").textContent = entry.gone ? this.box.dataset.gone ?? "" : [about, noTools].filter(Boolean).join(" · ");
+    const { gone, noImages, noTools } = this.box.dataset;
+    part(row, ".choice-about").textContent = entry.gone ? gone ?? "" : [about, model?.sees === false && noImages, model?.tools === false && noTools].filter(Boolean).join(" · ");
     return row;
   }
 

@@ -4,6 +4,7 @@ import { fetchJson, post } from "antiphon/lib/fetch";
 import { recall, remember } from "antiphon/lib/storage";
 import { PickerDialog } from "antiphon/conversation/picker-dialog";
 import { MIN_COMPARED } from "antiphon/conversation/picker-compare";
+import { noteModels } from "antiphon/conversation/abilities";
 import { PRESET, modelEntry, presetEntry } from "antiphon/conversation/model-list";
 import { t, tn } from "antiphon/lib/texts";
 
@@ -21,6 +22,7 @@ export class Picker {
     this.mark = /** @type {HTMLElement} */ (document.getElementById("preset"));
     /** The models by `hello`, or the one that the page came with. @type {Model[]} */
     this.models = page.chosen ? [page.chosen] : [];
+    noteModels(this.models);
     /** @type {Preset[]} */
     this.presets = page.presets;
     /** The list with everything the dialog shows; null until it is opened. @type {List | null} */
@@ -91,6 +93,7 @@ export class Picker {
     if (this.greeted && JSON.stringify([models, presets]) === JSON.stringify([this.models, this.presets])) return;
     this.greeted = true;
     this.models = models;
+    noteModels(models);
     this.presets = presets;
     const offered = this.picks.filter((id) => models.some((model) => model.id === id));
     if (offered.length < this.picks.length) this.compare(offered.length >= MIN_COMPARED ? offered : []);
@@ -173,6 +176,12 @@ export class Picker {
     this.button.hidden = !this.value;
     this.onPreset?.(this.preset);
     this.onShown?.();
+  }
+
+  /** The model that the next message asks, also through a preset, if it is known. @returns {Model | undefined} */
+  get asked() {
+    const { preset, value, models } = this;
+    return models.find((one) => one.id === (preset ? preset.model || models[0]?.id : value));
   }
 
   /** The preset that is chosen, if one is. */

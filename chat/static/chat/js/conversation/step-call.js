@@ -1,5 +1,6 @@
 /** One call of a tool in the page: a line that opens, with its arguments, its result and the files that it made. */
 
+import { unseenWords } from "antiphon/conversation/abilities";
 import { aboutWords, spellMs, spellSize, stateWords } from "antiphon/conversation/step-words";
 import { confirmOn, copyText } from "antiphon/conversation/code";
 import { showValue } from "antiphon/conversation/step-viewer";
@@ -17,6 +18,7 @@ export class CallView {
     this.id = element.dataset.call ?? "";
     this.progress = /** @type {HTMLElement} */ (element.nextElementSibling);
     this.files = /** @type {HTMLElement} */ (this.progress.nextElementSibling);
+    this.model = ""; // the answer's
     this.since = 0; // it runs since then, by performance.now(); 0: it does not
     this.drawn = false; // what the viewers show is of now
     const [sent, output] = this.texts;
@@ -116,6 +118,16 @@ export class CallView {
       return item;
     }));
     this.files.hidden = !files.length;
+    this.noteUnseen();
+  }
+
+  /** Says it where the model did not see the images that the call returned. */
+  noteUnseen() {
+    const words = unseenWords(this.model, this.files.querySelectorAll('a[data-media-type^="image/"]').length);
+    const note = this.files.querySelector(".call-unseen") ?? Object.assign(document.createElement("li"), { className: "call-unseen" });
+    note.textContent = words;
+    if (words) this.files.append(note);
+    else note.remove();
   }
 
   /** @param {HTMLAnchorElement} link */

@@ -3,6 +3,7 @@
  * Each event may come twice without harm. What tools wrote is text here, never HTML.
  */
 
+import { showWithModels } from "antiphon/conversation/abilities";
 import { CallView } from "antiphon/conversation/step-call";
 import { groupWords, spellMs } from "antiphon/conversation/step-words";
 import { LOCALE, t, tn } from "antiphon/lib/texts";
@@ -38,6 +39,10 @@ export class StepsView {
   adopt(element) {
     const call = new CallView(element);
     this.calls.set(call.id, call);
+    showWithModels(element, () => {
+      call.model = /** @type {HTMLElement} */ (this.message).dataset.model ?? "";
+      call.noteUnseen();
+    });
     return call;
   }
 

@@ -4,17 +4,19 @@
  */
 
 import { AllowedTools } from "antiphon/conversation/allowed-tools";
+import { ToolRules } from "antiphon/conversation/tool-rules";
 import { fetchJson, post } from "antiphon/lib/fetch";
 import { closeOnEscape } from "antiphon/lib/keys";
 import { recall, remember } from "antiphon/lib/storage";
-import { t } from "antiphon/lib/texts";
+import { t, tn } from "antiphon/lib/texts";
 
-/** @typedef {{key: string, server: string, title: string, description: string, effect: string, by_default: boolean, on: boolean}} Tool */
+/** @typedef {{key: string, server: string, server_title: string, title: string, description: string, effect: string, by_default: boolean, on: boolean}} Tool */
 /**
  * @typedef {{tools: Tool[], chosen: string[] | null, usual: string[] | null, preset: string, missing: number, may_change: boolean,
  *   stopped: string | null}} Shown `usual`: what the preset says; null: those that are on by default
  */
 
+const SEARCH_WEB = "search_web";
 const WIDE = "(width >= 72rem)"; // the sheet has room beside the text; parameters.css has the same
 
 export class Tools {
@@ -28,6 +30,7 @@ export class Tools {
     this.list = this.part(".tools-list");
     this.status = this.part(".parameters-status");
     this.allowed = new AllowedTools(this.part(".tools-allowed"), page, (words) => this.fail(words));
+    this.rules = new ToolRules(this.part(".tools-rules"), page, (words) => (this.status.textContent = words));
     this.key = `draft.tools.${page.user.id}`;
     /** @type {Shown | null} */
     this.shown = null;
@@ -87,7 +90,7 @@ export class Tools {
   async load() {
     try {
       this.take(await fetchJson(this.url));
-      await this.allowed.load();
+      await Promise.all([this.allowed.load(), this.rules.load()]);
       this.fail("");
     } catch (error) {
       this.fail(/** @type {Error} */ (error).message);
@@ -120,7 +123,7 @@ export class Tools {
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset.key;
     this.sheet.toggleAttribute("data-viewer", !shown.may_change);
     const servers = [...new Set(shown.tools.map((tool) => tool.server))];
-    this.list.replaceChildren(...servers.map((server) => this.section(server, shown.tools.filter((tool) => tool.server === server))));
+    this.list.replaceChildren(...servers.map((server) => this.section(shown.tools.filter((tool) => tool.server === server))));
     for (const box of this.boxes) if (box.dataset.key === focused) box.focus();
     this.part(".tools-none").hidden = shown.tools.length > 0 || Boolean(shown.stopped);
     const stopped = this.part(".tools-stopped");
@@ -135,18 +138,17 @@ export class Tools {
     missing.hidden = !shown.missing;
     this.mark(shown.chosen !== null);
     const model = this.part(".tools-model");
-    const { preset: used, value, models } = this.picker;
-    const chosen = models.find((one) => one.id === (used ? used.model || models[0]?.id : value));
+    const chosen = this.picker.asked;
     model.hidden = chosen?.tools !== false;
     model.textContent = (model.dataset.words ?? "").replace("%(model)s", chosen?.label ?? "");
   }
 
-  /** @param {string} server @param {Tool[]} tools */
-  section(server, tools) {
+  /** @param {Tool[]} tools of one server */
+  section(tools) {
     const blank = /** @type {HTMLTemplateElement} */ (document.getElementById("blank-tools")).content;
     const made = /** @type {HTMLElement} */ (blank.querySelector("section")?.cloneNode(true));
     const title = /** @type {HTMLElement} */ (made.querySelector("h3"));
-    title.textContent = server || "Antiphon";
+    title.textContent = tools[0].server_title || "Antiphon";
     made.querySelector("ul")?.append(...tools.map((tool) => {
       const item = /** @type {HTMLElement} */ (blank.querySelector("li")?.cloneNode(true));
       const part = (/** @type {string} */ name) => /** @type {HTMLElement} */ (item.querySelector(name));
@@ -154,7 +156,9 @@ export class Tools {
       part(".tool-title").textContent = tool.title;
       part(".parameter-hint").textContent = tool.description;
       part(".tool-writes").hidden = tool.effect !== "writes";
-      part(".tool-default").hidden = !tool.by_default;
+      part(".tool-default").hidden = !tool.by_default || tool.key === SEARCH_WEB;
+      part(".tool-web").hidden = tool.key !== SEARCH_WEB;
+      box.hidden = tool.key === SEARCH_WEB; // the switch beside the message field decides
       box.checked = tool.on;
       box.disabled = !this.shown?.may_change;
       box.dataset.key = tool.key;

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import pytest
 
 from accounts.lib.db import in_db
 from accounts.models import User
-from chat.models import ToolFile
+from chat.catalog.access import clear_rules_cache
+from chat.models import KnownModel, ToolFile
 from chat.turns.accepted import Accepted
 from chat.turns.submit import announce
 from tests.fixtures.run_rows import say
@@ -58,6 +59,27 @@ async def test_they_are_sent_with_the_result(turn: Accepted, sees: bool | None) 
     content, images = shown(model, 1)
     assert images == ([] if sees is False else [ToolImage("image/png", PNG)])
     assert ("an image that you cannot be shown" in content) == (sees is False)
+
+
+@pytest.fixture
+def rules() -> Generator[None]:
+    """What this process knows of what staff say of models is of this test."""
+    yield
+    clear_rules_cache()
+
+
+@pytest.mark.usefixtures("rules")
+@pytest.mark.parametrize(("said", "listed"), [(True, False), (False, True), (False, None)])
+async def test_what_staff_say_of_a_model_counts_before_its_list(
+    turn: Accepted, said: bool, listed: bool | None
+) -> None:
+    await in_db(KnownModel.objects.create, name="small", sees=said)
+    clear_rules_cache()
+    worker = worker_with(CountingTool(work=picture))
+    worker.more["models"] = Knows(sees=listed)
+    model = ScriptedModel(calls(("a", "look", {})), says("A map."))
+    await worker.write(turn, model)
+    assert shown(model, 1)[1] == ([ToolImage("image/png", PNG)] if said else [])
 
 
 async def test_they_come_again_after_a_wait_unless_their_file_is_gone(turn: Accepted) -> None:

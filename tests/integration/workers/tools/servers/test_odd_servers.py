@@ -94,3 +94,38 @@ async def test_an_answer_that_cannot_be_read_says_nothing_about_the_effect(body:
             await named(server, "does", effect="writes").run({}, context())
     assert raised.value.uncertain
     assert "validation" not in raised.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("said", "again"),
+    [("Bad Request: No valid session ID provided", True), ("Bad Request: the text is too long", False)],
+)
+async def test_a_server_that_forgot_the_session_and_says_so_with_400(said: str, again: bool) -> None:
+    """As the reference server after its restart. Any other 400 is what the server says of the call."""
+    made: list[int] = []
+
+    def greet(params: Any) -> Response:
+        result = {
+            "protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
+            "serverInfo": {"name": "forgets", "version": "0"},
+        }  # fmt: skip
+        answer = {"jsonrpc": "2.0", "id": scripted.ids[-1], "result": result}
+        return JSONResponse(answer, headers={"Mcp-Session-Id": f"s{len(scripted.requests)}"})
+
+    def call(params: Any) -> Any:
+        made.append(1)
+        if len(made) == 2:
+            error = {"jsonrpc": "2.0", "id": None, "error": {"code": -32000, "message": said}}
+            return JSONResponse(error, status_code=400)
+        return {"content": [{"type": "text", "text": f"call {len(made)}"}]}
+
+    scripted = Scripted({"initialize": greet, "tools/call": call})
+    with running(scripted.app()) as fake:
+        does, user = named(stored(f"{fake.origin}/mcp", protocol="2025-06-18"), "does"), uuid.uuid4()
+        assert (await does.run({}, context(user_id=user))).text == "call 1"
+        if again:
+            assert (await does.run({}, context(user_id=user))).text == "call 3"
+        else:
+            with pytest.raises(ToolError, match="HTTP 400"):
+                await does.run({}, context(user_id=user))
+            assert len(made) == 2
