@@ -49,7 +49,7 @@ class Servers(NamedTuple):
 def servers(stack: Stack) -> Iterator[Servers]:
     with ExitStack() as opened:
         made: Any = [
-            opened.enter_context(run_in_thread(make))  # type: ignore[arg-type]  # made for recognisers
+            opened.enter_context(run_in_thread(make))
             for make in (JudgeServer, lambda: JudgeServer(guard=True), lambda: JudgeServer(guard=True))
         ]
         judges = [
@@ -105,8 +105,10 @@ def test_a_question_is_refused_before_the_model_is_asked(
     for live in (True, False):
         expect(judged.locator(".message-user .moderated")).to_contain_text("Before says no.")
         expect(answers(judged).last).to_have_attribute("data-status", "stopped")
-        expect(note(judged).locator("p")).to_have_text("Stopped by this site's rules: Before says no.")
-        assert "walrus" not in judged.locator("#transcript").inner_text()
+        # Neither heading nor list of an open page keeps the title that was made of it.
+        expect(judged.locator("body")).not_to_contain_text("walrus")
+        expect(judged.locator("#title")).to_have_text("Conversation")
+        expect(judged).to_have_title("Conversation · Antiphon")
         if live:
             shoot_views(judged, "judge-before")
             judged.reload()
@@ -126,9 +128,8 @@ def test_a_question_is_refused_while_the_model_answers(judged: Page, judges: Ser
     expect(answers(judged).last).to_have_attribute("data-status", "stopped")
     assert len(upstream.requests) == asked + 1
     shoot_views(judged, "judge-beside")
-    text = judged.locator("#transcript").inner_text()
-    assert "penguin" not in text
-    assert "secret" not in text
+    for word in ("penguin", "secret"):
+        expect(judged.locator("body")).not_to_contain_text(word)
 
 
 def test_an_answer_is_stopped_behind_its_stream(judged: Page, browser: Browser, login: Any) -> None:
@@ -136,10 +137,9 @@ def test_an_answer_is_stopped_behind_its_stream(judged: Page, browser: Browser, 
     send(
         judged, 'Tell me [[text="A harmless sentence. Then the badger is described. And more of it. And more." rate=4]]'
     )
-    expect(note(judged).locator("p")).to_have_text("Stopped by this site's rules: Behind says no.", timeout=60_000)
+    expect(note(judged).locator("p")).to_contain_text("Behind says no.", timeout=60_000)
     expect(answers(judged).last.locator(".message-body")).to_have_text("A harmless sentence.")
     expect(note(judged).get_by_role("link", name="Appeal")).to_be_visible()
-    expect(note(judged).get_by_role("button", name="Try again")).to_be_visible()
     shoot_views(judged, "judge-behind")
     context = browser.new_context(storage_state=login)
     other = context.new_page()
@@ -178,6 +178,10 @@ def test_while_other_judges_are_away_answers_come_and_are_judged_later(
         assert time.monotonic() < deadline, "it was not judged"
         stack.manage("moderation", "judge-again")
         judged.wait_for_timeout(1000)
-    expect(judged.locator("#transcript")).not_to_contain_text("badger")
-    expect(note(judged).locator("p")).to_contain_text("Behind says no.")
-    shoot_views(judged, "judge-later")
+    expect(answers(judged).last.locator(".message-body")).to_be_empty()
+    for live in (True, False):
+        expect(note(judged).locator("p")).to_have_text("Behind says no.")
+        expect(note(judged).get_by_role("link", name="Appeal")).to_be_visible()
+        if live:
+            shoot_views(judged, "judge-later")
+            judged.reload()
