@@ -15,6 +15,7 @@ from typing import Final
 
 from django.db import transaction
 
+from accounts.lib.texts import gettext_noop
 from chat.models import CALL_ENDED, CallStatus, Decision, Step, StepKind, ToolCall, ToolDecision
 from chat.models.moderation import Action, CaseTarget, Direction, ModerationCase
 from chat.models.rewritten import Rewritten
@@ -28,7 +29,7 @@ from chat.runs.step_texts import blank_calls
 from workers.generation.steps.screened_rows import note_on_answer
 from workers.generation.steps.screening import ENTERED_WITHHELD
 
-UNCHECKED: Final = "What was entered for a tool could not be checked just now. Please try again soon."
+UNCHECKED: Final = gettext_noop("What was entered for a tool could not be checked just now. Please try again soon.")
 
 
 @dataclass(frozen=True, slots=True)
