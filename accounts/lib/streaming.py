@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator, Iterable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.http import content_disposition_header
 
 from accounts.lib.db import release_connections
@@ -19,7 +20,14 @@ BOM: Final = "\ufeff"  # tells spreadsheets that the file is UTF-8
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 ROWS_LINE: Final = "# rows: "
 CSV_TYPE: Final = "text/csv; charset=utf-8"
+PART: Final = 64 * 1024  # bytes or characters that are sent at once of what has checks
+CHECK_SECONDS: Final = 0.25  # between two checks
 M = TypeVar("M", bound=Model)
+S = TypeVar("S", str, bytes)
+
+
+class AccessLostError(Exception):
+    """Who downloads something may not read it any more. The download is cut, as after any other error half-way."""
 
 
 def stream_file(
@@ -37,6 +45,37 @@ def stream_file(
     response["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
     response["Cache-Control"] = "no-store"
     return response
+
+
+def send_file(
+    request: HttpRequest, name: str, content_type: str, content: bytes, may_read: Callable[[], bool]
+) -> HttpResponseBase:
+    """A download of `content`, which ends before its end once `may_read()` is false (`in_parts`)."""
+    response: HttpResponseBase
+    if len(content) <= PART:
+        response = HttpResponse(content, content_type=content_type)
+    else:
+        parts = in_parts(content, may_read)
+        response = StreamingHttpResponse(
+            _one_by_one(parts) if isinstance(request, ASGIRequest) else parts, content_type=content_type
+        )
+        response["Content-Length"] = str(len(content))
+    response["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
+    return response
+
+
+def in_parts(whole: S, may_read: Callable[[], bool]) -> Iterator[S]:
+    """Parts of `PART` for a client that may read slowly. `may_read` is asked every `CHECK_SECONDS` in between.
+
+    Raises `AccessLostError` once it is false. The caller has asked it before the first part.
+    """
+    asked_at = time.monotonic()
+    for at in range(0, len(whole), PART):
+        if at and time.monotonic() - asked_at >= CHECK_SECONDS:
+            if not may_read():
+                raise AccessLostError
+            asked_at = time.monotonic()
+        yield whole[at : at + PART]
 
 
 async def _one_by_one(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:

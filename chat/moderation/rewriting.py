@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import structlog
 from asgiref.sync import async_to_sync
@@ -24,9 +24,11 @@ from accounts.lib.outage import OUTAGE
 from chat.eventlog import events, store
 from chat.eventlog.html_requests import request_html
 from chat.eventlog.payloads import MODERATED
+from chat.eventlog.user_events import notify_conversation_listed
 from chat.models import (
     ACTIVE,
     Conversation,
+    Member,
     Message,
     MessageRole,
     Reasoning,
@@ -119,6 +121,8 @@ async def publish_rewritten(message_ids: Sequence[uuid.UUID] | None = None) -> i
         [appended] = await store.append(one.append)
         if appended.skipped:  # by a log that is ahead of this clock
             await store.append(store.Append(one.append.conversation_id, one.append.events, anew=True))
+        for member in one.members:  # the list and the heading of open pages may have words of it
+            await notify_conversation_listed(member, one.listing)
         await in_db(_note_published, one)
         await request_html([one.message_id])
     return len(found)
@@ -129,6 +133,8 @@ class _Found(NamedTuple):
     rewritten_at: datetime
     ended: Ended | None  # the end of its run is not in the log yet
     append: store.Append
+    members: list[uuid.UUID]
+    listing: dict[str, Any]
 
 
 def _find(message_ids: Sequence[uuid.UUID] | None) -> list[_Found]:
@@ -153,7 +159,19 @@ def _found(row: Rewritten) -> _Found:
     if run is not None and run.status not in ACTIVE:
         number = int(row.rewritten_at.timestamp() * 1000)
         append = replace(append, run_id=run.pk, attempt=run.attempt, number=number)
-    return _Found(message.pk, row.rewritten_at, ended, append)
+    members = list(Member.objects.filter(conversation=message.conversation_id).values_list("user_id", flat=True))
+    return _Found(message.pk, row.rewritten_at, ended, append, members, _listing(message.conversation))
+
+
+def _listing(conversation: Conversation) -> dict[str, Any]:
+    return {
+        "conversation_id": str(conversation.pk),
+        "title": conversation.title,
+        "updated_at": conversation.updated_at.isoformat(),
+        "temporary": conversation.temporary,
+        "pinned": conversation.pinned_at is not None,
+        "deleted": conversation.deleted_at is not None,
+    }
 
 
 def _note_published(one: _Found) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+from accounts.lib.streaming import in_parts
 from accounts.models import Session, TermsAcceptance, User
 from chat.catalog.prompt_files import own_prompts
 from chat.models import (
@@ -42,7 +43,7 @@ VERSION: Final = 1
 
 def export_user_data(user: User, *, reasoning: bool = False) -> Iterator[str]:
     """JSON text in pieces, so that no more than one conversation is in memory. A conversation from which the user is
-    removed meanwhile is left out.
+    removed meanwhile is left out. Raises `AccessLostError` if that happens while it is being sent.
 
     `reasoning`: with what the models thought, which is no part of their answers.
 
@@ -52,15 +53,14 @@ def export_user_data(user: User, *, reasoning: bool = False) -> Iterator[str]:
     how they keep them, and the recordings with their stored audio (a WAV file in base64, else null).
     """
     yield json.dumps(_head(user), ensure_ascii=False)[:-1]
-    for name, items in (
-        ("conversations", _conversations(user, reasoning=reasoning)),
-        ("recordings", _recordings(user)),
-    ):
-        yield f', "{name}": ['
-        for number, item in enumerate(items):
-            yield (",\n" if number else "\n") + json.dumps(item, ensure_ascii=False)
-        yield "]"
-    yield "}\n"
+    yield ', "conversations": ['
+    for number, (member, item) in enumerate(_conversations(user, reasoning=reasoning)):
+        text = (",\n" if number else "\n") + json.dumps(item, ensure_ascii=False)
+        yield from in_parts(text, Member.objects.filter(pk=member.pk).exists)
+    yield '], "recordings": ['
+    for number, item in enumerate(_recordings(user)):
+        yield (",\n" if number else "\n") + json.dumps(item, ensure_ascii=False)
+    yield "]}\n"
 
 
 def _head(user: User) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _share_link(row: ShareLink) -> dict[str, Any]:
     } | {name: getattr(row, name) for name in names}
 
 
-def _conversations(user: User, *, reasoning: bool) -> Iterator[dict[str, Any]]:
+def _conversations(user: User, *, reasoning: bool) -> Iterator[tuple[Member, dict[str, Any]]]:
     memberships = Member.objects.filter(user=user).select_related("conversation").order_by("conversation_id")
     paths = order.folder_paths(user)
     # What its owner has deleted is gone for a viewer, who wrote nothing in it.
@@ -184,7 +184,10 @@ def _conversations(user: User, *, reasoning: bool) -> Iterator[dict[str, Any]]:
         if not Member.objects.filter(pk=member.pk).exists():
             continue  # removed since the export began
         read = {"message_id": str(member.seen_message_id)} if member.seen_message_id else {}
-        yield data | {"read_up_to": read | {"at": member.seen_until.isoformat()}} | order.order_of(member, paths)
+        yield (
+            member,
+            data | {"read_up_to": read | {"at": member.seen_until.isoformat()}} | order.order_of(member, paths),
+        )
 
 
 def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, Any]:

@@ -121,6 +121,7 @@ class Mine:
     """The user's conversations that the filters leave, as a part of a statement, and the keys of their messages."""
 
     def __init__(self, user_id: uuid.UUID, filters: Filters) -> None:
+        self.user_id = user_id
         conditions = ["m.user_id = %(user)s", "c.deleted_at IS NULL", "NOT c.temporary"]
         if filters.scope in ("mine", "shared"):
             conditions.append("m.role = 'owner'" if filters.scope == "mine" else "m.role <> 'owner'")
@@ -210,7 +211,7 @@ def _search(mine: Mine, query: Query, in_titles: str, in_texts: str, *, similar:
     ]
     if query.is_broad:
         return Found(titles)
-    return Found(titles, _load(find_ids(mine, in_texts), query, similar=similar))
+    return Found(titles, _load(mine, find_ids(mine, in_texts), query, similar=similar))
 
 
 def count_hits(mine: Mine, condition: str) -> int:
@@ -232,8 +233,10 @@ def find_ids(mine: Mine, condition: str) -> list[uuid.UUID]:
     return [row[0] for row in mine.rows(statement, condition, most=FEW + 1, **limits)]
 
 
-def _load(ids: Sequence[uuid.UUID], query: Query, *, similar: bool) -> list[FoundMessage]:
-    rows = Message.objects.select_related("author", "conversation").in_bulk(ids)
+def _load(mine: _Mine, ids: Sequence[uuid.UUID], query: Query, *, similar: bool) -> list[FoundMessage]:
+    """The messages with their texts. The search may have taken seconds: whoever was removed meanwhile gets none."""
+    readable = Message.objects.filter(conversation__memberships__user=mine.user_id, conversation__deleted_at=None)
+    rows = readable.select_related("author", "conversation").in_bulk(ids)
     found = []
     for one in (rows[pk] for pk in ids if pk in rows):
         if not has_all_runs(one.text, query.words):

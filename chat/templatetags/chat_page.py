@@ -125,9 +125,10 @@ def _note(finish: str) -> str:
 
 
 def _replaced(message: dict[str, Any]) -> str:
-    """Why parts of a whole answer are not as the model wrote them."""
+    """Why a whole answer is not as the model wrote it: parts were replaced, or it was withheld after its end."""
     done = message.get("moderation") or {}
-    return str(_(done["reason"])) if message["role"] == "assistant" and done.get("action") == "mask" else ""
+    withheld = done.get("action", "release") != "release"
+    return str(_(done["reason"])) if message["role"] == "assistant" and withheld else ""
 
 
 @register.filter

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import uuid
 
-from django.http import Http404, HttpRequest, HttpResponse
-from django.utils.http import content_disposition_header
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
+from accounts.lib.streaming import send_file
 from chat.conversations.membership import memberships
 from chat.models import ToolFile
 from chat.views.decorators import for_members
@@ -19,13 +19,19 @@ SANDBOX = "default-src 'none'; sandbox"
 
 @require_safe
 @for_members
-def download_tool_file(request: HttpRequest, file_id: uuid.UUID) -> HttpResponse:
-    """The file, for a member of its conversation. Somebody else learns only that there is none for them."""
+def download_tool_file(request: HttpRequest, file_id: uuid.UUID) -> HttpResponseBase:
+    """The file, for a member of its conversation. Somebody else learns only that there is none for them. The download
+    ends when the user is removed.
+    """
     file = ToolFile.objects.filter(pk=file_id, conversation__deleted_at=None).first()
-    if file is None or not memberships(user_of(request).pk, [file.conversation_id]):
+    user_id, conversation_id = user_of(request).pk, file.conversation_id if file is not None else None
+
+    def may_read() -> bool:
+        return conversation_id is not None and bool(memberships(user_id, [conversation_id]))
+
+    if file is None or not may_read():
         raise Http404
-    response = HttpResponse(bytes(file.content), content_type="application/octet-stream")
-    response.headers["Content-Disposition"] = content_disposition_header(True, file.name) or "attachment"
+    response = send_file(request, file.name, "application/octet-stream", bytes(file.content), may_read)
     response.headers["Content-Security-Policy"] = SANDBOX
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "private, no-store"

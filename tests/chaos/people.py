@@ -180,10 +180,13 @@ class World:
     # --- who may see what ---------------------------------------------------------------------------------------
 
     async def invite(self, page: Page, conversation: str) -> None:
+        """Makes somebody a member, perhaps once more; the past of the conversation is shared with them."""
+        self.here.history.admit(page.user, conversation)
         await self.tell_hand(
             f"Member.objects.get_or_create(conversation_id={conversation!r}, "
             f"user=User.objects.get(email={page.user + '@example.org'!r}), defaults={{'role': 'editor'}})"
         )
+        page.lost.discard(conversation)
         reply = await self.ask(page, "subscribe", conversation_id=conversation)
         assert reply["type"] == "subscribed", reply
 

@@ -200,9 +200,9 @@ class People(ToolsAndShares):
 
     @rule(which=any_one)
     def let_bob_in(self, which: int) -> None:
-        if (one := self.conversation(which)) not in self.bob.lost:
-            self.counted["invitations"] += 1
-            self.wait(self.world.invite(self.bob, one))
+        one = self.conversation(which)
+        self.counted["invitations again" if one in self.bob.lost else "invitations"] += 1
+        self.wait(self.world.invite(self.bob, one))
 
     @rule(which=any_one)
     def let_bob_out(self, which: int) -> None:

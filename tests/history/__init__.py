@@ -1,4 +1,4 @@
-"""The history checker: what every client received and what PostgreSQL holds, against the invariants I1-I13.
+"""The history checker: what every client received and what PostgreSQL holds, against the invariants I1-I15.
 
     history = History()
     client = history.watch(await alice.connect(views=views), "alice")
@@ -27,15 +27,19 @@ After Jepsen: clients only record while things break; one pure function judges a
     I12 who reads by a share link gets what the link shows of one conversation, in order, and nothing after it ended
     I13 each call of a tool has one result, the same for everybody; what writes is not repeated unless a person was
         asked; what waited for a person is made only if they allowed it; nothing of an ended run is open
+    I14 what tools did outside happened once, and as it was allowed (`tests.history.effects`)
+    I15 nobody gets anything of a conversation at a time when they were no member, also if they are one before or later;
+        whoever is added gets what was before, which is shared with them, in a snapshot or by a resume
 """
 
-from tests.history.data import Rows, Socket, Viewer
+from tests.history.data import Period, Rows, Socket, Viewer
 from tests.history.invariants import find_violations
 from tests.history.readers import Reader, find_reader_violations
 from tests.history.records import History, fresh_snapshots
 
 __all__ = [
     "History",
+    "Period",
     "Reader",
     "Rows",
     "Socket",

@@ -18,13 +18,25 @@ class Socket:
 
 
 @dataclass
+class Period:
+    """When somebody was a member of a conversation, by the monotonic clock. `end` is None as long as they are one."""
+
+    start: float
+    end: float | None = None
+
+
+@dataclass
 class Viewer:
-    """A person at one page: the sockets it had, one after the other, and when which access ended ("*": all of it)."""
+    """A person at one page: the sockets it had, one after the other, and when which access ended ("*": all of it).
+
+    `periods` has the memberships of somebody who was added, by conversation.
+    """
 
     user: str
     sockets: list[Any] = field(default_factory=list)  # `Socket`s or `Client`s
     revoked: dict[str, float] = field(default_factory=dict)
     views: dict[str, View] = field(default_factory=dict)
+    periods: dict[str, list[Period]] = field(default_factory=dict)
 
 
 @dataclass

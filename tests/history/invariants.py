@@ -1,4 +1,4 @@
-"""The judge: everything in a history that contradicts I1-I11. Pure."""
+"""The judge: everything in a history that contradicts I1-I11, I13 and I15. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tests.client_view import DELTAS, TERMINAL, ProtocolViolationError, View, apply_event, apply_snapshot
+from tests.history.access import check_access
 from tests.history.data import Rows, Viewer
 from tests.history.parts import check_parts, check_usage, text_of
 from tests.history.steps import check_steps, tokens_of
 from tests.history.waiting import check_order, check_waiting, is_queued
 
-REVOKED_SECONDS = 2.0
 ENDINGS = {"done": "complete", "stopped": "stopped", "failed": "failed", "interrupted": "interrupted"}
 
 
@@ -23,9 +23,9 @@ def find_violations(
     snapshots: Iterable[dict[str, Any]] = (),
     withheld: Sequence[str] = (),
 ) -> list[str]:
-    """Everything that contradicts I1-I11, one sentence each. Pure."""
+    """Everything that contradicts these, one sentence each. Pure."""
     viewers, snapshots = list(viewers), list(snapshots)
-    found = [*_sends(viewers, rows), *_rows(rows), *check_parts(rows), *_access(viewers, rows)]
+    found = [*_sends(viewers, rows), *_rows(rows), *check_parts(rows), *check_access(viewers, rows)]
     for viewer in viewers:
         found += _replay(viewer)
     found += [*_same_for_all(viewers), *_endings(viewers), *_texts(viewers, rows)]
@@ -132,22 +132,6 @@ def _side_by_side(rows: Rows, asked: list[str]) -> tuple[set[str], list[str]]:
             found.append(f"I2 question {question} goes on with {chosen}, which is none of its answers")
         beside.update(made)
     return beside, found
-
-
-def _access(viewers: list[Viewer], rows: Rows) -> list[str]:
-    found = []
-    for viewer in viewers:
-        for socket in viewer.sockets:
-            for frame, at in zip(socket.frames, socket.times, strict=True):
-                conversation = frame.get("conversation_id")
-                if conversation is None:
-                    continue
-                ends = [viewer.revoked[key] for key in ("*", conversation) if key in viewer.revoked]
-                if ends and at > min(ends) + REVOKED_SECONDS and frame["type"] != "reset":
-                    found.append(f"I8 {viewer.user} got {frame['type']} {at - min(ends):.1f} s after access ended")
-                elif not ends and (conversation, viewer.user) not in rows.members:
-                    found.append(f"I7 {viewer.user} got {frame['type']} of {conversation}, and is no member")
-    return found
 
 
 def _replay(viewer: Viewer) -> list[str]:

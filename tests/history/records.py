@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from tests.client import Client
-from tests.history.data import Rows, Viewer
+from tests.history.data import Period, Rows, Viewer
 from tests.history.invariants import find_violations
 from tests.history.readers import Reader, find_reader_violations
 from tests.stack import Stack
@@ -25,18 +25,33 @@ class History:
         self.viewers: list[Viewer] = []
         self.readers: list[Reader] = []  # of share links
         self._of_views: dict[int, Viewer] = {}
+        self._periods: dict[str, dict[str, list[Period]]] = {}  # by user and conversation
 
     def watch(self, client: C, user: str = "alice") -> C:
         """Takes a client in; clients that share `views` are one viewer that reconnected."""
         viewer = self._of_views.get(id(client.views))
         if viewer is None:
-            viewer = self._of_views[id(client.views)] = Viewer(user)
+            viewer = self._of_views[id(client.views)] = Viewer(user, periods=self._periods.setdefault(user, {}))
             self.viewers.append(viewer)
         viewer.sockets.append(client)
         return client
 
+    def admit(self, user: str, conversation_id: str) -> None:
+        """From now on `user` may see this, and what was before. To be called before the membership begins.
+
+        Who is never admitted was a member from the beginning.
+        """
+        periods = self._periods.setdefault(user, {}).setdefault(conversation_id, [])
+        if not periods or periods[-1].end is not None:
+            periods.append(Period(time.monotonic()))
+        for viewer in self.viewers:
+            if viewer.user == user:
+                viewer.revoked.pop(conversation_id, None)
+
     def revoke(self, user: str, conversation_id: str = "*") -> None:
         """From now on `user` may not see this."""
+        if (periods := self._periods.get(user, {}).get(conversation_id)) and periods[-1].end is None:
+            periods[-1].end = time.monotonic()
         for viewer in self.viewers:
             if viewer.user == user:
                 viewer.revoked.setdefault(conversation_id, time.monotonic())
@@ -56,7 +71,7 @@ class History:
         return time.monotonic() - began
 
     def check(self, stack: Stack, snapshots: Iterable[dict[str, Any]] = ()) -> None:
-        """Asserts I1-I13. `snapshots`: fresh `subscribed` frames, of which each viewer's end must be the same."""
+        """Asserts I1-I13 and I15. `snapshots`: fresh `subscribed` frames; each viewer ends with the same."""
         rows = read_rows(stack)
         found = find_violations(self.viewers, rows, snapshots, self.withheld)
         found += find_reader_violations(self.readers, rows, self.withheld)

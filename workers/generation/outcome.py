@@ -37,6 +37,7 @@ class Outcome:
     said: str = ""  # the provider's own words about a failure, for staff, and its id of the request
     request_id: str = ""
     withheld: Withheld | None = None  # what a judge has the run withhold
+    rewritten: bool = False  # something that was shown is withheld already: the event log begins anew after the end
 
 
 _FINISHES: Final = {

@@ -209,8 +209,8 @@ class Generation:
         if ended is None:
             logger.warning("run_lost", run=str(run.id), attempt=run.attempt)
             return
-        if outcome.withheld is not None:
-            await publish_withheld(run, answered=outcome.withheld.kept is not None)
+        if outcome.withheld is not None or outcome.rewritten:
+            await publish_withheld(run, answered=outcome.withheld is None or outcome.withheld.kept is not None)
         if behind:
             ended = replace(ended, whole=False)
         self.span.set_attribute("antiphon.run.status", outcome.status.value)

@@ -1,5 +1,7 @@
 """Judges of answers read what tools are given and return, too: the second tier beside the rules of `screening`.
 
+What people entered for a call is read by the judges of questions (`entered`).
+
 A verdict is waited for before anything is stored, shown, sent to the tool or read by the model: the arguments of a
 request's calls are judged at once, and each result when it comes. What a judge holds or blocks is withheld as if a rule
 had found it. What rules mask is masked before a judge gets it.
@@ -13,6 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from accounts.lib.db import in_db
+from chat.models import Step
+from chat.models.moderation import Action as ModelAction
 from chat.models.moderation import Direction
 from chat.moderation.matching.matcher import Action
 from chat.moderation.structured import search_json
@@ -22,8 +27,10 @@ from workers.generation.answer_case import AnswerCase
 from workers.generation.judging_costs import count_judgements, record_costs
 from workers.generation.output_judge import OutputJudge
 from workers.generation.services import Services
+from workers.generation.steps.entered import UNCHECKED, Entered, flag_entered, read_entered, withhold_entered
 from workers.generation.steps.screening import (
     CallScreen,
+    CallWithheld,
     Found,
     ScreenedCall,
     ScreenedEnd,
@@ -31,8 +38,10 @@ from workers.generation.steps.screening import (
     text_of,
     without_result,
 )
+from workers.generation.steps.stored import stored, through_outages
 from workers.moderation.base import PICTURE_TYPES, Picture
-from workers.moderation.findings import finding_of_judgements
+from workers.moderation.findings import JudgeFinding, finding_of_judgements
+from workers.moderation.judge import Judge
 from workers.providers.base import Replay, RequestedCall
 from workers.tools.base import Tool
 
@@ -73,6 +82,29 @@ class JudgedCalls(CallScreen):
             call = replace(call, arguments="", name=call.name if call.title else "?")
         return ScreenedCall(call, found)
 
+    async def entered(self, steps: Sequence[Step]) -> None:
+        """Has the judges of questions read what people entered in the last wait. Raises `CallWithheld`, and `Gone`."""
+        judges = self._services.judges.of(Direction.ASKED)
+        if not judges:
+            return
+        for one in await through_outages(lambda: in_db(read_entered, steps)):
+            judging = asyncio.create_task(self._judge_entered(judges, one))
+            try:
+                await asyncio.shield(judging)
+            except asyncio.CancelledError:  # a stop before the verdict does not spare it: members can read it
+                self._services.spawn(_ended(judging))
+                raise
+
+    async def _judge_entered(self, judges: Sequence[Judge], one: Entered) -> None:
+        result = await self._ask(judges, one.text, answered=False)
+        if (finding := result.finding) is not None and finding.action is not ModelAction.FLAG:
+            notice = await stored(withhold_entered, self._run, self._services.owner, one, finding)
+            raise CallWithheld(notice, was_shown=True)
+        if finding is not None:
+            await stored(flag_entered, self._run, one, finding)
+        if result.refused:
+            raise CallWithheld(UNCHECKED)
+
     async def end(self, end: CallEnd) -> ScreenedEnd:
         screened = await super().end(end)
         if not self._judges or screened.withholds is not None:
@@ -102,16 +134,27 @@ class JudgedCalls(CallScreen):
         """What the judges find in a text; a case gets `original`."""
         if not text.strip() and not pictures:
             return None
-        judgements = await self._services.judges.judge(self._judges, text[:MOST_CHARS], pictures=pictures)
-        count_judgements(judgements)
-        if spent := [one for judgement in judgements for one in judgement.spent]:
-            self._services.spawn(record_costs(self._run.conversation_id, spent))
-        result = finding_of_judgements(judgements, answered=True)
+        result = await self._ask(self._judges, text, pictures, answered=True)
         if result.unjudged:
             self._output.note_unjudged()
         if result.finding is None:
             return None
         return Found(Action[result.finding.action.name], result.finding, original)
+
+    async def _ask(
+        self, judges: Sequence[Judge], text: str, pictures: Sequence[Picture] = (), *, answered: bool
+    ) -> JudgeFinding:
+        judgements = await self._services.judges.judge(judges, text[:MOST_CHARS], pictures=pictures)
+        count_judgements(judgements)
+        if spent := [one for judgement in judgements for one in judgement.spent]:
+            self._services.spawn(record_costs(self._run.conversation_id, spent))
+        return finding_of_judgements(judgements, answered=answered)
+
+
+async def _ended(judging: asyncio.Task[None]) -> None:
+    await asyncio.wait({judging})
+    if not judging.cancelled():
+        judging.exception()  # the answer has stopped already
 
 
 def _readable(text: str) -> str:

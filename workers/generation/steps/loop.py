@@ -147,7 +147,8 @@ class StepLoop:
         except Gone:
             outcome = STOPPED
         except CallWithheld as withheld:
-            outcome = replace(STOPPED, code=MODERATED, message=stopped_sentence(withheld.notice))
+            said = stopped_sentence(withheld.notice)
+            outcome = replace(STOPPED, code=MODERATED, message=said, rewritten=withheld.was_shown)
         return replace(outcome, first_token_ms=self.first_token_ms) if self.has_steps else outcome
 
     async def _read(self) -> Outcome:
@@ -187,6 +188,7 @@ class StepLoop:
     async def _resume(self) -> Outcome | None:
         """Goes on after the steps of earlier attempts: shows them again, and makes the calls that are left."""
         self._steps = await stored(read_steps, self._run.id)
+        await self._calls.entered(self._steps)
         self._spent = spent_by(self._claim.tools, self._steps)
         for step in self._steps:
             for call in step.calls.all():

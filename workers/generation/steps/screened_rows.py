@@ -18,6 +18,7 @@ from chat.runs.step_rows import CallEnd, EndedCall, ModelStep
 from workers.generation.screening import STOPPED
 from workers.generation.steps.screening import (
     ARGUMENTS_WITHHELD,
+    ENTERED_WITHHELD,
     RESULT_WITHHELD,
     CallWithheld,
     Found,
@@ -54,7 +55,7 @@ def record_model_step(
                 not_made = CallEnd(CallStatus.ERROR.value, ARGUMENTS_WITHHELD, len(ARGUMENTS_WITHHELD))
                 step_rows.end_call(run, owner, row.pk, not_made)
                 said = shown_moderation(case)
-        _note(run, said)
+        note_on_answer(run, said)
         return recorded
 
 
@@ -72,7 +73,7 @@ def end_call(run: ClaimedRun, owner: str, call_id: uuid.UUID, screened: Screened
         for place, found in screened.files.items():
             case = _open(run, CaseTarget.FILE, _file_id(stored, screened.end, place), found, Direction.FILES)
             said = shown_moderation(case) if found.withholds else said
-        _note(run, said)
+        note_on_answer(run, said)
         return ended
 
 
@@ -83,8 +84,9 @@ def open_question_case(run: ClaimedRun, call_id: uuid.UUID, found: Found) -> Mod
 
 
 def check_none_withheld(steps: Iterable[Step]) -> None:
-    """Raises `CallWithheld` if a call of these steps stops the answer: its arguments or its result are withheld."""
-    if any(call.output in (ARGUMENTS_WITHHELD, RESULT_WITHHELD) for step in steps for call in step.calls.all()):
+    """Raises `CallWithheld` if a call of these steps stops the answer: what it was given or its result is withheld."""
+    withheld = (ARGUMENTS_WITHHELD, RESULT_WITHHELD, ENTERED_WITHHELD)
+    if any(call.output in withheld for step in steps for call in step.calls.all()):
         raise CallWithheld(STOPPED)
 
 
@@ -103,6 +105,7 @@ def _file_id(stored: Sequence[tuple[uuid.UUID, str, int]], end: CallEnd, place: 
     return next((pk for pk, *known in stored if known == [name, len(content)]), uuid7())
 
 
-def _note(run: ClaimedRun, said: Mapping[str, str]) -> None:
+def note_on_answer(run: ClaimedRun, said: Mapping[str, str]) -> None:
+    """What `Message.moderation` of the answer says from now on, if there is something to say."""
     if said:
         Message.objects.filter(pk=run.message_id).update(moderation=dict(said))

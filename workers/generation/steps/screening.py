@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from accounts.lib.db import in_db
+from chat.models import Step
 from chat.models.moderation import Direction
 from chat.moderation.answers import rules_for_answer
 from chat.moderation.cases import Finding, finding_of
@@ -29,17 +30,21 @@ from workers.providers.base import Replay, RequestedCall
 from workers.tools.base import Tool
 
 ARGUMENTS_WITHHELD: Final = "This call was not made: its arguments were withheld because of this site's rules."
+ENTERED_WITHHELD: Final = "What a person entered for this call was withheld because of this site's rules."
 RESULT_WITHHELD: Final = "The result of this call was withheld because of this site's rules."
 FILE_TOOLS: Final = frozenset({"make_file"})  # our own tools whose arguments are the text of a file
 LONG: Final = 32 * 1024  # characters of a result that is searched on a thread: 256 KiB of JSON take some 60 ms
 
 
 class CallWithheld(Exception):
-    """A rule withholds what a tool is given or returned: the answer stops. `notice` is for its reader."""
+    """What a tool is given or returned is withheld: the answer stops. `notice` is for its reader. `was_shown`: the
+    event log begins anew without it.
+    """
 
-    def __init__(self, notice: str) -> None:
+    def __init__(self, notice: str, *, was_shown: bool = False) -> None:
         super().__init__(notice)
         self.notice = notice
+        self.was_shown = was_shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,9 @@ class CallScreen:
         if found is not None and found.withholds:
             call = replace(call, arguments="", name=call.name if call.title else "?", upstream_id=f"call_{place}")
         return ScreenedCall(call, found)
+
+    async def entered(self, steps: Sequence[Step]) -> None:
+        """Checks what people entered for calls in the last wait. Rules have read it when it was entered."""
 
     async def end(self, end: CallEnd) -> ScreenedEnd:
         """A result, or why there is none."""

@@ -12,6 +12,7 @@ from asgiref.sync import async_to_sync
 from django.core import mail
 from django.utils import timezone
 
+from accounts.lib import streaming
 from accounts.models import User
 from chat.conversations import members
 from chat.conversations.directory import find_people
@@ -20,6 +21,7 @@ from chat.models import Conversation, Member, Role
 from chat.portability import export
 from chat.protocol.commands import Position
 from chat.protocol.errors import ChatError, Forbidden, Invalid, NotFound
+from chat.retention.erasure import erase
 from chat.views import exports
 from tests.conftest import make_user
 from tests.fixtures.conversation_rows import make_conversation
@@ -75,6 +77,16 @@ class TestAdding:
         User.objects.filter(pk=mallory.pk).update(erase_at=timezone.now() + timedelta(days=1))
         with pytest.raises(Invalid, match="Nobody with this address"):
             members.add_member(alice.pk, shared.pk, mallory.email, "editor")
+
+    def test_an_account_that_was_erased(self, shared: Conversation, alice: User, bob: User, mallory: User) -> None:
+        for person in (mallory, bob):
+            address, known = person.email, person.pk
+            erase(person)
+            with pytest.raises(Invalid, match="Nobody with this address"):
+                members.add_member(alice.pk, shared.pk, address, "editor")
+            with pytest.raises(Invalid, match="no longer a member"):
+                members.change_role(alice.pk, shared.pk, known, "editor")
+        assert roles(shared) == {"Alice": "owner"}
 
     def test_an_unknown_role(self, shared: Conversation, alice: User, mallory: User) -> None:
         with pytest.raises(Invalid, match="Choose a role"):
@@ -186,6 +198,17 @@ class TestRemovingAndLeaving:
         members.remove_member(alice.pk, second.pk, bob.pk)
         body += "".join(pieces)
         assert [one["id"] for one in json.loads(body)["conversations"]] == [str(first.pk)]
+
+    def test_an_export_ends_while_its_conversation_is_being_sent(
+        self, shared: Conversation, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(streaming, "CHECK_SECONDS", 0.0)
+        shared.messages.update(text="walrus " * streaming.PART)
+        pieces = export.export_user_data(bob)
+        assert any("walrus" in piece for piece in pieces)
+        members.remove_member(alice.pk, shared.pk, bob.pk)
+        with pytest.raises(streaming.AccessLostError):
+            list(pieces)
 
     def test_the_export_of_one_ends(
         self, shared: Conversation, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch

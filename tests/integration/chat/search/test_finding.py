@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -12,6 +13,7 @@ from django.utils import timezone
 from accounts.models import User
 from chat.conversations import listing, members
 from chat.models import Conversation, Member, Message, MessageWords, Role
+from chat.search import finding
 from chat.search.filling import fill
 from chat.search.finding import Filters, search, search_in
 from chat.search.folding import words_of
@@ -103,7 +105,31 @@ class TestWhatIsNotFound:
         assert search(bob.pk, "Crocodiles").titles == []
         Member.objects.create(conversation=message.conversation, user=bob, role=Role.EDITOR)
         assert found(bob, "walrus") == [message.pk]
+        page = logged_in(bob)
         members.remove_member(alice.pk, message.conversation_id, bob.pk)
+        assert not found(bob, "walrus")
+        assert search(bob.pk, "Crocodiles").titles == []
+        for scope in ("", "mine", "shared"):
+            asked = {"q": "walrus", "scope": scope, "model": message.conversation.model, "files": ""}
+            answer = page.get("/search/", asked).json()
+            assert (answer["titles"], answer["messages"]) == ([], [])
+        assert page.get("/search/", {"q": "walrsu"}).json()["messages"] == [], "with a typing error"
+        for path in ("find/?q=walrus", f"part/?message={message.pk}", "part/?at=start"):
+            assert page.get(f"/c/{message.conversation_id}/{path}").status_code == 404
+
+    def test_nothing_for_who_is_removed_while_the_search_runs(
+        self, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        message = say(alice, "walrus")
+        Member.objects.create(conversation=message.conversation, user=bob, role=Role.EDITOR)
+        search_ids = finding._ids
+
+        def slow(*asked: Any) -> list[uuid.UUID]:
+            ids = search_ids(*asked)
+            Member.objects.filter(user=bob).delete()
+            return ids
+
+        monkeypatch.setattr(finding, "_ids", slow)
         assert not found(bob, "walrus")
 
     def test_trash_and_temporary_conversations(self, alice: User) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from accounts.lib import streaming
 from accounts.models import User
 from chat.catalog import tools
 from chat.conversations.web_search import switch_web_search
@@ -99,6 +100,22 @@ def test_members_download_a_file_in_a_sandbox(file: ToolFile, alice: User, bob: 
     assert response["X-Content-Type-Options"] == "nosniff"
     assert response["Content-Security-Policy"] == "default-src 'none'; sandbox"
     assert "no-store" in response["Cache-Control"]
+
+
+def test_a_download_of_a_large_file_ends_with_the_membership(
+    file: ToolFile, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "CHECK_SECONDS", 0.0)
+    content = b"0123456789abcdef" * (3 * streaming.PART // 16)
+    ToolFile.objects.filter(pk=file.pk).update(content=content, size=len(content))
+    whole: Any = logged_in(bob).get(f"/files/{file.pk}/")
+    assert (b"".join(whole), whole["Content-Length"]) == (content, str(len(content)))
+    response: Any = logged_in(bob).get(f"/files/{file.pk}/")
+    parts = iter(response)
+    assert next(parts) == content[: streaming.PART]
+    Member.objects.filter(user=bob).delete()
+    with pytest.raises(streaming.AccessLostError):
+        next(parts)
 
 
 def test_others_do_not(file: ToolFile, alice: User, bob: User, mallory: User) -> None:

@@ -82,6 +82,9 @@ async def everywhere(
             found[f"replay from {seq} of {epoch}"] = await replayed(alice, conversation, {"epoch": epoch, "seq": seq})
     paths = [f"/c/{conversation}/", f"/c/{conversation}/export/?as=markdown", f"/c/{conversation}/older/"]
     paths += [f"/c/{conversation}/export/?as=json&reasoning=1", "/conversations/export/", "/conversations/"]
+    paths += [f"/c/{conversation}/print/", f"/c/{conversation}/part/?at=start", f"/c/{conversation}/part/?at=end"]
+    for word in (MASKED, BLOCKED, LATE):
+        paths += [f"/search/?q={word}", f"/search/?q={word[:-1]}", f"/c/{conversation}/find/?q={word}"]
     for path in paths:
         async with alice.http.get(stack.url + path) as page:
             found[path] = await page.text()
@@ -94,9 +97,12 @@ async def everywhere(
                 found[f"metrics of {process.name}"] = fetch(json.loads(line)["port"])
     found |= await shared(alice, conversation, epochs)
     found["backup"] = await asyncio.to_thread(backup_but_cases, stack, tmp_path)
-    tables = ("message", "run", "reasoning", "conversation", "summary", "sharelink", "sharedmessage")
+    named = "SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'"
+    tables = [row["name"] for row in stack.sql(named) if not row["name"].startswith("chat_moderation")]
+    assert {"chat_messagewords", "chat_conversationwords", "chat_unjudged", "django_admin_log"} <= set(tables)
     for table in tables:
-        found[table] = json.dumps(stack.sql(f"SELECT * FROM chat_{table}"), default=str)  # noqa: S608 -- five names
+        rows = stack.sql(f'SELECT t::text AS row FROM "{table}" t')  # noqa: S608 -- names of tables
+        found[table] = "\n".join([table, *(row["row"] for row in rows)])
     return found
 
 
@@ -160,12 +166,13 @@ def fetch(port: int) -> str:
 
 
 def places(found: dict[str, str], *canaries: str) -> list[str]:
+    """Where one of these is, in whatever case: the search index has words in lower case."""
     assert all(found.values()), [where for where, text in found.items() if not text]
     return [
-        f"{where}: {text[max(0, text.index(canary) - 80) : text.index(canary) + 40]!r}"
+        f"{where}: {text[max(0, at - 80) : at + 40]!r}"
         for where, text in found.items()
         for canary in canaries
-        if canary in text
+        if (at := text.lower().find(canary.lower())) >= 0
     ]
 
 

@@ -20,9 +20,9 @@ export function noteOf(said, status, finish, replaced) {
 /**
  * Notes at an answer's element what moderation did to it.
  * @param {HTMLElement} element @param {{action: string, reason: string} | undefined} done
- * @returns {string} why parts of it were replaced
+ * @returns {string} why it is not as the model wrote it
  */
 export function noteModeration(element, done) {
   markModeration(element, done);
-  return done?.action === "mask" ? told(done.reason) : "";
+  return done && done.action !== "release" ? told(done.reason) : "";
 }

@@ -187,7 +187,7 @@ export class Conversation {
     this.people.apply(event);
     this.asking.apply(event);
     if (event.type === "conversation.updated") {
-      if (event.title) this.setTitle(event.title);
+      if (typeof event.title === "string") this.setTitle(event.title);
       this.parameters.changed(event.parameters);
       return true;
     }
@@ -288,9 +288,9 @@ export class Conversation {
     if (!this.transcript.running) this.outbox?.pump(); // what waits for an answer to end
   }
 
-  /** @param {string} title */
+  /** @param {string} title empty: of a conversation whose first message was withheld */
   setTitle(title) {
-    document.title = `${(element("title").textContent = title)} · ${document.body.dataset.site}`;
+    document.title = `${(element("title").textContent = title || t("Conversation"))} · ${document.body.dataset.site}`;
   }
 
   /** The session has ended: to the log-in page. The draft is kept. */

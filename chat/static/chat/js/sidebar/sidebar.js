@@ -124,7 +124,7 @@ export class Sidebar {
       if (isShown && !notice.removed && !recall("deleted", "session")) location.assign(this.page.urls.root);
       return;
     }
-    if (isShown && notice.title) this.onTitle(notice.title);
+    if (isShown && typeof notice.title === "string") this.onTitle(notice.title);
     if (isShown && "pinned" in notice) document.getElementById("bar")?.toggleAttribute("data-pinned", notice.pinned);
     if (notice.temporary) return; // in no list
     const pinned = item?.hasAttribute("data-pinned");
