@@ -18,8 +18,6 @@ from workers.providers.failover import GuardedEndpoint, GuardedModel
 from workers.providers.http.errors import NOT_SET_UP, TOO_SLOW
 from workers.providers.openai.client import OpenAIChat
 
-pytest_plugins = ("tests.fakes.provider_fixtures",)
-
 
 async def test_who_answered_is_named(upstream: FakeOpenAI, endpoints: Endpoints) -> None:
     """The first endpoint is down; the second, which has another name for its model, answers."""
