@@ -10,7 +10,8 @@ import httpx2
 
 from workers.providers.address_policy import RefusedAddressError
 from workers.providers.base import ProviderError
-from workers.providers.http.errors import NOT_SET_UP, TOO_SLOW, scrub
+from workers.providers.http.error_kinds import NOT_SET_UP, TOO_SLOW
+from workers.providers.http.errors import scrub
 from workers.providers.http.reader import CUT
 
 EDGE_ERRORS: Final = (

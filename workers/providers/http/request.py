@@ -21,7 +21,8 @@ from workers.providers.config import Extras, Timeouts, merge_fields
 from workers.providers.http.backoff import backoff
 from workers.providers.http.dialect import Dialect, Wanted
 from workers.providers.http.error_fields import decode_body
-from workers.providers.http.errors import TOO_SLOW, error_from_answer
+from workers.providers.http.error_kinds import TOO_SLOW
+from workers.providers.http.errors import error_from_answer
 from workers.providers.http.negotiation import Negotiation
 from workers.providers.http.network_errors import EDGE_ERRORS, translate
 from workers.providers.http.oddities import note_oddity

@@ -15,7 +15,7 @@ from tests.fakes.openai_server import FakeOpenAI
 from workers.providers.base import ProviderError
 from workers.providers.circuit_breaker import CircuitBreaker
 from workers.providers.failover import GuardedEndpoint, GuardedModel
-from workers.providers.http.errors import NOT_SET_UP, TOO_SLOW
+from workers.providers.http.error_kinds import NOT_SET_UP, TOO_SLOW
 from workers.providers.openai.client import OpenAIChat
 
 
