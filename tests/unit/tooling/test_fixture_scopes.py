@@ -1,5 +1,5 @@
-"""Fixtures of a file or a folder stay there. `pytest_plugins` of a test file would offer its fixtures to every file that
-is collected after it, in place of fixtures of the same name that those files mean; a conftest.py does not.
+"""Fixtures of a file or a folder stay there. `pytest_plugins` of a test file would offer its fixtures to every file
+that is collected after it, in place of fixtures of the same name that those files mean; a conftest.py does not.
 """
 
 from __future__ import annotations
