@@ -57,8 +57,10 @@ _VALUE: Final = re.compile(
 _FIELD: Final = re.compile(r"unsupported[ _]parameter|unrecognized|unknown|extra inputs|not permitted|deprecated")
 _RANGE: Final = re.compile(
     r"between|range|at most|no more than|<=|greater than|less than|\[0|maximum|minimum|must be (?:in|within)"
-    r"|positive|non-negative|at least|below|above|out of"
+    r"|positive|non-negative|at least|(?:below|above) \d|out of"
 )
+# LiteLLM, of GPT-5: "doesn't support temperature=0.4 while … Only temperature=1 is supported unless reasoning_effort …"
+_WARMTH: Final = re.compile(r"(?:not|n't) support temperature|only temperature ?= ?\d")
 _SYSTEM: Final = re.compile(
     r"system (?:role|message|prompt|instruction)s?|role\W{0,4}system|system\W{1,4}role|[`'\"]system[`'\"]"
     r"|developer instruction|roles must alternate|only user(?:,| and) assistant.{0,40}roles? are supported"
@@ -154,6 +156,8 @@ def find_lesson(
             if _TOO_LARGE.search(words):
                 return _learn_limit(words, asked)
             return Lesson(name, once=bool(_TOO_SMALL.search(words)) and not _FIELD.search(words))
+    if "temperature" in sent and _WARMTH.search(words):
+        return Lesson("temperature")
     if "reasoning_effort" in sent and _EFFORT.search(words):
         return Lesson(name_effort("reasoning_effort", str(sent["reasoning_effort"]), words))
     if "temperature" in sent and "temperature" in words:

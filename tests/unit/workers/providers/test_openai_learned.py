@@ -72,6 +72,15 @@ ALL = {"stream_options": {}, "max_tokens": 5000, "temperature": 0.3, "reasoning_
         ('{"loc":["body","reasoning_effort"],"msg":"Extra inputs are not permitted"}', Lesson("reasoning_effort")),
         ("Unsupported parameter: 'temperature' is not supported with this model.", Lesson("temperature")),
         ("`temperature` is deprecated for this model.", Lesson("temperature")),
+        (
+            (
+                "gpt-5 doesn't support temperature=0.3 while reasoning is active. Only temperature=1 is supported unless"
+                " reasoning_effort resolves to 'none'. model group 'm' failed with the error above."
+            ),
+            Lesson("temperature"),
+        ),
+        ("temperature is too high: the error above", Lesson("temperature")),
+        ("temperature must not be above 0.2", Lesson("temperature", once=True)),
         ("temperature: range: 0..0.2", Lesson("temperature", once=True)),
         ('{"loc":["body","temperature"],"msg":"ensure this value is at most 0.2"}', Lesson("temperature", once=True)),
         ('"llama3.2:3b" does not support thinking', Lesson("reasoning_effort")),
