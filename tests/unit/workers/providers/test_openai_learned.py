@@ -74,8 +74,8 @@ ALL = {"stream_options": {}, "max_tokens": 5000, "temperature": 0.3, "reasoning_
         ("`temperature` is deprecated for this model.", Lesson("temperature")),
         (
             (
-                "gpt-5 doesn't support temperature=0.3 while reasoning is active. Only temperature=1 is supported unless"
-                " reasoning_effort resolves to 'none'. model group 'm' failed with the error above."
+                "gpt-5 doesn't support temperature=0.3 while reasoning is active. Only temperature=1 is supported"
+                " unless reasoning_effort resolves to 'none'. model group 'm' failed with the error above."
             ),
             Lesson("temperature"),
         ),
