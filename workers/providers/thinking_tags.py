@@ -132,6 +132,12 @@ class ThinkingTags:
 
     def feed(self, text: str) -> list[Chunk]:
         """The chunks of text and reasoning that are certain now."""
+        if (
+            text and self._line and not (self._held or self._closing or self._skip or "\n" in text)
+        ):  # within a line: no tag
+            self._answered = self._answered or bool(text.strip())
+            self._line.append(text)
+            return [Chunk(text)]
         self._held += text
         chunks: list[Chunk] = []
         while self._held and (self._read_thinking(chunks) if self._closing else self._read_answer(chunks)):

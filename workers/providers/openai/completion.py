@@ -121,6 +121,8 @@ def _usage_elsewhere(event: Event, choice: Choice | None) -> Usage | None:
         return read_usage(choice.usage)
     if event.x_groq:
         return read_usage(read_object(event.x_groq).get("usage"))
+    if not event.timings:
+        return None
     timings = read_object(event.timings)
     names = ("prompt_n", "cache_n", "predicted_n")
     read, cached, written = (read_number(timings.get(name)) for name in names)
