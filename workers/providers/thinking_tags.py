@@ -132,9 +132,8 @@ class ThinkingTags:
 
     def feed(self, text: str) -> list[Chunk]:
         """The chunks of text and reasoning that are certain now."""
-        if (
-            text and self._line and not (self._held or self._closing or self._skip or "\n" in text)
-        ):  # within a line: no tag
+        # Within a line there is no tag.
+        if text and self._line and not (self._held or self._closing or self._skip or "\n" in text):
             self._answered = self._answered or bool(text.strip())
             self._line.append(text)
             return [Chunk(text)]
