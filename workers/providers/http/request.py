@@ -223,8 +223,7 @@ class AnswerRequest:
         if self._loop.time() >= self._deadline:
             message, detail = "The answer took too long and was stopped.", f"total timeout of {limits.total:g} s"
         elif self._first_byte_by is not None:
-            message = TOO_SLOW
-            detail = f"first-token timeout of {limits.first_chunk:g} s"
+            message, detail = TOO_SLOW, f"first-token timeout of {limits.first_chunk:g} s"
         else:
             message, detail = (
                 "The model stopped responding in the middle of the answer.",
