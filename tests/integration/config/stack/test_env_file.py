@@ -25,7 +25,7 @@ async def test_a_model_and_its_key_in_the_file(up: Callable[..., Up], old_data: 
         file.write_text(f"OPENAI_BASE_URL={upstream.url}\nOPENAI_API_KEY={KEY}\nADMIN_PASSWORD={PASSWORD}\n")
         one = up(var=old_data, ANTIPHON_ENV_FILE=str(file), forked=True)
         await asyncio.to_thread(one.await_output, STARTED)
-        assert upstream.url in one.output().partition(STARTED)[2], "it says which model it is connected to"
+        assert f"Model   127.0.0.1:{upstream.port} " in one.output(), "it says which model it is connected to"
         async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
             browser = Session(one.known["url"], http)
             await browser.login("admin@localhost", PASSWORD)
