@@ -60,15 +60,15 @@ class RunAdmin(HistoryAdmin):
     actions = ("stop_runs", "retry_runs")
     change_form_outer_before_template = "admin/chat/run_timeline.html"
     fieldsets = (
-        (None, {"fields": (("id", "trace_id"), ("model", "endpoint"), ("requested_by", "conversation_link"),
+        (None, {"fields": ("id", "trace_id", ("model", "endpoint"), ("requested_by", "conversation_link"),
                            ("prompt_link", "message_link"), "beside")}),
-        (_("Tokens and cost"), {"fields": (("input_tokens", "output_tokens", "reasoning_tokens", "usage_estimated"),
+        (_("Tokens and cost"), {"fields": (("input_tokens", "output_tokens"), ("reasoning_tokens", "usage_estimated"),
                                          ("shown_cost", "usage"))}),
         (_("The provider"), {"fields": ("upstream_model", "finish", "upstream_request", "usage_implausible")}),
         (_("Parameters"), {"fields": (("sent_parameters", "dropped_parameters"), ("prompt_size", "asked_parameters"))}),
         (_("Thinking"), {"fields": (("thought_for", "reasoning_chars"), "reasoning_link")}),
-        (_("Processing"), {"fields": (("attempt", "lease_owner", "lease_expires_at"),
-                                   ("checkpoint_seq", "ended_in_log"))}),
+        (_("Processing"), {"fields": (("attempt", "ended_in_log"), ("lease_owner", "lease_expires_at"),
+                                   "checkpoint_seq")}),
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

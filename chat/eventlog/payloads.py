@@ -45,9 +45,11 @@ def finish_note(finish: str) -> str:
 
 
 def no_answer_note(finish: str) -> str:
-    """A sentence for the user about a complete run whose model thought and wrote nothing."""
+    """A sentence for the user about a complete run whose model thought, or called tools, and wrote nothing."""
     if finish == Finish.LENGTH:
         return _("The model reached its length limit while it was thinking, before it gave an answer.")
+    if finish == Finish.TOOL_LIMIT:
+        return _("The model went on calling tools and gave no answer.")
     return _("The model was thinking but gave no answer.")
 
 

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.lib.formatting import money
+from chat.catalog.model_names import file_name
 from chat.eventlog.payloads import finish_note
 from chat.markdown.plain import plain
 from chat.protocol.close_codes import describe_close_codes
@@ -175,6 +176,9 @@ def left_out(names: list[str]) -> str:
     return _("%(names)s not accepted") % {"names": shown}
 
 
+register.filter("model_name", file_name)
+
+
 @register.filter
 def meta(message: dict[str, Any]) -> str:
     """The small print of an answer: model, time, tokens, cost. Kept level with `describeAnswer` in message-marks.js."""
@@ -182,7 +186,7 @@ def meta(message: dict[str, Any]) -> str:
     if not run or message["status"] in ACTIVE:
         return ""
     usage = message.get("usage") or {**run["usage"], "total_ms": run["timing"]["total_ms"]}
-    parts = [run["model"]]
+    parts = [file_name(run["model"])]
     if usage["total_ms"]:
         parts.append(_("%(seconds)s s") % {"seconds": number_format(usage["total_ms"] / 1000, 1)})
     tokens = usage["output_tokens"]

@@ -96,6 +96,21 @@ STREAMS: Final[dict[str, Stream]] = {
         HELLO + b'data: {"choices": [{"delta": {"reasoning": {"a": 1}}}]}\n\n' + WORLD + STOP + DONE
     ),
     "object and code of other types": Stream(chunk("Hello world", object=5, code={}) + STOP + DONE),
+    "an error that says nothing": Stream(
+        chunk("Hello ", error={}) + chunk("world", error={"code": 0, "message": ""}) + STOP + DONE
+    ),
+    "the whole again with blanks": Stream(
+        HELLO + WORLD + STOP + b'data: {"choices": [{"message": {"content": "Hello world "}}]}\n\n' + DONE
+    ),
+    "Groq's reason for an early end": Stream(
+        HELLO + chunk(finish="stop", x_groq={"error": "over capacity"}) + DONE, text="Hello ", code="upstream_error"
+    ),
+    "Gemini's filter": Stream(
+        HELLO + chunk("world", finish="content_filter: PROHIBITED_CONTENT") + DONE, finish="content_filter"
+    ),
+    "cancelled by its server": Stream(
+        HELLO + chunk(finish="cancelled") + DONE, text="Hello ", finish=None, code="upstream_error"
+    ),
     "letters over several bytes": Stream(chunk("Grüße, 你好 👋🏽") + STOP + DONE, text="Grüße, 你好 👋🏽"),
     "negative usage": Stream(_usage(prompt_tokens=7, completion_tokens=-35)),
     "huge usage": Stream(_usage(prompt_tokens=4_000_000_000, completion_tokens=2)),

@@ -51,16 +51,18 @@ async def offered(alice: Session, model: str) -> None:
             await asyncio.sleep(0.5)
 
 
-async def send(client: Client, text: str, model: str, conversation: str | None = None) -> dict[str, Any]:
-    """`message.accepted` of a question to the model."""
-    accepted = await client.say(text, conversation, model=model)
+async def send(client: Client, text: str, model: str, conversation: str | None = None, **fields: Any) -> dict[str, Any]:
+    """`message.accepted` of a question to the model; `fields` are those of `message.send`."""
+    accepted = await client.say(text, conversation, model=model, **fields)
     assert accepted.get("run_id"), accepted
     return accepted
 
 
-async def ask(client: Client, text: str, model: str, conversation: str | None = None) -> tuple[str, dict[str, Any]]:
+async def ask(
+    client: Client, text: str, model: str, conversation: str | None = None, **fields: Any
+) -> tuple[str, dict[str, Any]]:
     """The run's id and how it ended."""
-    accepted = await send(client, text, model, conversation)
+    accepted = await send(client, text, model, conversation, **fields)
     return accepted["run_id"], await client.ended(accepted["run_id"], seconds=SECONDS)
 
 

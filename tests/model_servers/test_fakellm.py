@@ -42,5 +42,9 @@ async def test_an_answer_and_a_call_of_a_tool_that_nobody_offered(connection: tu
         row = run_row(stack, run_id)
         assert row["output_tokens"] > 0
         assert row["usage_estimated"], "it counts the question alone, without the instructions, so ours is billed"
-        _, run = await ask(client, "call something", model)
+        _, run = await ask(client, "call something", model, options={"tools": []})
         assert (run["ended"], run["final"]["code"]) == ("run.failed", "upstream_tool_call")
+        # With tools it calls one that is not among them, again and again: it is told so until it has had its steps.
+        _, run = await ask(client, "call something", model)
+        assert (run["ended"], run["final"]["finish"]) == ("run.done", "tool_limit")
+        assert run["final"]["message"] == "The model went on calling tools and gave no answer."

@@ -129,10 +129,10 @@ class RequestContext:
         return True
 
     def refusal(self, error: ProviderError) -> str:
-        """What the user is told after the last refusal."""
-        if error.code == "context_too_long" and self.window is not None and self._fitted.kept <= 1:
-            return self._sentence()
-        return error.message
+        """What the user is told after the last refusal: in figures, where what was counted here agrees with it."""
+        if error.code != "context_too_long" or self.window is None or self._fitted.kept > 1:
+            return error.message
+        return self._sentence() if self.used >= self.window / 2 else error.message
 
     def learn(self, usage: TokenUsage | None) -> None:
         """Learns from the usage of the answer, if the endpoint reported it."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence, Set
 from typing import Final
 
+from chat.catalog.model_names import last_part
 from chat.catalog.offered_models import PublishedModel
 from workers.providers.base import ListedModel
 from workers.providers.config import Definition
 
-_EXTENSION: Final = re.compile(r"\.(?:gguf|ggml|bin|safetensors|onnx|pth?|llamafile)\Z", re.IGNORECASE)
 HIDDEN_BY_STAFF: Final = "hidden by staff"
 
 
@@ -29,7 +28,7 @@ def hidden_reason(model: ListedModel, shown: Set[str], hidden: Set[str]) -> str:
 
 def make_labels(models: Sequence[ListedModel]) -> list[str]:
     """A label for each model: the last part of its name without a file's extension; the name where two would agree."""
-    labels = [_EXTENSION.sub("", re.split(r"[/\\]", model.id.rstrip("/\\"))[-1]) or model.id for model in models]
+    labels = [last_part(model.id) for model in models]
     count = Counter(labels)
     return [label if count[label] == 1 else model.id for label, model in zip(labels, models, strict=True)]
 

@@ -17,12 +17,15 @@ from typing import Final
 
 from workers.providers.base import Chunk
 
-# In lower case. Those of Qwen, DeepSeek and others, Gemini's compatible API, Seed, Mistral, Kimi, and gpt-oss, whose
-# server should have read them.
+# In lower case. Those of Qwen, DeepSeek and others, Gemini's compatible API, Seed, Mistral, Kimi, Command A,
+# OpenThinker, Apertus, and gpt-oss, whose server should have read them.
 TAGS: Final = {
     **{f"<{name}>": f"</{name}>" for name in ("think", "thinking", "thought", "reasoning", "seed:think")},
     "[think]": "[/think]",
     "◁think▷": "◁/think▷",
+    "<|start_thinking|>": "<|end_thinking|>",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+    "<|inner_prefix|>": "<|inner_suffix|>",
     "<|channel|>analysis<|message|>": "<|end|><|start|>assistant<|channel|>final<|message|>",
     "<|start|>assistant<|channel|>analysis<|message|>": "<|end|><|start|>assistant<|channel|>final<|message|>",
 }
@@ -132,6 +135,11 @@ class ThinkingTags:
 
     def feed(self, text: str) -> list[Chunk]:
         """The chunks of text and reasoning that are certain now."""
+        # Within a line there is no tag.
+        if text and self._line and not (self._held or self._closing or self._skip or "\n" in text):
+            self._answered = self._answered or bool(text.strip())
+            self._line.append(text)
+            return [Chunk(text)]
         self._held += text
         chunks: list[Chunk] = []
         while self._held and (self._read_thinking(chunks) if self._closing else self._read_answer(chunks)):
@@ -217,7 +225,8 @@ class ThinkingTags:
         for opening, closing in TAGS.items():
             if start[: len(opening)].lower() == opening:
                 found = start[0] + "/" + start[1 : len(opening)]  # in the letters of the opening tag
-                self._closing = found if found.lower() == closing else closing
+                closing = closing.upper() if start[: len(opening)].isupper() else closing
+                self._closing = found if found.lower() == closing.lower() else closing
                 self._held, self._block, self._presumed = start[len(opening) :], [], False
                 return True
         return False if any(tag.startswith(start.lower()) for tag in TAGS) else None

@@ -75,8 +75,10 @@ def resolve_window(
 
 
 _LONG_WORD: Final = re.compile(r"(\w{60})\w+")  # patterns take the square of a word's length
+_ERROR_NUMBER: Final = re.compile(r"(invalid params, [^()]{0,200})\(\d{4}\)")  # MiniMax: "exceeds limit (2013)"
 _N: Final = r"(\d[\d,_.]{0,20}\d|\d)"
-# The window, as OpenAI, vLLM, llama.cpp, Ollama, Anthropic, Gemini, Mistral, Groq, TGI, LM Studio and LiteLLM word it.
+# The window, as OpenAI, vLLM, SGLang, llama.cpp, Ollama, Anthropic, Gemini, Mistral, Groq, TGI, LM Studio, LiteLLM,
+# Alibaba, Moonshot and Cohere word it.
 _WINDOWS: Final = tuple(
     re.compile(pattern, re.DOTALL)
     for pattern in (
@@ -90,25 +92,35 @@ _WINDOWS: Final = tuple(
         rf"(?:<=|at most|up to|limit(?:ed)?(?: of| is| to)?|no more than)\W{{0,3}}{_N}(?: input)? tokens",
         rf"`?inputs`? tokens \+ `?max_new_tokens`? must be <= {_N}",
         rf"truncate to (?:only )?the (?:first|last) {_N} tokens",
+        rf"\d \+ \d+ > {_N}",
+        rf"length should be \[\d+, ?{_N}\]",
+        rf"(?:token limit|model max length)(?: of| is|:)?\W{{0,3}}{_N}",
+        rf"in the prompt cannot exceed {_N}",
+        rf"limit {_N}, requested \d",
     )
 )
 _ASKED: Final = tuple(
     (re.compile(pattern, re.DOTALL), whole)
     for pattern, whole in (
         (rf"""["']?n_prompt_tokens["']?\W{{1,4}}{_N}""", 0),
-        (rf"\({_N} in (?:the |your )?(?:messages|prompt)", 0),
+        (rf"\({_N} (?:in (?:the |your )?(?:messages|prompt)|of text input)", 0),
         (rf"(?:messages|prompt|input|request|it)s? (?:has |have |contains? (?:at least )?|resulted in |is |\(){_N}", 0),
         (rf"(?:prompt|input)(?: is)? too long\W{{1,3}}{_N}", 0),
         (rf"(?:input )?token count(?: of| is)?\W{{0,3}}\(?{_N}", 0),
         (rf"(?:you )?requested (?:about )?{_N} tokens", 1),
         (rf"{_N} tokens? (?:in|from) (?:the|your) (?:input|prompt|messages)", 0),
+        (rf"{_N} \+ \d+ > \d", 0),
+        (rf"(?:prompt|input) \(length {_N}\)", 0),
+        (rf"requested tokens? \({_N}\)", 0),
+        (rf"(?:given:?|you sent|received) {_N}", 0),
+        (rf"requested:? {_N}", 0),
     )
 )
 
 
 def read_overflow(said: str) -> Overflow:
     """The numbers in a server's words about a prompt that is too long, as far as they can be told apart."""
-    words = _LONG_WORD.sub(r"\1", said.lower())
+    words = _ERROR_NUMBER.sub(r"\1", _LONG_WORD.sub(r"\1", said.lower()))
     window = _first(words, _WINDOWS)
     for pattern, whole in _ASKED:
         asked = _number(pattern.search(words))

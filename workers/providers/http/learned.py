@@ -18,12 +18,16 @@ LIMIT_SECONDS: Final = 3600.0  # then it is tried again: a server may have been 
 REMEMBERED: Final = 2000  # limits of one endpoint
 AGAIN: Final = timedelta(hours=1)  # what is seen with every answer is noted so often
 
-# Phrases around the largest answer that a model accepts, as OpenAI, vLLM, Anthropic, Groq and pydantic word it.
+# Phrases around the largest answer that a model accepts, as OpenAI, vLLM, Anthropic, Groq, DeepSeek, Alibaba, TGI,
+# Bedrock and pydantic word it.
 _ROOM: Final = re.compile(r"(\d+)\s*>\s*(\d+)\s*-\s*(\d+)")
 _ASKED: Final = re.compile(r"maximum context length is (\d+) tokens.{0,80}?\((\d+) in the messages", re.DOTALL)
 _LIMIT: Final = re.compile(
-    r"(?:at most|less than or equal to|no more than|up to|maximum (?:value |allowed )?(?:of|is)|<=|\d\s*>)\W{0,3}(\d+)"
+    r"(?:at most|less than or equal to|no more than|up to|maximum (?:value |allowed )?(?:of|is|for \S{1,30} is)|<="
+    r"|cannot exceed|limit(?: of| is)?|\[\d+ ?,|\d\s*>)\W{0,3}(\d+)"
 )
+_BELOW: Final = re.compile(r"(?:less than\W{1,3}(?=\d)|\bto (?=\d+ \(exclusive\)))(\d+)")
+_LENGTHS: Final = ("max_new_tokens", "maximum tokens you requested")  # other names of it in refusals
 _SUM: Final = re.compile(r"(\d+)\s*\+\s*(\d+)\s*>\s*(\d+)")  # prompt + answer > window, as Anthropic words it
 NO_STREAM: Final = re.compile(
     r"stream(?:ing)?\W.{0,60}?(?:not (?:supported|allowed|available|enabled|implemented)|unsupported|disabled"
@@ -31,10 +35,13 @@ NO_STREAM: Final = re.compile(
     r"|(?:not|n't|cannot|unsupported)\b.{0,40}?\bstream(?:ing|ed)?\b(?!_)|verified to stream",
     re.DOTALL,
 )
-_TOO_LARGE: Final = re.compile(r"too (?:large|high|big|many)|less than or equal|at most|exceed|maximum|\d\s*>\s*\d")
+_TOO_LARGE: Final = re.compile(
+    r"too (?:large|high|big|many)|less than|at most|exceed|maximum|\d\s*>\s*\d|<=|range (?:of|is)|should be \["
+)
 _TOO_SMALL: Final = re.compile(r"at least|greater than|>=|below min|minimum|too (?:small|low|short)|positive")
 _EFFORT: Final = re.compile(
-    r"reasoning[_. ]?effort|(?:not support|unsupported).{0,40}(?:reasoning|thinking)"
+    r"reasoning[_. ]?effort|think value|reasoning (?:is mandatory|cannot be disabled)"
+    r"|(?:not support|unsupported).{0,40}(?:reasoning|thinking)"
     r"|(?:reasoning|thinking).{0,40}(?:not supported|unsupported)"
 )
 # Refusals of an unfinished assistant message at the end, as Anthropic, Mistral, vLLM and OpenAI word them.
@@ -45,15 +52,19 @@ PREFILL_REFUSED: Final = re.compile(
 # A value is refused, and other values of the field may be accepted. As OpenAI, pydantic and vLLM word it.
 _VALUE: Final = re.compile(
     r"unsupported[ _]value|supported values|does not support ['\"`]|must be one of|expected one of|input should be"
+    r"|value \W{0,2}\w{1,20}\W{0,2} is not supported"
 )
 _FIELD: Final = re.compile(r"unsupported[ _]parameter|unrecognized|unknown|extra inputs|not permitted|deprecated")
 _RANGE: Final = re.compile(
     r"between|range|at most|no more than|<=|greater than|less than|\[0|maximum|minimum|must be (?:in|within)"
-    r"|positive|non-negative|at least|below|above|out of"
+    r"|positive|non-negative|at least|(?:below|above) \d|out of"
 )
+# LiteLLM, of GPT-5: "doesn't support temperature=0.4 while … Only temperature=1 is supported unless reasoning_effort …"
+_WARMTH: Final = re.compile(r"(?:not|n't) support temperature|only temperature ?= ?\d")
 _SYSTEM: Final = re.compile(
     r"system (?:role|message|prompt|instruction)s?|role\W{0,4}system|system\W{1,4}role|[`'\"]system[`'\"]"
-    r"|developer instruction|roles must alternate"
+    r"|developer instruction|roles must alternate|only user(?:,| and) assistant.{0,40}roles? are supported"
+    r"|first message must (?:use|have|be)\b.{0,12}user"
 )
 
 
@@ -141,10 +152,12 @@ def find_lesson(
     if isinstance(asked, int):
         if (lesson := _learn_room(words, asked)) is not None:
             return lesson
-        if any(one.lower() in words for one in length_fields):
+        if any(one.lower() in words for one in (*length_fields, *_LENGTHS)):
             if _TOO_LARGE.search(words):
                 return _learn_limit(words, asked)
             return Lesson(name, once=bool(_TOO_SMALL.search(words)) and not _FIELD.search(words))
+    if "temperature" in sent and _WARMTH.search(words):
+        return Lesson("temperature")
     if "reasoning_effort" in sent and _EFFORT.search(words):
         return Lesson(name_effort("reasoning_effort", str(sent["reasoning_effort"]), words))
     if "temperature" in sent and "temperature" in words:
@@ -171,6 +184,8 @@ def _learn_limit(words: str, asked: int) -> Lesson | None:
     """The answer that was asked for is too long; the refusal may say how long it may be."""
     if _ROOM.search(words) or _SUM.search(words) or _ASKED.search(words):
         return None  # it is the prompt that is too long
-    found = _LIMIT.search(words)
-    limit = int(found[1]) if found else 0
+    if found := _LIMIT.search(words):
+        limit = int(found[1])
+    else:
+        limit = int(found[1]) - 1 if (found := _BELOW.search(words)) else 0
     return Lesson("answer_length", limit if 0 < limit < asked else None)

@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 from accounts.lib.texts import gettext_noop
 from workers.providers.address_policy import RefusedAddressError
 from workers.providers.base import ProviderError
-from workers.providers.http.errors import NOT_SET_UP, TOO_SLOW, scrub
+from workers.providers.http.error_kinds import NOT_SET_UP, TOO_SLOW
+from workers.providers.http.errors import scrub
 from workers.providers.http.reader import CUT
 
 EDGE_ERRORS: Final = (

@@ -13,9 +13,10 @@ from typing import Any, ClassVar, Final
 
 from accounts.lib.texts import gettext_noop
 from workers.providers.base import Chunk, ProviderError, TokenUsage, ToolSpec
-from workers.providers.http.answer_calls import LENGTH_REASONS, AnswerCalls
+from workers.providers.http.answer_calls import FILTERED, LENGTH_REASONS, AnswerCalls
 from workers.providers.http.error_fields import is_error
-from workers.providers.http.errors import NOT_SET_UP, error_from_answer
+from workers.providers.http.error_kinds import NOT_SET_UP
+from workers.providers.http.errors import error_from_answer
 from workers.providers.http.json_values import Report, garbage, mend, read_number, read_object, read_text, split_body
 from workers.providers.http.sse import BYTE_ORDER_MARK, MAX_EVENT_BYTES, EventSplitter, LineSplitter, is_body
 from workers.providers.thinking_tags import ThinkingTags
@@ -226,10 +227,10 @@ class AnswerReader(ABC):
         """A finish reason has arrived. `output`: its event had text or reasoning, too."""
         if reason.lower() in ("null", "none"):
             return
-        reason = reason[:REASON_CHARS]
+        kind, reason = reason.partition(":")[0], reason[:REASON_CHARS]
         # Some servers send a finish reason with every chunk: only the first one, after the text, is the end.
         self.settled = self.finish_reason is None and bool(self.has_output or self.calls) and not output
-        reason = self.calls.rename(reason)
+        reason = self.calls.rename(kind if kind.lower() in FILTERED else reason)  # as in "content_filter: OTHER"
         if reason != self.finish_reason:
             self.finish_reason = reason
             chunks.append(Chunk(finish_reason=reason))
@@ -240,8 +241,7 @@ class AnswerReader(ABC):
         if reasoning:
             self.tags.note_separate()
             self._note(chunks, [Chunk(reasoning=mend(reasoning))])
-        text = self._clean(content) if content else ""
-        if text:
+        if content and (text := self._clean(content)):
             self._note(chunks, self.tags.feed(text))
 
     def add_call(self, index: object, call_id: object, name: object, arguments: object, **more: Any) -> None:

@@ -22,7 +22,8 @@ from workers.providers.config import Extras, Timeouts, merge_fields
 from workers.providers.http.backoff import backoff
 from workers.providers.http.dialect import Dialect, Wanted
 from workers.providers.http.error_fields import decode_body
-from workers.providers.http.errors import TOO_SLOW, error_from_answer
+from workers.providers.http.error_kinds import TOO_SLOW
+from workers.providers.http.errors import error_from_answer
 from workers.providers.http.negotiation import Negotiation
 from workers.providers.http.network_errors import EDGE_ERRORS, translate
 from workers.providers.http.oddities import note_oddity
@@ -223,8 +224,7 @@ class AnswerRequest:
         if self._loop.time() >= self._deadline:
             message, detail = _("The answer took too long and was stopped."), f"total timeout of {limits.total:g} s"
         elif self._first_byte_by is not None:
-            message = TOO_SLOW
-            detail = f"first-token timeout of {limits.first_chunk:g} s"
+            message, detail = TOO_SLOW, f"first-token timeout of {limits.first_chunk:g} s"
         else:
             message, detail = (
                 _("The model stopped responding in the middle of the answer."),

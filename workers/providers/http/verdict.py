@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from workers.providers.base import ChatTurn, ProviderError
 from workers.providers.http.answer_calls import FILTERED
-from workers.providers.http.errors import REFUSED_BY_FILTER
+from workers.providers.http.error_kinds import REFUSED_BY_FILTER
 from workers.providers.http.reader import AnswerReader
 
 # The reason of an error: not even one event came. Some servers say so that a prompt is too long.

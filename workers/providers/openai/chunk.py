@@ -47,7 +47,9 @@ class Delta(msgspec.Struct, gc=False):
     def thought(self) -> str:
         """What the model thinks. Some servers send it under two names at once: then one of them counts."""
         said = self.reasoning_content or self.reasoning or self.thinking or self.reasoning_text
-        return said or read_thought(self.reasoning_details) or read_thought(self.thinking_blocks) or ""
+        if said or not (self.reasoning_details or self.thinking_blocks):
+            return said or ""
+        return read_thought(self.reasoning_details) or read_thought(self.thinking_blocks) or ""
 
 
 class Choice(msgspec.Struct, gc=False):

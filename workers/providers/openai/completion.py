@@ -12,8 +12,11 @@ from workers.providers.openai.chunk import Choice, Delta, Event, Part, Usage, de
 from workers.providers.openai.tools import ReplayedReasoning
 
 FAILED_REASONS: Final = frozenset(
-    {"error", "network_error", "insufficient_system_resource", "abort", "aborted", "server_error", "internal_error"}
-)
+    {
+        "error", "network_error", "insufficient_system_resource", "abort", "aborted", "server_error", "internal_error",
+        "cancelled", "canceled", "failed",
+    }
+)  # fmt: skip
 
 
 class CompletionReader(AnswerReader):
@@ -24,6 +27,7 @@ class CompletionReader(AnswerReader):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._reasoning = ReplayedReasoning()
+        self._streamed = False  # text has come in deltas
 
     def read_event(self, chunks: list[Chunk], data: bytes) -> None:
         event = decode_event(data, self.note_strange)
@@ -38,13 +42,18 @@ class CompletionReader(AnswerReader):
             self._take_choice(chunks, choice)
         if (usage := event.usage or _usage_elsewhere(event, choice)) is not None:
             self._count(chunks, usage)
-        if event.error or event.object == "error":
+        if (event.error and says_failure(event.error)) or event.object == "error":
             raise self.fail({"error": event.error} if event.error else {"message": event.message, "code": event.code})
+        if event.x_groq and (broken := read_object(event.x_groq).get("error")):  # why the stream ended early
+            raise self.fail({"error": broken})
 
     def _take_choice(self, chunks: list[Chunk], choice: Choice) -> None:
         delta = choice.delta or choice.message or (Delta(content=read_text(choice.text)) if choice.text else None)
-        if choice.delta is None and delta is not None and self.text and delta.content == "".join(self.text):
-            delta = None  # the whole answer once more, at its end
+        if choice.delta is not None:
+            self._streamed = self._streamed or bool(choice.delta.content)
+        elif delta is not None and (self._streamed or delta.content == "".join(self.text) != ""):
+            # The whole answer once more, at its end; perhaps with blanks around it.
+            delta = None if self.calls else Delta(tool_calls=delta.tool_calls, function_call=delta.function_call)
         output = False
         if delta is not None:
             content: str | list[Part] | None = delta.content or delta.refusal
@@ -62,7 +71,7 @@ class CompletionReader(AnswerReader):
             if delta.tool_calls or delta.function_call:
                 self._take_calls(delta, whole=choice.delta is None)
         reason = choice.finish_reason
-        if choice.error or reason in FAILED_REASONS:
+        if says_failure(choice.error) or reason in FAILED_REASONS:
             raise self.fail({"error": choice.error or {"code": reason}})
         if reason:
             self.note_finish(chunks, reason, output=output)
@@ -96,6 +105,11 @@ class CompletionReader(AnswerReader):
         )
 
 
+def says_failure(error: object) -> bool:
+    """Whether an `error` is one: some servers send it with every event, empty or with the code 0."""
+    return any(error.values()) if isinstance(error, dict) else bool(error)
+
+
 def _first(choices: list[Choice]) -> Choice:
     """Of several choices in one event, the first one by its number: only one was asked for."""
     return next((choice for choice in choices if not choice.index), choices[0])
@@ -107,6 +121,8 @@ def _usage_elsewhere(event: Event, choice: Choice | None) -> Usage | None:
         return read_usage(choice.usage)
     if event.x_groq:
         return read_usage(read_object(event.x_groq).get("usage"))
+    if not event.timings:
+        return None
     timings = read_object(event.timings)
     names = ("prompt_n", "cache_n", "predicted_n")
     read, cached, written = (read_number(timings.get(name)) for name in names)

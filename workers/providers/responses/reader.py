@@ -18,7 +18,9 @@ from workers.providers.http.reader import CUT, AnswerReader
 from workers.providers.responses.tools import ReplayedItems
 
 _TEXT: Final = frozenset({"response.output_text.delta", "response.refusal.delta"})
-_REASONING: Final = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
+_REASONING: Final = frozenset(
+    {"response.reasoning_summary_text.delta", "response.reasoning_text.delta", "response.reasoning.delta"}
+)  # the last one is OpenRouter's
 _ENDS: Final = frozenset(
     {"response.completed", "response.done", "response.incomplete", "response.failed", "response.cancelled"}
 )

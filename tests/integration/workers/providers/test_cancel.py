@@ -14,8 +14,6 @@ from tests.fakes.openai_scripts import answer_text, parse_script
 from tests.fakes.openai_server import FakeOpenAI
 from workers.providers.openai.client import OpenAIChat
 
-pytest_plugins = ("tests.fakes.provider_fixtures",)
-
 WITHIN = 1.0  # seconds until the endpoint must have seen it
 
 

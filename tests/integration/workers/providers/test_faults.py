@@ -15,10 +15,8 @@ from tests.fakes.openai_server import FakeOpenAI
 from workers.providers.base import ProviderError
 from workers.providers.circuit_breaker import CircuitBreaker
 from workers.providers.failover import GuardedEndpoint, GuardedModel
-from workers.providers.http.errors import NOT_SET_UP, TOO_SLOW
+from workers.providers.http.error_kinds import NOT_SET_UP, TOO_SLOW
 from workers.providers.openai.client import OpenAIChat
-
-pytest_plugins = ("tests.fakes.provider_fixtures",)
 
 
 async def test_who_answered_is_named(upstream: FakeOpenAI, endpoints: Endpoints) -> None:

@@ -16,8 +16,6 @@ from workers.providers.token_estimate import estimate_tokens
 
 WISHES = {"temperature", "max_tokens", "max_completion_tokens"}
 
-pytest_plugins = ("tests.fakes.provider_fixtures",)
-
 
 class TestAnswers:
     async def test_text_usage_finish_and_the_request(self, upstream: FakeOpenAI, endpoints: Endpoints) -> None:

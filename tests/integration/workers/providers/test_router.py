@@ -28,8 +28,6 @@ from workers.providers.demo import DemoModel
 from workers.providers.http.client import HttpChat
 from workers.providers.router import ModelRouter
 
-pytest_plugins = ("tests.fakes.provider_fixtures",)
-
 DEMO = {"id": "demo", "label": "Demo (no model connected)"}
 
 

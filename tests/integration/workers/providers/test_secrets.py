@@ -12,8 +12,6 @@ from tests.fakes.listening import Endpoints, listen
 from tests.fakes.openai_server import FakeOpenAI
 from workers.providers.base import ProviderError
 
-pytest_plugins = ("tests.fakes.provider_fixtures",)
-
 CANARY = "sk-canary-7f3a"
 PASSWORD = "pass-canary-91c2"
 

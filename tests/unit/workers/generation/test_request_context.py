@@ -143,6 +143,11 @@ def test_nothing_to_leave_out() -> None:
     assert context_of(dialogue(5), Known(None)).refusal(too_long()) == "This conversation is too long."
 
 
+def test_figures_that_contradict_the_refusal_are_not_named() -> None:
+    context = context_of([("user", "word " * 100)], Known(128_000))
+    assert context.refusal(too_long()) == "This conversation is too long."
+
+
 def test_it_learns_from_the_usage_of_the_model_that_answered() -> None:
     known = Known(None)
     context = context_of(dialogue(5), known)

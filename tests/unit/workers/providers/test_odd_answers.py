@@ -188,6 +188,9 @@ def test_a_negative_part_of_a_count_makes_it_implausible() -> None:
         {"content": "<seed:think>Hm</seed:think>"},
         {"content": "<reasoning>Hm</reasoning>"},
         {"content": "◁think▷Hm◁/think▷"},
+        {"content": "<|START_THINKING|>Hm<|END_THINKING|>"},
+        {"content": "<|begin_of_thought|>Hm<|end_of_thought|>"},
+        {"content": "<|inner_prefix|>Hm<|inner_suffix|>"},
         {"content": "<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>final<|message|>"},
     ],
 )

@@ -36,6 +36,17 @@ ALL = {"stream_options": {}, "max_tokens": 5000, "temperature": 0.3, "reasoning_
             Lesson("answer_length", 4096),
         ),
         ("max_tokens is too large", Lesson("answer_length")),
+        ("Invalid max_tokens value, the valid range of max_tokens is [1, 4096]", Lesson("answer_length", 4096)),
+        ("max_tokens must be <= 4096", Lesson("answer_length", 4096)),
+        ("max_tokens cannot exceed 4096", Lesson("answer_length", 4096)),
+        ("The maximum value for max_tokens is 4096", Lesson("answer_length", 4096)),
+        ("max_tokens should be less than 4097", Lesson("answer_length", 4096)),
+        ("max_new_tokens must be <= 4096. Given: 5000", Lesson("answer_length", 4096)),
+        ("The maximum tokens you requested exceeds the model limit of 4096.", Lesson("answer_length", 4096)),
+        (
+            "it has a max_tokens value of 5000 but the supported range is from 1 (inclusive) to 4097 (exclusive)",
+            Lesson("answer_length", 4096),
+        ),
         (
             "'max_tokens' is too large: 5000. Its context is 4096, you sent 100 (5000 > 4096 - 100).",
             Lesson("answer_length", 3996, once=True),
@@ -61,14 +72,26 @@ ALL = {"stream_options": {}, "max_tokens": 5000, "temperature": 0.3, "reasoning_
         ('{"loc":["body","reasoning_effort"],"msg":"Extra inputs are not permitted"}', Lesson("reasoning_effort")),
         ("Unsupported parameter: 'temperature' is not supported with this model.", Lesson("temperature")),
         ("`temperature` is deprecated for this model.", Lesson("temperature")),
+        (
+            (
+                "gpt-5 doesn't support temperature=0.3 while reasoning is active. Only temperature=1 is supported"
+                " unless reasoning_effort resolves to 'none'. model group 'm' failed with the error above."
+            ),
+            Lesson("temperature"),
+        ),
+        ("temperature is too high: the error above", Lesson("temperature")),
+        ("temperature must not be above 0.2", Lesson("temperature", once=True)),
         ("temperature: range: 0..0.2", Lesson("temperature", once=True)),
         ('{"loc":["body","temperature"],"msg":"ensure this value is at most 0.2"}', Lesson("temperature", once=True)),
         ('"llama3.2:3b" does not support thinking', Lesson("reasoning_effort")),
         ("Reasoning is not supported by this model", Lesson("reasoning_effort")),
+        ('think value "low" is not supported for this model', Lesson("reasoning_effort:low")),
         ("System role not supported", Lesson("system")),
         ("Developer instruction is not enabled for models/gemma-3-27b-it", Lesson("system")),
         ("Conversation roles must alternate user/assistant/user/assistant/...", Lesson("system")),
         ("messages.0.role: 'system' is not one of ['user', 'assistant']", Lesson("system")),
+        ("Only user, assistant and tool roles are supported, got system.", Lesson("system")),
+        ('messages: first message must use the "user" role', Lesson("system")),
         ("no", None),
     ],
 )
@@ -94,6 +117,8 @@ def test_each_model_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_effort_at_all_is_a_value_of_its_own() -> None:
     sent = {"reasoning_effort": "none"}
     assert find_lesson("reasoning_effort is wrong", sent, has_system=False) == Lesson("reasoning_effort:none")
+    mandatory = "Reasoning is mandatory for this endpoint and cannot be disabled."
+    assert find_lesson(mandatory, sent, has_system=False) == Lesson("reasoning_effort:none")
     refused = find_lesson("Unrecognized request argument supplied: reasoning_effort", sent, has_system=False)
     assert refused == Lesson("reasoning_effort")
 

@@ -63,19 +63,43 @@ SAID = {
             "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens"
             " and 20 `max_new_tokens`"
         ),
-        Overflow(4096),
+        Overflow(4096, 5000),
     ),
     "OpenRouter": (
         (
             "This endpoint's maximum context length is 131072 tokens. However, you requested about 150000 tokens"
             " (149000 of text input, 1000 in the output)."
         ),
-        Overflow(131_072, 150_000, with_answer=True),
+        Overflow(131_072, 149_000),
     ),
     "xAI": (
         "This model's maximum prompt length is 131072 but the request contains 140000 tokens.",
         Overflow(131_072, 140_000),
     ),
+    "vLLM with images": (
+        "The decoder prompt (length 163840) is longer than the maximum model length of 131072. Make sure that …",
+        Overflow(131_072, 163_840),
+    ),
+    "Anthropic with the answer": (
+        "input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000, decrease input length or …",
+        Overflow(200_000, 188_240),
+    ),
+    "Groq's tokens per minute": (
+        "Request too large for model `m` on tokens per minute (TPM): Limit 12000, Requested 15000, please reduce …",
+        Overflow(12_000, 15_000),
+    ),
+    "Moonshot": (
+        "Your request exceeded model token limit: 131072 (requested: 140000)",
+        Overflow(131_072, 140_000),
+    ),
+    "Alibaba": ("Range of input length should be [1, 129024]", Overflow(129_024)),
+    "Cohere": (
+        "too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 5000. Try using …",
+        Overflow(4081, 5000),
+    ),
+    "llama-cpp-python": ("Requested tokens (5000) exceed context window of 4096", Overflow(4096, 5000)),
+    "what was sent": ("The maximum context length is 8,192 tokens, but you sent 10,000.", Overflow(8192, 10_000)),
+    "MiniMax's number of the error": ("invalid params, context window exceeds limit (2013)", Overflow()),
     "thousands": ("The maximum context length is 128,000 tokens.", Overflow(128_000)),
     "no number": ("context length exceeded", Overflow()),
     "a small number": ("max context length is 3", Overflow()),

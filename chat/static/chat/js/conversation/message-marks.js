@@ -9,6 +9,8 @@ import { LOCALE, oneDigit, t, tn } from "antiphon/lib/texts";
 /** @type {{currency?: string}} */
 const PAGE = JSON.parse(document.getElementById("page")?.textContent || "{}");
 
+const FILE = /\.(?:gguf|ggml|bin|safetensors|onnx|pth?|llamafile)$/i;
+const PATH = /^(?:[/\\~]|\.{1,2}[/\\]|[A-Za-z]:[/\\])/;
 const CLOCK = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit" });
 const DAY = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const WHOLE = new Intl.DateTimeFormat(LOCALE, { dateStyle: "full", timeStyle: "short" });
@@ -58,12 +60,21 @@ export function describeAnswer(view, run, sum) {
   const usage = sum ?? run.usage;
   const tokens = usage?.output_tokens;
   const milliseconds = sum ? sum.total_ms : run.timing?.total_ms;
-  const parts = [run.model];
+  const parts = [fileName(run.model ?? "")];
   if (milliseconds) parts.push(t("{seconds} s", { seconds: oneDigit(milliseconds / 1000) }));
   if (tokens) parts.push(`${usage?.estimated ? "≈ " : ""}${tn("{count} token", "{count} tokens", tokens)}`);
   parts.push(costOf(usage?.cost ?? view.cost));
   if (run.parameters?.dropped) parts.push(leftOut(run.parameters.dropped));
   if (place) place.textContent = parts.filter(Boolean).join(" · ");
+}
+
+/**
+ * The last part, without its extension, of a model's name that is a path or a file, as llama.cpp's server has it; any other
+ * name as it is. Kept level with `file_name` of chat/catalog/model_names.py. @param {string} name
+ */
+export function fileName(name) {
+  const short = name.replace(/[\\/]+$/, "").split(/[\\/]/).at(-1)?.replace(FILE, "");
+  return (PATH.test(name) || FILE.test(name)) && short ? short : name;
 }
 
 /** What an answer cost the reader, who pays for it. @param {MessageView} view @param {string} cost */

@@ -1,7 +1,7 @@
 /** One message in the page: its element, text and status. The element comes from the server's template. */
 
 import { TROUBLE, noteModeration, noteOf } from "antiphon/conversation/answer-notes";
-import { describeAnswer, showChanges, showVersions } from "antiphon/conversation/message-marks";
+import { describeAnswer, fileName, showChanges, showVersions } from "antiphon/conversation/message-marks";
 import { showPeople } from "antiphon/conversation/message-people";
 import { LiveText, showFinished } from "antiphon/conversation/live-text";
 import { Thinking } from "antiphon/conversation/thinking";
@@ -203,7 +203,7 @@ export class MessageView {
     this.runId = run.run_id;
     this.attempt = Math.max(this.attempt, run.attempt);
     this.element.dataset.model = this.model = run.model ?? this.model;
-    if (run.model) /** @type {HTMLElement} */ (this.element.querySelector("h2")).textContent = run.model;
+    if (run.model) /** @type {HTMLElement} */ (this.element.querySelector("h2")).textContent = fileName(run.model);
   }
 
   openLive() {
