@@ -57,7 +57,7 @@ def trash_made(user_id: uuid.UUID, ids: Collection[uuid.UUID]) -> int:
     owned = Member.objects.filter(
         user_id=user_id, role=Role.OWNER, conversation_id__in=ids, conversation__deleted_at=None
     )
-    found, moment = sorted(owned.values_list("conversation_id", flat=True)), timezone.now()
+    found, moment = sorted(owned.values_list("conversation_id", flat=True)), database_time()
     return sum(len(_delete(user_id, found[start : start + AT_ONCE], moment)) for start in range(0, len(found), AT_ONCE))
 
 

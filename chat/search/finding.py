@@ -233,7 +233,7 @@ def find_ids(mine: Mine, condition: str) -> list[uuid.UUID]:
     return [row[0] for row in mine.rows(statement, condition, most=FEW + 1, **limits)]
 
 
-def _load(mine: _Mine, ids: Sequence[uuid.UUID], query: Query, *, similar: bool) -> list[FoundMessage]:
+def _load(mine: Mine, ids: Sequence[uuid.UUID], query: Query, *, similar: bool) -> list[FoundMessage]:
     """The messages with their texts. The search may have taken seconds: whoever was removed meanwhile gets none."""
     readable = Message.objects.filter(conversation__memberships__user=mine.user_id, conversation__deleted_at=None)
     rows = readable.select_related("author", "conversation").in_bulk(ids)

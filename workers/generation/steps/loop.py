@@ -268,8 +268,6 @@ class StepLoop:
             log.event(event)
         asked.check()
 
-    # --- the calls of a step ------------------------------------------------------------------------------------
-
     async def _make_calls(self) -> Outcome | None:
         """Makes the calls that have no result yet. How this attempt ends if they wait for a person; else None."""
         tools, at_once = self._box.tools, max(self._claim.tools.at_once, 1)

@@ -101,10 +101,8 @@ class AnswerReader(ABC):
         self.failure = error.with_traceback(None)  # its frames hold the answer, or a key that the server echoed
 
     def _feed(self, chunks: list[Chunk], data: bytes) -> None:
-        if not self.began:
-            data = self._begin(data)
-            if not data:
-                return
+        if not self.began and not (data := self._begin(data)):
+            return
         if self._body is None:
             self._read(chunks, self._splitter.feed(data))
             return

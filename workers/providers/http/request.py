@@ -105,8 +105,7 @@ class AnswerRequest:
         """Returns the connection to the pool, or closes it when the answer was not complete."""
         self._over = True
         self._idle_timeout.close()
-        whole = self._reader.done
-        task = self._release()
+        whole, task = self._reader.done, self._release()
         if task is not None and not whole:
             await asyncio.shield(task)
 

@@ -114,15 +114,13 @@ def test_a_kept_connection_has_a_deadline_for_its_next_request(channel: Any, clo
     assert trickle(channel, clock, b"GET /" + b"a" * 100, 5) == HEAD_SECONDS
 
 
-@pytest.mark.parametrize("head", [HEAD, HEAD.replace(b"Content-Length: 1000000", b"Transfer-Encoding: chunked")])
-def test_a_body_that_is_larger_than_any_file_is_cut(channel: Any, clock: Clock, head: bytes) -> None:
-    """Also one that does not say how large it is. Nothing more of it is read."""
-    channel.most_bytes = 50_000
-    channel.dataReceived(head)
-    for _ in range(4):
-        channel.dataReceived(b"4000\r\n" + b"x" * 0x4000 + b"\r\n")
-    assert channel.transport.value().startswith(b"HTTP/1.1 413 ")
-    assert channel.transport.value().count(b"HTTP/1.1") == 1
-    assert channel.transport.disconnecting
-    clock.advance(BODY_SECONDS)
-    assert b"408" not in channel.transport.value()
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(("path", "size", "status"), [
+    (b"/imports/new/", 2**20, b"200"), (b"/imports/new/?a=/", 2**20, b"200"), (b"/imports/new/", 2 * 2**20, b"413"),
+    (b"/imports/other/", 2**20, b"413"), (b"/?/imports/new/", 2**20, b"413"),
+])  # fmt: skip
+def test_files_to_import_may_be_larger(channel: Any, settings: Any, path: bytes, size: int, status: bytes) -> None:
+    settings.IMPORT_MAX_MB = 1
+    channel.dataReceived(b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+    channel.dataReceived(b"x" * size)
+    assert channel.transport.value().startswith(b"HTTP/1.1 " + status)
