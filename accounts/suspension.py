@@ -10,6 +10,8 @@ from typing import Final
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 
@@ -44,9 +46,9 @@ def is_suspended(user: User) -> bool:
 
 def sentence(until: datetime, reason: str) -> str:
     """Until when an account is suspended and why, for its owner."""
-    text = (
-        f"Your account is suspended until {timezone.localtime(until):%d %b %Y, %H:%M %Z}. You can read, but not write."
-    )
+    text = _("Your account is suspended until %(time)s. You can read, but not write.") % {
+        "time": date_format(timezone.localtime(until), "d M Y, H:i T")
+    }
     return f"{text} {reason}" if reason else text
 
 

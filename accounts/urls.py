@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts.views import resets, settings, tickets, waiting
+from accounts.views import language, resets, settings, tickets, waiting
 from accounts.views.invitations import accept_invitation, open_invitation
 
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("accounts/password/reset/", resets.request_reset, name="account_reset_password"),
     path("accounts/password/open/", resets.open_reset, name="account_open_reset"),
     path("accounts/settings/", settings.edit_settings, name="account_settings"),
+    path("accounts/language/", language.choose_language, name="account_language"),
     path("accounts/sessions/end-others/", settings.end_other_sessions, name="account_end_other_sessions"),
     path("accounts/sessions/<str:hash_>/end/", settings.end_one_session, name="account_end_session"),
 ]

@@ -1,14 +1,17 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class ChatConfig(AppConfig):
     name = "chat"
+    verbose_name = _("Chat")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         from django.db.models.signals import post_delete
 
         from accounts.erasure import UserData, register_user_data
+        from accounts.lib.model_names import translate_derived_names
         from accounts.models.users import users_changed
         from accounts.roles import register_app_permissions, register_ordinary_permissions
         from accounts.staff.user_links import UserLink, register_user_link
@@ -33,6 +36,7 @@ class ChatConfig(AppConfig):
         from chat.views.appeals import check_person_name
         from chat.voice import audio_files
 
+        translate_derived_names(self)
         register_suspension_listener(announce_suspension)
         closing.after_end.append(going_on.after_end)
         register_suspension_listener(lambda user_id, _until, _reason: recheck_shares_of(user_id))
@@ -41,7 +45,7 @@ class ChatConfig(AppConfig):
         post_delete.connect(audio_files.delete_file, sender=Recording)
         post_delete.connect(forget_server, sender=ToolServer)
         register_user_data(UserData(export_user_data, erasure.report))
-        register_user_link(UserLink("Runs", "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
+        register_user_link(UserLink(_("Runs"), "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
         for name, view in (
             ("usage", "chat:usage"),
             ("instructions", "chat:instructions"),
@@ -58,7 +62,9 @@ class ChatConfig(AppConfig):
         ):
             register_settings_link(name, view)
         register_user_link(
-            UserLink("Moderation cases", "admin:chat_moderationcase_changelist", "person", "chat.view_moderationcase")
+            UserLink(
+                _("Moderation cases"), "admin:chat_moderationcase_changelist", "person", "chat.view_moderationcase"
+            )
         )
         register_reasons_page("chat:blocked_cases")
         register_name_check(check_person_name)

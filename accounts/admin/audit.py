@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateFilter
 from unfold.utils import parse_date_str
 
@@ -41,11 +42,11 @@ class NewestValuesFilter(admin.SimpleListFilter):
 
 
 class VerbFilter(NewestValuesFilter):
-    title = parameter_name = "verb"
+    title, parameter_name = _("verb"), "verb"
 
 
 class ObjectFilter(NewestValuesFilter):
-    title, parameter_name = "object", "object_type"
+    title, parameter_name = _("object"), "object_type"
 
 
 class DayFilter(RangeDateFilter):  # type: ignore[misc]  # unfold ships no types
@@ -75,7 +76,7 @@ class AuditEntryAdmin(HistoryAdmin):
     lookups: ClassVar = frozenset({"conversation_id__exact", "actor__exact", "object_id__exact", "at_from", "at_to"})
     ordering = ("-id",)
     fields = COLUMNS
-    search_help_text = "Words or prefixes of email, verb, object or details; or an id"
+    search_help_text = _("Words or prefixes of email, verb, object or details; or an id")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

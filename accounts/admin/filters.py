@@ -8,6 +8,8 @@ import redis
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.online import users_online
 
@@ -15,11 +17,11 @@ from accounts.online import users_online
 class OnlineFilter(admin.SimpleListFilter):
     """Users with a page open now, according to Redis."""
 
-    title = "online"
+    title = _("online")
     parameter_name = "online"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Online now")]
+        return [("yes", gettext("Online now"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() != "yes":
@@ -27,18 +29,18 @@ class OnlineFilter(admin.SimpleListFilter):
         try:
             return queryset.filter(pk__in=users_online())
         except (redis.RedisError, OSError):
-            messages.error(request, "Redis does not respond, so it is unknown who is online.")
+            messages.error(request, gettext("Redis does not respond, so it is unknown who is online."))
             return queryset.none()
 
 
 class WaitingFilter(admin.SimpleListFilter):
     """Users who signed up and wait for approval (SIGN_UP=approval)."""
 
-    title = "approval"
+    title = _("approval")
     parameter_name = "approval"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("waiting", "Waits for approval")]
+        return [("waiting", gettext("Awaiting approval"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(awaits_approval=True) if self.value() == "waiting" else queryset

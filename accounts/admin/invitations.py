@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import smtplib
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import structlog
 from allauth.account.adapter import get_adapter
@@ -19,6 +19,8 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget
 
@@ -26,20 +28,26 @@ from accounts import audit, invitations, roles
 from accounts.auth.adapter import mail_is_configured
 from accounts.auth.requests import user_of
 from accounts.models import Invitation, Plan, User
+from accounts.staff.labels import Label
 from accounts.staff.lists import QuickListAdmin
 
 logger = structlog.get_logger(__name__)
 
 
+STATES: Final = {
+    "open": _("open"), "accepted": _("accepted"), "expired": _("expired"), "revoked": _("revoked"),
+}  # fmt: skip
+
+
 class InviteForm(forms.Form):
     """Offers only the plans and roles that `by` may assign."""
 
-    email = forms.EmailField(label="Email address", max_length=254, widget=UnfoldAdminEmailInputWidget)
+    email = forms.EmailField(label=_("Email address"), max_length=254, widget=UnfoldAdminEmailInputWidget)
     plan = forms.ModelChoiceField(
-        Plan.objects.none(), required=False, empty_label="Default plan", widget=UnfoldAdminSelectWidget
+        Plan.objects.none(), required=False, empty_label=_("Default plan"), widget=UnfoldAdminSelectWidget
     )
     role = forms.ModelChoiceField(
-        Group.objects.none(), required=False, empty_label="None (not staff)", widget=UnfoldAdminSelectWidget
+        Group.objects.none(), required=False, empty_label=_("None (not staff)"), widget=UnfoldAdminSelectWidget
     )
 
     def __init__(self, by: User, *args: Any, **kwargs: Any) -> None:
@@ -63,7 +71,7 @@ class InvitationAdmin(QuickListAdmin):
     lookups: ClassVar = frozenset({"by__exact"})
     ordering = ("-id",)
     search_fields = ("email",)
-    search_help_text = "Email address"
+    search_help_text = _("Email address")
     fields = readonly_fields = (
         "email", "plan", "role", "by", "coloured_state", "created_at", "mailed_at", "expires_at", "accepted_at",
         "accepted_by", "revoked_at",
@@ -89,10 +97,11 @@ class InvitationAdmin(QuickListAdmin):
         return False
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="State", label={"open": "info", "accepted": "success", "expired": "warning", "revoked": "danger"}
+        description=_("State"), label={"open": "info", "accepted": "success", "expired": "warning", "revoked": "danger"}
     )
-    def coloured_state(self, row: Invitation) -> str:
-        return invitations.state(row)
+    def coloured_state(self, row: Invitation) -> Label:
+        state = invitations.state(row)
+        return Label(state, str(STATES[state]))
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """Not in a transaction, so that the mail is sent after the invitation is committed."""
@@ -108,16 +117,16 @@ class InvitationAdmin(QuickListAdmin):
             except invitations.InvitationError as error:
                 form.add_error("email", str(error))
             except IntegrityError:
-                form.add_error("email", "This address has just been invited by someone else.")
+                form.add_error("email", gettext("This address has just been invited by someone else."))
             else:
                 audit.record(request, "invite", made)
                 send(request, made, secret)
                 return redirect("admin:accounts_invitation_changelist")
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "form": form, "title": "Invite"}
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "form": form, "title": gettext("Invite")}
         context["days"] = settings.INVITATION_DAYS
         return TemplateResponse(request, "admin/accounts/invitation/invite.html", context)
 
-    @admin.action(description="Send again (invalidates the previous link)", permissions=["invite"])
+    @admin.action(description=_("Send again (invalidates the previous link)"), permissions=["invite"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
         for invitation in queryset:
             audit.record(request, "invite_again", invitation)
@@ -128,16 +137,24 @@ class InvitationAdmin(QuickListAdmin):
             else:
                 send(request, invitation, secret)
 
-    @admin.action(description="Revoke", permissions=["invite"])
+    @admin.action(description=_("Revoke"), permissions=["invite"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
         done = 0
         for invitation in queryset:
             if not invitations.may_invite(user_of(request), invitation.plan, invitation.role):
-                messages.error(request, f"You may not revoke this invitation: {invitation.email}.")
+                messages.error(
+                    request,
+                    gettext("You don't have permission to revoke the invitation of %(email)s.")
+                    % {"email": invitation.email},
+                )
                 continue
             audit.record(request, "revoke", invitation)
             done += invitations.revoke(invitation)
-        messages.success(request, f"Revoked: {done}.")
+        messages.success(
+            request,
+            ngettext("%(count)d invitation was revoked.", "%(count)d invitations were revoked.", done)
+            % {"count": done},
+        )
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         found: dict[str, Any] = super().get_actions(request)
@@ -149,14 +166,20 @@ def send(request: HttpRequest, invitation: Invitation, secret: str) -> None:
     """Mails the link. Without a mail server the sender sees it once, and opening it does not verify the address."""
     link = request.build_absolute_uri(f"{reverse('account_invitation')}#{secret}")
     if not mail_is_configured():
-        messages.warning(request, f"No mail server is configured. Give {invitation.email} this link: {link}")
+        messages.warning(
+            request,
+            gettext("No mail server is configured. Send this link to %(email)s yourself: %(link)s")
+            % {"email": invitation.email, "link": link},
+        )
         return
     context = {"link": link, "by": invitation.by, "days": settings.INVITATION_DAYS, "site": settings.SITE_NAME}
     try:
         get_adapter(request).send_mail("account/email/invitation", invitation.email, context)
     except (smtplib.SMTPException, OSError) as error:
         logger.warning("invitation_mail_failed", invitation=str(invitation.pk), error=type(error).__name__)
-        messages.error(request, f"The email to {invitation.email} could not be sent. Try again later.")
+        messages.error(
+            request, gettext("The email to %(email)s could not be sent. Try again later.") % {"email": invitation.email}
+        )
         return
     Invitation.objects.filter(pk=invitation.pk, token_hash=invitation.token_hash).update(mailed_at=timezone.now())
-    messages.success(request, f"Invited: {invitation.email}.")
+    messages.success(request, gettext("%(email)s has been invited.") % {"email": invitation.email})

@@ -9,6 +9,8 @@ from django.conf import settings
 from django.contrib import admin
 from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
 from accounts import audit
@@ -33,10 +35,10 @@ class PlanAdmin(ImportExportAdmin, RecordedAdmin):
     fieldsets = (
         (None, {"fields": ("name", "time_zone", "is_default", "unwatched_runs", "show_costs")}),
         (
-            "Answers with tools",
+            _("Answers with tools"),
             {"fields": ("tool_steps", "tool_calls_at_once", "tool_seconds", "tool_tokens", "tool_cost")},
         ),
-        ("Retention", {"fields": ("retention_days", "trash_days", "temporary_hours", "audio_days", "case_days")}),
+        (_("Retention"), {"fields": ("retention_days", "trash_days", "temporary_hours", "audio_days", "case_days")}),
     )
     inlines = (QuotaInline,)
 
@@ -58,7 +60,7 @@ class QuotaAdmin(ImportExportAdmin, RecordedAdmin):
     list_filter = ("unit", "period")
     lookups: ClassVar = frozenset({"unit__exact", "period__exact", "plan__exact", "user__exact", "group__exact"})
     search_fields = ("user__email", "plan__name", "group__name")
-    search_help_text = "Email address, plan or group"
+    search_help_text = _("Email address, plan or group")
     raw_id_fields = ("user",)
     fields = ("plan", "group", "user", "unit", "period", "limit", "hard", "shared", "model", "starts_at")
 
@@ -70,11 +72,11 @@ class PriceAdmin(ImportExportAdmin, RecordedAdmin):
     search_fields = ("model", "endpoint")
     ordering = ("model", "endpoint", "-valid_from")
 
-    @admin.display(description="Model", ordering="model")
+    @admin.display(description=_("Model"), ordering="model")
     def shown_model(self, row: Price) -> str:
-        return row.model or "any"
+        return row.model or gettext("any")
 
-    @admin.display(description="Currency")
+    @admin.display(description=_("Currency"))
     def currency(self, row: Price) -> str:
         return settings.CURRENCY
 
@@ -86,7 +88,7 @@ class TopUpAdmin(HistoryAdmin):
     list_display = ("created_at", "user", "quota", "amount", "is_reset", "by", "reason")
     list_select_related = ("user", "quota", "by")
     ordering = ("-id",)
-    search_help_text = "A user's email address or id"
+    search_help_text = _("A user's email address or id")
     fields = list_display
 
     def search(self, rows: QuerySet[TopUp], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[TopUp]:
@@ -102,7 +104,7 @@ class AllowanceAdmin(HistoryAdmin):
     lookups: ClassVar = frozenset({"user__exact"})
     ordering = ("-id",)
     fields = list_display
-    search_help_text = "A user's email address"
+    search_help_text = _("A user's email address")
 
     def search(self, rows: QuerySet[Allowance], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Allowance]:
         if email is not None:
@@ -126,7 +128,7 @@ class UsageEntryAdmin(ExportAdmin, HistoryAdmin):
         "output_tokens", "reasoning_tokens", "audio_seconds", "cost", "estimated", "purpose",
     )  # fmt: skip
     readonly_fields = ("who",)
-    search_help_text = "A user's email address, or the id of a run, recording, conversation or user"
+    search_help_text = _("A user's email address, or the id of a run, recording, conversation or user")
 
     def search(self, rows: QuerySet[UsageEntry], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[UsageEntry]:
         if email is not None:
@@ -138,7 +140,7 @@ class UsageEntryAdmin(ExportAdmin, HistoryAdmin):
         users = User.objects.filter(pk=OuterRef("user_id"))  # erased users are missing
         return rows.select_related(None).annotate(email=Subquery(users.values("email")[:1]))
 
-    @admin.display(description="User")
+    @admin.display(description=_("User"))
     def who(self, row: UsageEntry) -> str:
         try:
             return str(row.user or "–")
@@ -154,14 +156,14 @@ class DailyUsageAdmin(HistoryAdmin):
     ordering = ("-day", "-user", "-model", "-endpoint")  # as the index has it
     fields = (*list_display, "cached_tokens", "reasoning_tokens", "audio_seconds", "estimated")
     readonly_fields = ("who",)
-    search_help_text = "A user's email address"
+    search_help_text = _("A user's email address")
 
     def search(self, rows: QuerySet[DailyUsage], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[DailyUsage]:
         if email is not None:
             return rows.filter(user__in=User.objects.filter(email=email).values("pk"))
         return rows.filter(user=id_)
 
-    @admin.display(description="User")
+    @admin.display(description=_("User"))
     def who(self, row: DailyUsage) -> str:
         try:
             return str(row.user or "–")

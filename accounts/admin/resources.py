@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 from django.contrib.auth.models import Group
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models
+from django.utils.translation import gettext
 from import_export import fields, resources, results, widgets
 
 from accounts import roles
@@ -33,9 +34,9 @@ class Amount(widgets.Widget):  # type: ignore[misc]  # import_export ships no ty
         try:
             found = Decimal(str(value).strip())
         except InvalidOperation:
-            raise ValueError(f"{value!r} is not a number.") from None
+            raise ValueError(gettext("“%(value)s” is not a number.") % {"value": value}) from None
         if not found.is_finite():
-            raise ValueError(f"{value!r} is not a number.")
+            raise ValueError(gettext("“%(value)s” is not a number.") % {"value": value})
         return found
 
     def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:
@@ -51,7 +52,9 @@ class Moment(widgets.Widget):  # type: ignore[misc]  # as above
         try:
             found = datetime.fromisoformat(str(value).strip())
         except ValueError:
-            raise ValueError(f"{value!r} is not a time such as 2026-05-01T12:00:00Z.") from None
+            raise ValueError(
+                gettext("“%(value)s” is not a time in the form 2026-05-01T12:00:00Z.") % {"value": value}
+            ) from None
         return found if found.tzinfo else found.replace(tzinfo=UTC)
 
     def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:
@@ -67,7 +70,7 @@ class Flag(widgets.Widget):  # type: ignore[misc]  # as above
         try:
             return bool(self._known[str(value).strip().lower()])
         except KeyError:
-            raise ValueError(f"{value!r} is not 1 or 0.") from None
+            raise ValueError(gettext("“%(value)s” is not 1 or 0.") % {"value": value}) from None
 
     def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:
         return "1" if value else "0"
@@ -96,7 +99,8 @@ class Named(widgets.Widget):  # type: ignore[misc]  # as above
             return None
         found = self.model._default_manager.filter(**{f"{self.field}__iexact": name}).first()  # noqa: SLF001  # Django documents it
         if found is None:
-            raise ValueError(f"There is no {self.model._meta.verbose_name} {name!r}.")  # noqa: SLF001  # as above
+            kind = self.model._meta.verbose_name  # noqa: SLF001  # as above
+            raise ValueError(gettext("There is no %(kind)s “%(name)s”.") % {"kind": kind, "name": name})
         return found
 
     def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:
@@ -154,8 +158,8 @@ class PlainResource(resources.ModelResource):  # type: ignore[misc]  # as above
             if not isinstance(cell, str) or not self._is_text(field):
                 continue
             if cell.startswith(FORMULA):
-                why = f"{field.column_name}: {cell[:40]!r} looks like a formula. Put a ' before it to keep it as text."
-                raise ValidationError(why)
+                why = gettext("%(column)s: “%(cell)s” looks like a formula. Put a ' before it to keep it as text.")
+                raise ValidationError(why % {"column": field.column_name, "cell": cell[:40]})
             if _GUARDED.match(cell):
                 row[field.column_name] = cell[1:]
 
@@ -201,13 +205,13 @@ class UserResource(PlainResource):
         if new:
             instance.set_unusable_password()
         elif self.actor is None or not roles.may_manage(self.actor, instance):
-            raise ValidationError(f"{instance.email} : you may not change this user.")
+            raise ValidationError(gettext("You don't have permission to change %(email)s.") % {"email": instance.email})
 
     def import_instance(self, instance: User, row: Any, **kwargs: Any) -> None:
         before = instance.plan_id
         super().import_instance(instance, row, **kwargs)
         if instance.plan_id != before and not (self.actor and self.actor.has_perm("accounts.assign_plan")):
-            raise ValidationError({"plan": "You may not change users' plans."})
+            raise ValidationError({"plan": gettext("You don't have permission to change users' plans.")})
 
 
 class PlanResource(PlainResource):

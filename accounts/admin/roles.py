@@ -12,6 +12,7 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
 from accounts import roles
 from accounts.staff.recorded import RecordedAdmin
@@ -28,8 +29,8 @@ class GroupForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exi
         names = {self.instance.name if self.instance.pk else "", self.cleaned_data.get("name", "")}
         excess = {one for name in names for one in roles.forbidden(name, self.cleaned_data.get("permissions", ()))}
         if excess:
-            text = f"This role must never have {', '.join(sorted(excess))}. Create a separate group for that."
-            raise ValidationError({"permissions": text})
+            text = gettext("This role must never have the permissions %(names)s. Create a separate group for them.")
+            raise ValidationError({"permissions": text % {"names": ", ".join(sorted(excess))}})
         return cleaned
 
 

@@ -8,69 +8,31 @@ from typing import Any
 
 import structlog
 from allauth.account.adapter import get_adapter
-from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
-from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts import audit, erasure, roles, suspension
 from accounts.admin.erasure_report import REPORT
+from accounts.admin.user_forms import EraseForm, QuotaTopUpForm
 from accounts.admin.user_page import quota_bars
 from accounts.auth.adapter import mail_is_configured, make_reset_key, reset_link, site_url
 from accounts.auth.requests import user_of
 from accounts.auth.revocation import end_all_sessions, end_session
 from accounts.lib.streaming import stream_file
 from accounts.models import Quota, Session, User
-from accounts.models.fields import MOST, NANO
 from accounts.quotas import top_ups
-from accounts.quotas.balance import user_balances
-from accounts.quotas.wording import plain_number, quota_name
+from accounts.quotas.wording import plain_number
 
 logger = structlog.get_logger(__name__)
-
-
-class QuotaTopUpForm(forms.Form):
-    """Offers the quotas that apply to a user."""
-
-    quota = forms.TypedChoiceField(coerce=int, widget=UnfoldAdminSelectWidget)
-    amount = forms.DecimalField(
-        min_value=NANO, max_value=MOST, max_digits=24, decimal_places=9, widget=UnfoldAdminDecimalFieldWidget,
-        help_text="Added to the current period.",
-    )  # fmt: skip
-    reason = forms.CharField(max_length=200, widget=UnfoldAdminTextInputWidget, help_text="Shown with the top-up.")
-
-    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        field = self.fields["quota"]
-        assert isinstance(field, forms.TypedChoiceField)
-        field.choices = [(balance.quota_id, quota_name(balance)) for balance in user_balances(user.pk)]
-
-
-class EraseForm(forms.Form):
-    """Asks for the user's email address as confirmation."""
-
-    email = forms.CharField(
-        label="Type the user's email address to confirm",
-        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
-    )
-
-    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.user = user
-
-    def clean_email(self) -> str:
-        typed = str(self.cleaned_data["email"]).strip().lower()
-        if typed != self.user.email:
-            raise ValidationError("This is not the user's email address.")
-        return typed
 
 
 class UserActions:
@@ -134,16 +96,19 @@ class UserActions:
         form = QuotaTopUpForm(user, request.POST or None)
         if request.method != "POST" or not form.is_valid():
             bars = quota_bars(user)
-            return self._page(request, "top_up", user, form=form, quotas=bars, title=f"Top up {user}")
+            return self._page(
+                request, "top_up", user, form=form, quotas=bars, title=gettext("Top up %(user)s") % {"user": user}
+            )
         chosen = form.cleaned_data
         audit.record(request, "top_up", user, details=f"{plain_number(chosen['amount'])}: {chosen['reason']}")
         by, reason = user_of(request).pk, chosen["reason"]
         try:
             top_ups.top_up(user.pk, chosen["quota"], chosen["amount"], by=by, reason=reason)
         except Quota.DoesNotExist:
-            messages.error(request, "This quota no longer applies to this user.")
+            messages.error(request, gettext("This quota no longer applies to this user."))
         else:
-            messages.success(request, f"Added {plain_number(chosen['amount'])} for {user}.")
+            added = {"amount": plain_number(chosen["amount"]), "user": user}
+            messages.success(request, gettext("Added %(amount)s for %(user)s.") % added)
         return _back(user)
 
     @method_decorator(require_POST)
@@ -153,9 +118,12 @@ class UserActions:
         try:
             made = top_ups.reset(user.pk, quota, by=user_of(request).pk)
         except Quota.DoesNotExist:
-            messages.error(request, "This quota no longer applies to this user.")
+            messages.error(request, gettext("This quota no longer applies to this user."))
         else:
-            said = f"Reset: {plain_number(made.amount)}." if made else "Nothing was used, so nothing changed."
+            if made:
+                said = gettext("Usage reset by %(amount)s.") % {"amount": plain_number(made.amount)}
+            else:
+                said = gettext("Nothing was used, so nothing changed.")
             messages.success(request, said)
         return _back(user)
 
@@ -166,15 +134,19 @@ class UserActions:
         if wrong := switch(request, user, on=on):
             messages.error(request, wrong)
         else:
-            now = "may log in again" if on else "has been disabled and logged out everywhere"
-            messages.success(request, f"{user} {now}.")
+            said = (
+                gettext("%(user)s can log in again.") if on else gettext("%(user)s has been disabled and logged out.")
+            )
+            messages.success(request, said % {"user": user})
         return _back(user)
 
     @method_decorator(require_POST)
     def end_all(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
         user = self._managed_user(request, id_, "end_sessions")
         audit.record(request, "end_sessions", user)
-        messages.success(request, f"Sessions ended: {end_all_sessions(user)}.")
+        ended = end_all_sessions(user)
+        said = ngettext("%(count)d session was ended.", "%(count)d sessions were ended.", ended)
+        messages.success(request, said % {"count": ended})
         return _back(user)
 
     @method_decorator(require_POST)
@@ -182,11 +154,11 @@ class UserActions:
         user = self._managed_user(request, id_, "end_sessions")
         session = Session.objects.filter(user=user, hash=hash_).first()
         if session is None:
-            messages.warning(request, "The session had already ended.")
+            messages.warning(request, gettext("The session had already ended."))
         else:
             audit.record(request, "end_session", user)
             end_session(session.session_key)
-            messages.success(request, "The session has been ended.")
+            messages.success(request, gettext("The session has been ended."))
         return _back(user)
 
     @method_decorator(require_POST)
@@ -212,7 +184,15 @@ class UserActions:
         found = erasure.user_data().report(user)
         report = [(text, found[name]) for name, text in REPORT.items() if name in found]
         days = settings.ERASE_GRACE_DAYS
-        return self._page(request, "erase", user, form=form, report=report, days=days, title=f"Erase {user}")
+        return self._page(
+            request,
+            "erase",
+            user,
+            form=form,
+            report=report,
+            days=days,
+            title=gettext("Erase %(user)s") % {"user": user},
+        )
 
     @method_decorator(require_POST)
     def approve(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
@@ -220,7 +200,7 @@ class UserActions:
         if wrong := approve(request, user):
             messages.error(request, wrong)
         else:
-            messages.success(request, f"{user} may log in now.")
+            messages.success(request, gettext("%(user)s can log in now.") % {"user": user})
         return _back(user)
 
     @method_decorator(require_POST)
@@ -229,19 +209,27 @@ class UserActions:
         """Shows a link to choose a new password, once: it is stored nowhere."""
         user = self._managed_user(request, id_, "change_user")
         if not user.is_active:
-            messages.error(request, f"{user} may not log in at present.")
+            messages.error(request, gettext("%(user)s cannot log in at the moment.") % {"user": user})
             return _back(user)
         audit.record(request, "reset_link", user)
         link = reset_link(request, make_reset_key(user))
         hours = settings.PASSWORD_RESET_TIMEOUT // 3600
-        return self._page(request, "reset_link", user, link=link, hours=hours, title=f"Reset link for {user}")
+        return self._page(
+            request,
+            "reset_link",
+            user,
+            link=link,
+            hours=hours,
+            title=gettext("Reset link for %(user)s") % {"user": user},
+        )
 
     @method_decorator(require_POST)
     def lift_suspension(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
         user = self._managed_user(request, id_, "disable_user")
         audit.record(request, "lift_suspension", user)
-        said = f"{user} can write again." if suspension.lift(user) else "The account is not suspended."
-        messages.info(request, said)
+        lifted = suspension.lift(user)
+        said = gettext("%(user)s can write again.") if lifted else gettext("The account of %(user)s is not suspended.")
+        messages.info(request, said % {"user": user})
         return _back(user)
 
     @method_decorator(require_POST)
@@ -249,9 +237,11 @@ class UserActions:
         user = self._managed_user(request, id_, "erase_user")
         audit.record(request, "keep", user)
         if erasure.cancel(user):
-            messages.success(request, "Erasure cancelled. The account is as it was before.")
+            messages.success(
+                request, gettext("Erasure cancelled. The account has been restored to its previous state.")
+            )
         else:
-            messages.warning(request, "No erasure is scheduled for this account.")
+            messages.warning(request, gettext("No erasure is scheduled for this account."))
         return _back(user)
 
 
@@ -260,8 +250,10 @@ def switch(request: HttpRequest, user: User, *, on: bool) -> str | None:
     audit.record(request, "switch_on" if on else "switch_off", user)
     if on:
         if user.awaits_approval:
-            return f"{user} waits for approval. Approve the account instead."
-        return None if erasure.enable(user) else f"{user} is scheduled for erasure. Cancel that first."
+            return gettext("%(user)s is awaiting approval. Approve the account instead.") % {"user": user}
+        if erasure.enable(user):
+            return None
+        return gettext("%(user)s is scheduled for erasure. Cancel that first.") % {"user": user}
     try:
         erasure.disable(user)
     except erasure.LastAdministratorError as error:
@@ -273,14 +265,14 @@ def approve(request: HttpRequest, user: User) -> str | None:
     """Approves an account and mails its owner. Returns an error message if it cannot, else None."""
     audit.record(request, "approve", user)
     if not erasure.approve(user):
-        return f"{user} does not wait for approval."
+        return gettext("%(user)s is not awaiting approval.") % {"user": user}
     if mail_is_configured():
         try:
             login = {"login_url": site_url(request) + reverse("account_login")}
             get_adapter(request).send_mail("account/email/approved", user.email, login)
         except (smtplib.SMTPException, OSError) as error:
             logger.warning("approval_mail_failed", user_id=str(user.pk), error=type(error).__name__)
-            messages.warning(request, f"The email to {user.email} could not be sent.")
+            messages.warning(request, gettext("The email to %(email)s could not be sent.") % {"email": user.email})
     return None
 
 

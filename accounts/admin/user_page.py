@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from accounts.auth.devices import describe_device
 from accounts.auth.sessions import live_sessions
@@ -46,10 +47,11 @@ def quota_bars(user: User) -> list[QuotaBar]:
 def _bar(balance: Balance) -> QuotaBar:
     used = balance.used + balance.reserved
     percent = min(int(100 * used / balance.limit), 100) if balance.limit else 100
-    notes = [] if balance.hard else ["soft"]
+    notes = [] if balance.hard else [gettext("soft")]
     if balance.ends_at:
-        notes.append(f"resets {balance.ends_at:%Y-%m-%d %H:%M} UTC")
-    text = f"{_shown(balance.remaining)} of {_shown(balance.limit)} {quota_name(balance)} left"
+        notes.append(gettext("resets %(time)s UTC") % {"time": f"{balance.ends_at:%Y-%m-%d %H:%M}"})
+    shown = {"left": _shown(balance.remaining), "limit": _shown(balance.limit), "quota": quota_name(balance)}
+    text = gettext("%(left)s of %(limit)s %(quota)s left") % shown
     return QuotaBar(balance.quota_id, text, ", ".join(notes), percent, balance.used > 0)
 
 

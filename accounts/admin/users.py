@@ -22,6 +22,8 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -38,6 +40,7 @@ from accounts.models import Session, User
 from accounts.quotas import top_ups
 from accounts.quotas.balance import user_balances
 from accounts.staff.import_export import ImportExportAdmin
+from accounts.staff.labels import Label
 from accounts.staff.lists import QuickListAdmin
 from accounts.suspension import is_suspended
 
@@ -88,7 +91,7 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
         }
     )
     search_fields = ("pk",)  # shows the search box; `get_search_results` implements it
-    search_help_text = "Words or prefixes of the email address or name; or an id"
+    search_help_text = _("Words or prefixes of the email address or name; or an id")
     ordering = ("-id",)  # ids are ordered by time
     filter_horizontal = ("groups", "user_permissions")
     actions = ("approve_accounts", "switch_off", "switch_on", "end_sessions", "reset_periods")
@@ -167,8 +170,8 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
             rights += ["is_superuser", "user_permissions"]
         return (
             (None, {"fields": ("email", "name", *password)}),
-            ("Limits", {"fields": ("plan",)}),
-            ("Permissions", {"fields": rights}),
+            (gettext("Limits"), {"fields": ("plan",)}),
+            (gettext("Permissions"), {"fields": rights}),
         )
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -183,49 +186,49 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
         found.pop("delete_selected", None)
         return found
 
-    @admin.display(description="Role")
+    @admin.display(description=_("Role"))
     def role(self, user: User) -> str:
         if user.is_superuser:
-            return "superuser"
+            return gettext("superuser")
         names = sorted(group.name for group in user.groups.all())
-        return ", ".join(names) if names else "staff" if user.is_staff else "–"
+        return ", ".join(names) if names else gettext("staff") if user.is_staff else "–"
 
-    @admin.display(description="Last seen")
+    @admin.display(description=_("Last seen"))
     def last_seen(self, user: Any) -> Any:
         return user.seen_at
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="Status", label={
-            "active": "success", "suspended": "warning", "disabled": "warning",
-            "to be erased": "danger", "waits for approval": "info",
+        description=_("Status"), label={
+            "active": "success", "suspended": "warning", "disabled": "warning", "erased": "danger", "waiting": "info",
         },
     )  # fmt: skip
-    def status(self, user: User) -> str:
+    def status(self, user: User) -> Label:
         if user.erase_at:
-            return "to be erased"
+            return Label("erased", gettext("erasure scheduled"))
         if user.awaits_approval:
-            return "waits for approval"
+            return Label("waiting", gettext("awaiting approval"))
         if not user.is_active:
-            return "disabled"
-        return "suspended" if is_suspended(user) else "active"
+            return Label("disabled", gettext("disabled"))
+        suspended = is_suspended(user)
+        return Label("suspended", gettext("suspended")) if suspended else Label("active", gettext("active"))
 
-    @action(description="Invite a user", icon="mail", permissions=["invite"])  # type: ignore[untyped-decorator]  # unfold's
+    @action(description=_("Invite a user"), icon="mail", permissions=["invite"])  # type: ignore[untyped-decorator]  # unfold's
     def invite(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:accounts_invitation_add")
 
-    @admin.action(description="Approve (lets in whoever waits)", permissions=["approve"])
+    @admin.action(description=_("Approve accounts that are awaiting approval"), permissions=["approve"])
     def approve_accounts(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         self._each(request, queryset, lambda user: approve(request, user))
 
-    @admin.action(description="Disable (ends all sessions)", permissions=["disable"])
+    @admin.action(description=_("Disable (ends all sessions)"), permissions=["disable"])
     def switch_off(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         self._each(request, queryset, lambda user: switch(request, user, on=False))
 
-    @admin.action(description="Enable", permissions=["disable"])
+    @admin.action(description=_("Enable"), permissions=["disable"])
     def switch_on(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         self._each(request, queryset, lambda user: switch(request, user, on=True))
 
-    @admin.action(description="End all sessions", permissions=["end_sessions"])
+    @admin.action(description=_("End all sessions"), permissions=["end_sessions"])
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         def end(user: User) -> None:
             audit.record(request, "end_sessions", user)
@@ -233,7 +236,7 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
 
         self._each(request, queryset, end)
 
-    @admin.action(description="Reset quotas of the current period", permissions=["top_up"])
+    @admin.action(description=_("Reset quotas of the current period"), permissions=["top_up"])
     def reset_periods(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         def reset(user: User) -> None:
             audit.record(request, "reset", user)
@@ -249,13 +252,16 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
         done = 0
         for user in users:
             if user.pk == request.user.pk or not self._is_for(request, user):
-                wrong: str | None = f"You may not change {user}."
+                wrong: str | None = gettext("You don't have permission to change %(user)s.") % {"user": user}
             else:
                 wrong = do(user)
             if wrong:
                 messages.error(request, wrong)
             done += not wrong
-        messages.success(request, f"Done for {done} of {len(users)}.")
+        said = ngettext(
+            "%(done)d of %(count)d account was changed.", "%(done)d of %(count)d accounts were changed.", len(users)
+        )
+        messages.success(request, said % {"done": done, "count": len(users)})
 
     # --- one user -----------------------------------------------------------------------------------------------
 

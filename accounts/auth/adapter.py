@@ -23,6 +23,7 @@ from django.utils import timezone
 from accounts.auth import guessing
 from accounts.auth.counters import logins
 from accounts.auth.inactive import remember_inactive
+from accounts.auth.language import speaking_to_address
 from accounts.lib.rate_limit import network_of
 from accounts.models import User
 
@@ -75,6 +76,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
             return
         site = {"site_name": settings.SITE_NAME, "site_url": site_url(self.request)}
         super().send_mail(template_prefix, email, {**site, **context})
+
+    def render_mail(self, template_prefix: str, email: str, context: dict[str, Any], headers: Any = None) -> Any:
+        """The mail in the language of whoever gets it."""
+        with speaking_to_address(email):
+            return super().render_mail(template_prefix, email, context, headers)
 
     def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
         return _on_site(request, super().get_email_confirmation_url(request, emailconfirmation))

@@ -13,6 +13,7 @@ import uuid
 from typing import Any
 
 import msgspec
+from django.utils.translation import get_language
 
 from accounts.auth.revocation import session_hash, was_revoked
 from accounts.lib.redis import async_redis, sync_redis
@@ -38,17 +39,18 @@ return false
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """The user and the session (`revocation.session_hash`) that a ticket was issued to, and its purpose."""
+    """The user, the session (`revocation.session_hash`) and the language that a ticket was issued to; its purpose."""
 
     user_id: uuid.UUID
     session_hash: str
     purpose: str
+    language: str = ""
 
 
 def issue_ticket(user_id: uuid.UUID, session_key: str, purpose: str = "ws") -> str:
     """A new ticket, 43 characters of base64url. Raises `redis.RedisError` when it cannot be stored."""
     ticket = secrets.token_urlsafe(32)
-    claims = Claims(user_id, session_hash(session_key), purpose)
+    claims = Claims(user_id, session_hash(session_key), purpose, get_language() or "")
     sync_redis().set(f"ticket:{_name(ticket)}", msgspec.msgpack.encode(claims), ex=LIFETIME)
     return ticket
 

@@ -38,8 +38,8 @@ class HandshakeError(Exception):
 class TicketAuthMiddleware:
     """ASGI middleware that passes on only WebSockets with a valid ticket.
 
-    Sets `scope["user_id"]` (UUID) and `scope["session_hash"]` (str); the consumer behind accepts with
-    `protocol`, the WebSocket subprotocol that a client must offer.
+    Sets `scope["user_id"]` (UUID), `scope["session_hash"]` (str) and `scope["language"]` (of the page that asked for
+    the ticket); the consumer behind accepts with `protocol`, the WebSocket subprotocol that a client must offer.
     """
 
     def __init__(self, inner: Application, protocol: str) -> None:
@@ -57,7 +57,7 @@ class TicketAuthMiddleware:
             await receive()  # websocket.connect is always the first message
             await send({"type": "websocket.close", "code": 4401})
             return
-        scope = {**scope, "user_id": claims.user_id, "session_hash": claims.session_hash}
+        scope = {**scope, "user_id": claims.user_id, "session_hash": claims.session_hash, "language": claims.language}
         await self.inner(scope, receive, send)
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.formats import date_format
 
 NOTHING = "–"
 
@@ -45,9 +46,9 @@ def money(value: Decimal | None) -> str:
 def moment(value: datetime) -> str:
     """The time in the site's time zone, with the date if it is not today."""
     local = timezone.localtime(value)
-    return f"{local:%H:%M}" if local.date() == timezone.localdate() else f"{local:%d %b %H:%M}"
+    return date_format(local, "H:i" if local.date() == timezone.localdate() else "d M H:i")
 
 
 def clock(value: datetime) -> str:
     """Date and time to the second in the site's time zone, with no-break spaces."""
-    return f"{timezone.localtime(value):%d %b %Y %H:%M:%S}".replace(" ", "\u00a0")
+    return date_format(timezone.localtime(value), "d M Y H:i:s").replace(" ", "\u00a0")

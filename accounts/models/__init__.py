@@ -1,7 +1,8 @@
 """Users, sessions, invitations, the audit log; plans, quotas and usage."""
 
 from accounts.models.audit import AuditEntry
-from accounts.models.quotas import Allowance, Plan, Quota, QuotaPeriod, Reservation, TopUp, Unit, Unwatched
+from accounts.models.choices import QuotaPeriod, Unit, Unwatched
+from accounts.models.quotas import Allowance, Plan, Quota, Reservation, TopUp
 from accounts.models.usage import DailyUsage, Price, UsageEntry
 from accounts.models.users import Invitation, MentionMails, Session, User, UserManager, UserQuerySet
 

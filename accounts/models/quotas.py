@@ -16,36 +16,14 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
+from accounts.models.choices import QuotaPeriod, Unit, Unwatched
 from accounts.models.fields import LONGEST_DAYS, MORE_THAN_NONE, MOST, RANGE, amount_field, days_field
 
 CASE_DAYS: Final = 365
-
-
-class Unit(models.TextChoices):
-    MESSAGES = "messages"
-    INPUT_TOKENS = "input_tokens"
-    OUTPUT_TOKENS = "output_tokens"
-    MONEY = "money"
-    AUDIO_SECONDS = "audio_seconds"
-
-
-class QuotaPeriod(models.TextChoices):
-    """Calendar periods in the plan's time zone. A fixed period starts at `starts_at` and never renews."""
-
-    HOUR = "hour"
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-    FIXED = "fixed"
-
-
-class Unwatched(models.TextChoices):
-    """What happens to an answer that nobody has open. The values are those of the setting UNWATCHED_RUNS."""
-
-    CONTINUE = "continue", "continue"
-    STOP = "stop", "stop after the grace period"
 
 
 class Plan(models.Model):
@@ -53,56 +31,64 @@ class Plan(models.Model):
 
     name = models.CharField(max_length=80, unique=True)
     time_zone = models.CharField(
-        max_length=64, default="UTC", help_text="For example Europe/Berlin. Days begin at midnight in this zone."
+        max_length=64, default="UTC", help_text=_("For example Europe/Berlin. Days begin at midnight in this zone.")
     )
     is_default = models.BooleanField(
-        "default", default=False, help_text="Applies to users without a plan of their own."
+        _("default"), default=False, help_text=_("Applies to users without a plan of their own.")
     )
     unwatched_runs = models.CharField(
-        "unwatched answers", max_length=8, blank=True, choices=Unwatched.choices,
-        help_text="What happens to an answer that nobody has open. If empty, the setting UNWATCHED_RUNS applies.",
+        _("unwatched answers"), max_length=8, blank=True, choices=Unwatched.choices,
+        help_text=_("What happens to an answer that nobody has open. If empty, the setting UNWATCHED_RUNS applies."),
     )  # fmt: skip
     show_costs = models.BooleanField(
-        "shows costs", null=True, blank=True,
-        help_text="Whether users see what their answers cost. If empty, the setting SHOW_COSTS applies.",
+        _("show costs"), null=True, blank=True,
+        help_text=_("Whether users see what their answers cost. If empty, the setting SHOW_COSTS applies."),
     )  # fmt: skip
     retention_days = days_field(
-        "conversation retention (days)", LONGEST_DAYS, least=1, null=True, blank=True,
-        help_text="Conversations without activity for this long are deleted. If empty, they are kept.",
+        _("conversation retention (days)"), LONGEST_DAYS, least=1, null=True, blank=True,
+        help_text=_("Conversations without activity for this long are deleted. If empty, they are kept."),
     )  # fmt: skip
     trash_days = days_field(
-        "trash retention (days)", LONGEST_DAYS, null=True, blank=True,
-        help_text="How long a deleted conversation can be restored. If empty, the setting KEEP_DELETED_DAYS applies.",
+        _("trash retention (days)"), LONGEST_DAYS, null=True, blank=True,
+        help_text=_(
+            "How long deleted conversations can be restored. If empty, the setting KEEP_DELETED_DAYS applies."
+        ),
     )  # fmt: skip
     temporary_hours = days_field(
-        "temporary conversation retention (hours)", 24 * LONGEST_DAYS, least=1, null=True, blank=True,
-        help_text="If empty, the deployment's setting applies.",
+        _("temporary conversation retention (hours)"), 24 * LONGEST_DAYS, least=1, null=True, blank=True,
+        help_text=_("If empty, the deployment's setting applies."),
     )  # fmt: skip
-    audio_days = days_field("audio retention (days)", LONGEST_DAYS, default=0, help_text="0: audio is not kept.")
+    audio_days = days_field(_("audio retention (days)"), LONGEST_DAYS, default=0, help_text=_("0: audio is not kept."))
     case_days = days_field(
-        "moderation case retention (days)", LONGEST_DAYS, least=1, default=CASE_DAYS, db_default=CASE_DAYS,
-        help_text="Decided cases about a user's texts are deleted after this long. Open ones are kept.",
+        _("moderation case retention (days)"), LONGEST_DAYS, least=1, default=CASE_DAYS, db_default=CASE_DAYS,
+        help_text=_("Decided cases about a user's texts are deleted after this long. Open ones are kept."),
     )  # fmt: skip
     tool_steps = models.PositiveSmallIntegerField(
-        "steps of an answer", default=12, db_default=12, validators=[MaxValueValidator(100)],
-        help_text="How often a model may be asked for one answer, with the results of the tools that it called. "
-        "0: it may call no tools.",
+        _("steps per answer"), default=12, db_default=12, validators=[MaxValueValidator(100)],
+        help_text=_("How many requests to the model one answer may take, including those that return results of tools. "
+        "0: no tools."),
     )  # fmt: skip
     tool_calls_at_once = models.PositiveSmallIntegerField(
-        "tool calls at once", default=8, db_default=8, validators=[MinValueValidator(1), MaxValueValidator(32)],
-        help_text="How many tools of one answer run side by side.",
+        _("parallel tool calls"), default=8, db_default=8, validators=[MinValueValidator(1), MaxValueValidator(32)],
+        help_text=_("How many tools of one answer may run at the same time."),
     )  # fmt: skip
     tool_seconds = models.PositiveIntegerField(
-        "longest answer with tools (seconds)", default=900, db_default=900,
+        _("time limit of an answer with tools (seconds)"), default=900, db_default=900,
         validators=[MinValueValidator(10), MaxValueValidator(86_400)],
-        help_text="Without the time in which it waits for a person.",
+        help_text=_("Time spent waiting for a person does not count."),
     )  # fmt: skip
     tool_tokens = models.PositiveIntegerField(
-        "tokens of an answer with tools", null=True, blank=True, help_text="Of all its steps. If empty, no limit."
+        _("token limit of an answer with tools"),
+        null=True,
+        blank=True,
+        help_text=_("For all its steps together. If empty, there is no limit."),
     )
     tool_cost = models.DecimalField(
-        "cost of an answer with tools (USD)", max_digits=12, decimal_places=6, null=True, blank=True,
-        help_text="Of all its steps. The answer stops there and keeps its text. If empty, no limit.",
+        _("cost limit of an answer with tools (USD)"), max_digits=12, decimal_places=6, null=True, blank=True,
+        help_text=_(
+            "For all its steps together. At the limit, the answer stops and keeps its text. If empty, "
+            "there is no limit."
+        ),
     )  # fmt: skip
     quota_offered = models.BooleanField(db_default=False, default=False, editable=False)  # see quotas.plans
 
@@ -130,12 +116,14 @@ class Plan(models.Model):
         try:
             zoneinfo.ZoneInfo(self.time_zone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValidationError({"time_zone": "This time zone does not exist."}) from None
+            raise ValidationError({"time_zone": gettext("This time zone does not exist.")}) from None
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         """Raises `ProtectedError` while somebody has the plan, or when it is the default."""
         if self.is_default:
-            raise models.ProtectedError("This is the default plan. Make another plan the default first.", {self})
+            raise models.ProtectedError(
+                gettext("This is the default plan. Make another plan the default first."), {self}
+            )
         return super().delete(*args, **kwargs)
 
 
@@ -152,19 +140,19 @@ class Quota(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="quotas"
     )
-    model = models.CharField(max_length=200, blank=True, help_text="If empty, the quota counts all models together.")
+    model = models.CharField(max_length=200, blank=True, help_text=_("If empty, the quota counts all models together."))
     unit = models.CharField(max_length=16, choices=Unit.choices, default=Unit.MESSAGES)
     period = models.CharField(max_length=8, choices=QuotaPeriod.choices, default=QuotaPeriod.DAY)
     limit = amount_field(validators=RANGE)
     hard = models.BooleanField(
-        default=True, help_text="A hard quota refuses requests beyond the limit. A soft one only warns."
+        default=True, help_text=_("A hard quota refuses requests beyond the limit. A soft one only warns.")
     )
     shared = models.BooleanField(
         default=False, db_default=False,
-        help_text="On: the group shares one allowance, in addition to personal quotas. "
-        "Off: each member gets this quota.",
+        help_text=_("On: the group shares one allowance, in addition to personal quotas. "
+        "Off: each member gets this quota."),
     )  # fmt: skip
-    starts_at = models.DateTimeField(default=timezone.now, help_text="Start of a fixed period.")
+    starts_at = models.DateTimeField(default=timezone.now, help_text=_("Start of a fixed period."))
 
     class Meta:
         constraints = (
@@ -173,13 +161,13 @@ class Quota(models.Model):
                 | Q(plan=None, group__isnull=False, user=None)
                 | Q(plan=None, group=None, user__isnull=False),
                 name="quota_of_one",
-                violation_error_message="Choose exactly one of plan, group and user.",
+                violation_error_message=_("Choose exactly one of plan, group and user."),
             ),
             models.CheckConstraint(condition=Q(limit__gte=0, limit__lte=MOST), name="quota_limit_sane"),
             models.CheckConstraint(
                 condition=Q(shared=False) | Q(group__isnull=False),
                 name="quota_shared_by_group",
-                violation_error_message="Only a group can share a quota.",
+                violation_error_message=_("Only a group can share a quota."),
             ),
             models.CheckConstraint(condition=Q(unit__in=Unit.values), name="quota_unit_known"),
             models.CheckConstraint(condition=Q(period__in=QuotaPeriod.values), name="quota_period_known"),
@@ -188,16 +176,26 @@ class Quota(models.Model):
                     fields=[of, "model", "unit", "period", *(["shared"] if of == "group" else [])],
                     condition=Q((f"{of}__isnull", False)),
                     name=f"quota_once_per_{of}",
-                    violation_error_message="This quota already exists. Change that one instead.",
+                    violation_error_message=_("This quota already exists. Change that one instead."),
                 )
                 for of in ("plan", "group", "user")
             ),
         )
 
     def __str__(self) -> str:
-        shared = ", shared" if self.shared else ""
-        what = f"{self.limit.normalize():f} {self.get_unit_display().lower()} ({self.period}{shared})"
-        return f"{what} of {self.model}" if self.model else what
+        what = {
+            "limit": f"{self.limit.normalize():f}",
+            "unit": self.get_unit_display().lower(),
+            "period": self.get_period_display().lower(),
+            "model": self.model,
+        }
+        if self.shared and self.model:
+            return gettext("%(limit)s %(unit)s (%(period)s, shared) of %(model)s") % what
+        if self.shared:
+            return gettext("%(limit)s %(unit)s (%(period)s, shared)") % what
+        if self.model:
+            return gettext("%(limit)s %(unit)s (%(period)s) of %(model)s") % what
+        return gettext("%(limit)s %(unit)s (%(period)s)") % what
 
     def clean(self) -> None:
         """Once usage is counted, only the limit and whether the quota is hard or shared may change."""
@@ -207,7 +205,9 @@ class Quota(models.Model):
             before = Quota.objects.values_list(*kind).get(pk=self.pk)
             if tuple(getattr(self, name) for name in kind) != before:
                 raise ValidationError(
-                    "Usage is already counted in this quota, so only its limit can change. Create another quota."
+                    gettext(
+                        "Usage is already counted in this quota, so only its limit can change. Create another quota."
+                    )
                 )
 
 
@@ -216,14 +216,14 @@ class Allowance(models.Model):
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="allowances",
-        help_text="Empty for the shared quota of a group.",
+        help_text=_("Empty for the shared quota of a group."),
     )  # fmt: skip
     quota = models.ForeignKey(Quota, on_delete=models.CASCADE, related_name="allowances")
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True)
     used = amount_field(default=0)
-    reserved = amount_field(default=0, help_text="Reserved by answers in progress.")
-    extra = amount_field(default=0, help_text="Added by top-ups.")
+    reserved = amount_field(default=0, help_text=_("Reserved by answers in progress."))
+    extra = amount_field(default=0, help_text=_("Added by top-ups."))
 
     class Meta:
         indexes = (models.Index(fields=["user", "ends_at"], name="allowance_running"),)
@@ -268,7 +268,7 @@ class TopUp(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="top_ups",
-        help_text="Empty for a shared quota.",
+        help_text=_("Empty for a shared quota."),
     )  # fmt: skip
     quota = models.ForeignKey(Quota, on_delete=models.CASCADE, related_name="top_ups")
     amount = amount_field(validators=MORE_THAN_NONE)

@@ -9,6 +9,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from accounts.models.fields import MOST, RANGE, amount_field
@@ -28,21 +30,21 @@ class Price(models.Model):
 
     endpoint = models.CharField(
         max_length=200, blank=True,
-        help_text="Host of the endpoint, and its port where two servers of one machine have prices of their own. "
-        "If empty, the price applies to every endpoint.",
+        help_text=_("Host of the endpoint, with its port if servers on one host have different prices. "
+        "If empty, the price applies to every endpoint."),
     )  # fmt: skip
-    model = models.CharField(max_length=200, blank=True, help_text="If empty, the price applies to every model.")
+    model = models.CharField(max_length=200, blank=True, help_text=_("If empty, the price applies to every model."))
     valid_from = models.DateTimeField(default=timezone.now)
-    input_per_million = amount_field("per million input tokens", validators=RANGE)
+    input_per_million = amount_field(_("per million input tokens"), validators=RANGE)
     cached_per_million = amount_field(
-        "per million cached input tokens",
+        _("per million cached input tokens"),
         null=True,
         blank=True,
         validators=RANGE,
-        help_text="If empty, the price of other input applies.",
+        help_text=_("If empty, the price per input token applies."),
     )
-    output_per_million = amount_field("per million output tokens", validators=RANGE)
-    audio_per_minute = amount_field("per minute of audio", default=0, validators=RANGE)
+    output_per_million = amount_field(_("per million output tokens"), validators=RANGE)
+    audio_per_minute = amount_field(_("per minute of audio"), default=0, validators=RANGE)
 
     class Meta:
         constraints = (
@@ -59,14 +61,15 @@ class Price(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.model or 'any model'} from {self.valid_from:%Y-%m-%d}"
+        shown = {"model": self.model or gettext("any model"), "date": f"{self.valid_from:%Y-%m-%d}"}
+        return gettext("%(model)s from %(date)s") % shown
 
 
 class UsageEntry(models.Model):
     """Usage of one run or recording. Append-only: a trigger refuses UPDATE and DELETE."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    at = models.DateTimeField(help_text="When the answer was requested. It counts in that period.")
+    at = models.DateTimeField(help_text=_("When the answer was requested. It counts in that period."))
     user = _owner(null=True)
     run_id = models.UUIDField(null=True, unique=True)
     recording_id = models.UUIDField(null=True, unique=True)
@@ -75,27 +78,27 @@ class UsageEntry(models.Model):
     endpoint = models.CharField(max_length=200, blank=True)
     purpose = models.CharField(
         max_length=16, blank=True, default="", db_default="",
-        help_text="What it was for, such as a summary. Empty: an answer or a recording.",
+        help_text=_("What it was for, such as a summary. Empty: an answer or a recording."),
     )  # fmt: skip
     messages = models.PositiveSmallIntegerField(default=0)
     input_tokens = models.PositiveBigIntegerField(default=0)
-    cached_tokens = models.PositiveBigIntegerField(default=0, help_text="Included in the input tokens.")
+    cached_tokens = models.PositiveBigIntegerField(default=0, help_text=_("Included in the input tokens."))
     output_tokens = models.PositiveBigIntegerField(default=0)
-    reasoning_tokens = models.PositiveBigIntegerField(default=0, help_text="Included in the output tokens.")
+    reasoning_tokens = models.PositiveBigIntegerField(default=0, help_text=_("Included in the output tokens."))
     audio_seconds = amount_field(default=0)
-    cost = amount_field(null=True, help_text="Empty if the model had no price.")
+    cost = amount_field(null=True, help_text=_("Empty if the model had no price."))
     estimated = models.BooleanField(
-        default=False, help_text="The provider did not report usage. The numbers are estimates."
+        default=False, help_text=_("The provider did not report usage. The numbers are estimates.")
     )
     groups = ArrayField(
         models.IntegerField(),
         default=list,
         db_default=[],
-        help_text="Ids of the groups that the user was in at that time.",
+        help_text=_("Ids of the groups that the user was in at that time."),
     )
 
     class Meta:
-        verbose_name_plural = "usage entries"
+        verbose_name_plural = _("usage entries")
         indexes = (
             models.Index(fields=["user", "-at"], name="usage_by_user"),
             models.Index(fields=["-at"], name="usage_newest"),
@@ -126,7 +129,7 @@ class DailyUsage(models.Model):
     estimated = models.PositiveBigIntegerField(default=0)
 
     class Meta:
-        verbose_name_plural = "daily usage"
+        verbose_name_plural = _("daily usage")
         indexes = (models.Index(fields=["user", "-day"], name="daily_by_user"),)
         constraints: ClassVar = (
             models.UniqueConstraint(

@@ -14,6 +14,7 @@ from django.db.models.functions import Lower
 from django.db.models.signals import post_save
 from django.dispatch import Signal, receiver
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from accounts.lib.names import shown_name
@@ -69,32 +70,38 @@ class UserManager(BaseUserManager["User"]):
 class MentionMails(models.TextChoices):
     """Whether a user gets mails about messages that mention them, which they have not seen after a while."""
 
-    OFF = "off", "no mails"
-    ON = "on", "mails that say who mentioned me"
-    TEXT = "text", "mails with the text of the message"
+    OFF = "off", _("no mails")
+    ON = "on", _("mails that say who mentioned me")
+    TEXT = "text", _("mails with the text of the message")
 
 
 class User(AbstractBaseUser, PermissionsMixin):
     """A user. They log in with the email address; other members of a conversation see the name."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    email = models.EmailField("email address", max_length=254, unique=True)
+    email = models.EmailField(_("email address"), max_length=254, unique=True)
     name = models.CharField(max_length=120, blank=True)
     is_active = models.BooleanField(
-        "active", default=True, help_text="Disable the account instead of deleting it. Ends all sessions."
+        _("active"), default=True, help_text=_("Disable the account instead of deleting it. Ends all sessions.")
     )
-    is_staff = models.BooleanField("staff", default=False, help_text="Can log in to the admin.")
+    is_staff = models.BooleanField(_("staff"), default=False, help_text=_("Can log in to the admin."))
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
     plan = models.ForeignKey(
         "accounts.Plan", null=True, blank=True, on_delete=models.PROTECT, related_name="users", db_index=False,
-        help_text="If empty, the default plan applies.",
+        help_text=_("If empty, the default plan applies."),
     )  # fmt: skip
     awaits_approval = models.BooleanField(db_default=False, default=False, editable=False)  # signed up, not let in yet
-    erase_at = models.DateTimeField("erased at", null=True, editable=False)  # inactive until then
+    erase_at = models.DateTimeField(_("scheduled erasure"), null=True, editable=False)  # inactive until then
     was_active = models.BooleanField(db_default=True, editable=False)  # `is_active` before the erasure was scheduled
     suspended_until = models.DateTimeField(null=True, blank=True, editable=False)  # until then it can only read
     suspension_reason = models.CharField(max_length=300, blank=True, db_default="", default="", editable=False)
     time_zone = models.CharField(max_length=64, blank=True, db_default="", default="", editable=False)  # last browser's
+    language = models.CharField(
+        max_length=10, blank=True, db_default="", default="", editable=False
+    )  # their own choice
+    browser_language = models.CharField(
+        max_length=10, blank=True, db_default="", default="", editable=False
+    )  # last one's
     mention_mails = models.CharField(
         max_length=4, choices=MentionMails.choices, default=MentionMails.ON, db_default=MentionMails.ON, editable=False
     )
@@ -207,7 +214,7 @@ class Invitation(models.Model):
     """An email address that may create one account until `expires_at`. Only a hash of the link's secret is stored."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    email = models.EmailField("email address", max_length=254)
+    email = models.EmailField(_("email address"), max_length=254)
     plan = models.ForeignKey("accounts.Plan", null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     role = models.ForeignKey("auth.Group", null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     token_hash = models.CharField(max_length=64, unique=True, editable=False)

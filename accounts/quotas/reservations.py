@@ -16,6 +16,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import Unit
 from accounts.quotas.balance import APPLYING, Balance, add_recorded_usage, balance_from_row, lock_ledger_for_allowances
@@ -119,7 +120,7 @@ def reserve(user_id: uuid.UUID, run_id: uuid.UUID, model: str, *, text: str) -> 
         if not balance.hard:
             continue
         if balance.unit == Unit.MONEY and amount < 0:
-            raise QuotaFull("This model has no price yet, so your spending limit does not allow it.", None)
+            raise QuotaFull(_("This model has no price yet, so your spending limit does not allow it."), None)
         before = balance.used + balance.reserved - max(amount, Decimal(0))
         if before + (1 if balance.unit == Unit.MESSAGES else 0) > balance.limit or before >= balance.limit:
             raise QuotaFull(used_up_message(balance), balance.seconds_until_reset)
@@ -140,7 +141,7 @@ def reserve_step(user_id: uuid.UUID, run_id: uuid.UUID, model: str, *, input_tok
             if not balance.hard or balance.unit == Unit.MESSAGES:
                 continue
             if balance.unit == Unit.MONEY and amount < 0:
-                raise QuotaFull("This model has no price yet, so your spending limit does not allow it.", None)
+                raise QuotaFull(_("This model has no price yet, so your spending limit does not allow it."), None)
             if balance.used + balance.reserved - max(amount, Decimal(0)) >= balance.limit:
                 raise QuotaFull(used_up_message(balance), balance.seconds_until_reset)
 

@@ -19,6 +19,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from import_export.admin import ExportMixin, ImportExportMixin
 from import_export.formats.base_formats import CSV
 from import_export.tmp_storages import CacheStorage
@@ -70,24 +71,26 @@ class ExportedCSV(CSV):  # type: ignore[misc]  # import_export ships no types
 def read_table(data: bytes) -> list[list[str]]:
     """The lines of a CSV file, starting with the header. Raises `ValidationError`."""
     if len(data) > MAX_BYTES:
-        raise ValidationError(f"The file is larger than {MAX_BYTES // 1000} kB. Split it.")
+        raise ValidationError(gettext("The file is larger than %(most)d kB. Split it.") % {"most": MAX_BYTES // 1000})
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValidationError(f"The file is not UTF-8 (byte {error.start}). Save it as “CSV UTF-8”.") from None
+        said = gettext("The file is not UTF-8 (byte %(place)d). Save it as “CSV UTF-8”.") % {"place": error.start}
+        raise ValidationError(said) from None
     if "\0" in text:
-        raise ValidationError("The file is not text: it contains a NUL character.")
+        raise ValidationError(gettext("The file is not text: it contains a NUL character."))
     try:
         lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
-        raise ValidationError(f"The file is not valid CSV or is incomplete: {error}.") from None
+        said = gettext("The file is not valid CSV or is incomplete: %(error)s.") % {"error": error}
+        raise ValidationError(said) from None
     lines = [line for line in lines if line]
     if lines and is_rows_line(lines[-1]) and lines.pop()[0] != rows_line(len(lines) - 1):
-        raise ValidationError("The file is incomplete: its last line names another number of rows.")
+        raise ValidationError(gettext("The file is incomplete: its last line states a different number of rows."))
     if len(lines) < 2:
-        raise ValidationError("The file has no rows. It needs a first line with column names, then the rows.")
+        raise ValidationError(gettext("The file has no rows. It needs a first line with column names, then the rows."))
     if len(lines) > MAX_ROWS + 1:
-        raise ValidationError(f"The file has more than {MAX_ROWS} rows. Split it.")
+        raise ValidationError(gettext("The file has more than %(most)d rows. Split it.") % {"most": MAX_ROWS})
     return lines
 
 
@@ -96,19 +99,23 @@ def check_table(lines: list[list[str]], columns: list[str], keys: list[str]) -> 
     header, *rows = lines
     for name in header:
         if header.count(name) > 1:
-            raise ValidationError(f"The column {name!r} appears twice.")
+            raise ValidationError(gettext("The column “%(name)s” appears twice.") % {"name": name})
         if name not in columns:
-            raise ValidationError(f"Unknown column {name[:60]!r}. Known columns: {', '.join(columns)}.")
+            said = gettext("Unknown column “%(name)s”. Known columns: %(columns)s.")
+            raise ValidationError(said % {"name": name[:60], "columns": ", ".join(columns)})
     if missing := [name for name in keys if name not in header]:
-        raise ValidationError(f"Missing: {', '.join(missing)}. Rows are identified by {', '.join(keys)}.")
+        said = gettext("Missing columns: %(missing)s. Rows are identified by %(keys)s.")
+        raise ValidationError(said % {"missing": ", ".join(missing), "keys": ", ".join(keys)})
     places = [header.index(name) for name in keys]
     seen: dict[tuple[str, ...], int] = {}
     for number, row in enumerate(rows, 2):
         if len(row) != len(header):
-            raise ValidationError(f"Line {number} has {len(row)} cells instead of {len(header)}.")
+            said = gettext("Line %(number)d has %(cells)d cells instead of %(columns)d.")
+            raise ValidationError(said % {"number": number, "cells": len(row), "columns": len(header)})
         key = tuple(row[place].strip().lower() for place in places)
         if (first := seen.setdefault(key, number)) != number:
-            raise ValidationError(f"Line {number} is the same object as line {first}.")
+            said = gettext("Lines %(first)d and %(number)d describe the same object.")
+            raise ValidationError(said % {"first": first, "number": number})
 
 
 class CheckedImportForm(ImportForm):  # type: ignore[misc]  # unfold ships no types
@@ -121,7 +128,9 @@ class CheckedImportForm(ImportForm):  # type: ignore[misc]  # unfold ships no ty
     def clean_import_file(self) -> Any:
         file = self.cleaned_data["import_file"]
         if file.size > MAX_BYTES:
-            raise ValidationError(f"The file is larger than {MAX_BYTES // 1000} kB. Split it.")
+            raise ValidationError(
+                gettext("The file is larger than %(most)d kB. Split it.") % {"most": MAX_BYTES // 1000}
+            )
         lines = read_table(file.read())
         file.seek(0)
         check_table(lines, self.resource.columns(), self.resource.keys())
@@ -180,9 +189,9 @@ class ImportExportAdmin(ExportAdmin, ImportExportMixin):  # type: ignore[misc]  
         try:
             return super().process_import(request, **kwargs)
         except PreviewExpired:
-            messages.error(request, "The preview has expired. Upload the file again.")
+            messages.error(request, gettext("The preview has expired. Upload the file again."))
         except redis.RedisError:
-            messages.error(request, "The file cannot be read because Redis does not respond. Try again later.")
+            messages.error(request, gettext("The file cannot be read because Redis does not respond. Try again later."))
         return redirect("..")
 
     def process_dataset(self, dataset: Any, form: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -192,6 +201,6 @@ class ImportExportAdmin(ExportAdmin, ImportExportMixin):  # type: ignore[misc]  
 
     def process_result(self, result: Any, request: HttpRequest) -> Any:
         if result.has_errors() or result.has_validation_errors():
-            messages.error(request, "The data has changed since the preview; nothing was imported. Try again.")
+            messages.error(request, gettext("The data has changed since the preview; nothing was imported. Try again."))
             return redirect("../import/")
         return super().process_result(result, request)

@@ -10,6 +10,7 @@ from django.contrib.admin import ShowFacets
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import gettext
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
@@ -75,7 +76,7 @@ class QuickListAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponseBase | None:
         """Runs an action on selected rows only, never on all pages."""
         if request.POST.get("select_across") not in (None, "", "0"):
-            messages.error(request, "Select rows on this page. Actions on all pages are not possible.")
+            messages.error(request, gettext("Select rows on this page. Actions on all pages are not possible."))
             return None
         response: HttpResponseBase | None = super().response_action(request, queryset)
         return response

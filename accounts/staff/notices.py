@@ -7,12 +7,14 @@ from typing import Final
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Plan, User
 from accounts.quotas.plans import has_default_quota
 
-OPEN_WITHOUT_QUOTA = (
-    "Anybody can sign up and use the model without a limit: sign-up is open, and the default plan has no hard quota."
+OPEN_WITHOUT_QUOTA = _(
+    "Anyone can sign up and use the model without a limit: sign-up is open, and the default plan has no hard quota."
 )
 
 
@@ -36,12 +38,18 @@ def notices_for(viewer: User) -> list[tuple[str, str, str]]:
     if viewer.has_perm("accounts.view_plan") and is_open_without_quota():
         plan = Plan.objects.filter(is_default=True).first()
         address = reverse("admin:accounts_plan_change", args=[plan.pk]) if plan else reverse("admin:accounts_plan_add")
-        found.append((OPEN_WITHOUT_QUOTA, "Add a quota", address))
+        found.append((str(OPEN_WITHOUT_QUOTA), gettext("Add a quota"), address))
     if viewer.has_perm("accounts.approve_user") and (
         waiting := User.objects.filter(awaits_approval=True)[:100].count()
     ):
-        said = f"{waiting} account{'' if waiting == 1 else 's'} waiting for approval."
-        found.append((said, "Show", f"{reverse('admin:accounts_user_changelist')}?approval=waiting"))
+        said = ngettext("%(count)d account is awaiting approval.", "%(count)d accounts are awaiting approval.", waiting)
+        found.append(
+            (
+                said % {"count": waiting},
+                gettext("Show"),
+                f"{reverse('admin:accounts_user_changelist')}?approval=waiting",
+            )
+        )
     for notices in _others:
         found += notices(viewer)
     return found

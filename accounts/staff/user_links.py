@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.urls import reverse
 
 from accounts.models import User
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
 
 
 @dataclass(frozen=True, slots=True)
 class UserLink:
     """`view` is the URL name of a list and `parameter` its query parameter that takes the user's id."""
 
-    title: str
+    title: str | StrPromise
     view: str
     parameter: str
     permission: str
@@ -31,7 +35,7 @@ def register_user_link(link: UserLink) -> None:
 def links_for(viewer: User, user: User) -> list[tuple[str, str]]:
     """(title, URL) of the lists that `viewer` may see, about `user`."""
     return [
-        (link.title, f"{reverse(link.view)}?{link.parameter}={user.pk}")
+        (str(link.title), f"{reverse(link.view)}?{link.parameter}={user.pk}")
         for link in _registered
         if viewer.has_perm(link.permission)
     ]

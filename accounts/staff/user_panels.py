@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
+
+NOTHING: Final = _("None.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +22,7 @@ class UserPanel:
 
     title: str
     rows: list[tuple[str, str, str]] = field(default_factory=list)
-    empty: str = "None."
+    empty: str | StrPromise = NOTHING
 
 
 Reader = Callable[[User, User], "UserPanel | None"]

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -73,7 +74,11 @@ def edit_settings(request: AuthenticatedRequest) -> HttpResponse:
         for row in live.defer("session_data")
     ]
     links = {name: reverse(view) for name, view in _links.items()}
-    return render(request, "account/settings.html", {"form": form, "sessions": rows, "links": links})
+    return render(
+        request,
+        "account/settings.html",
+        {"form": form, "sessions": rows, "links": links, "languages": settings.LANGUAGES},
+    )
 
 
 @login_required

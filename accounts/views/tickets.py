@@ -8,6 +8,7 @@ import redis
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
@@ -30,13 +31,13 @@ def issue_ticket(request: HttpRequest) -> JsonResponse:
     """
     user = request.user
     if not isinstance(user, User) or not request.session.session_key:
-        return JsonResponse({"code": "forbidden", "message": "Log in first."}, status=403)
+        return JsonResponse({"code": "forbidden", "message": _("Log in first.")}, status=403)
     if wait := rate_limit.try_acquire(rate_limit.required_limits((f"tickets:{user.pk.hex}", settings.RATE_TICKETS))):
         counted["rate_limited"] += 1
         seconds = math.ceil(wait)
         body = {
             "code": "rate_limited",
-            "message": "Too many connections. Please wait.",
+            "message": _("Too many connections. Please wait."),
             "retry_after": seconds,
         }
         return JsonResponse(body, status=429, headers={"Retry-After": str(seconds)})
@@ -46,7 +47,8 @@ def issue_ticket(request: HttpRequest) -> JsonResponse:
         counted["unavailable"] += 1
         logger.exception("ticket_store_failed", error=str(error))
         return JsonResponse(
-            {"code": "unavailable", "message": "The service is temporarily unavailable. Please try again."}, status=503
+            {"code": "unavailable", "message": _("The service is temporarily unavailable. Please try again.")},
+            status=503,
         )
     counted["issued"] += 1
     sessions.record_client(request, client_ip(request))

@@ -8,7 +8,7 @@ the audit log. Lists never load them, and search never reads them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -18,6 +18,9 @@ from accounts.staff.recorded import HistoryAdmin
 from chat.models import Conversation
 from chat.models.messages import READ_TEXT
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
+
 PERMISSION = READ_TEXT
 
 
@@ -26,7 +29,7 @@ class BodyAdmin(HistoryAdmin):
 
     facts: ClassVar[tuple[str, ...]]
     body_fields: ClassVar[tuple[str, ...]]
-    body_title: ClassVar[str]
+    body_title: ClassVar[StrPromise]
     permission: ClassVar[str] = PERMISSION  # to read the body
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget
 
 from accounts import audit
@@ -24,16 +26,18 @@ from chat.protocol.errors import ChatError
 
 PERMISSION: Final = "chat.change_member"
 REMOVE: Final = "remove"
-ROLES: Final = [*Role.choices, (REMOVE, "Not a member")]
+ROLES: Final = [*Role.choices, (REMOVE, _("Not a member"))]
 
 
 class MemberForm(forms.Form):
     """What a person is to be in the conversation from now on."""
 
-    email = forms.EmailField(label="Email address", widget=UnfoldAdminEmailInputWidget(attrs={"autocomplete": "off"}))
+    email = forms.EmailField(
+        label=_("Email address"), widget=UnfoldAdminEmailInputWidget(attrs={"autocomplete": "off"})
+    )
     role = forms.ChoiceField(
         choices=ROLES, initial=Role.EDITOR, widget=UnfoldAdminSelectWidget,
-        help_text="A new member can read the whole conversation and is told by mail.",
+        help_text=_("A new member can read the whole conversation and is notified by email."),
     )  # fmt: skip
 
 
@@ -65,7 +69,7 @@ class MemberActions:
                 return redirect("admin:chat_conversation_members", id_)
         context = {
             **self.admin_site.each_context(request),
-            "title": "Members",
+            "title": gettext("Members"),
             "opts": self.opts,
             "conversation": conversation,
             "members": members.members_of(id_),
@@ -98,4 +102,4 @@ class MemberActions:
         link = get_object_or_404(JoinLink, pk=link_id, conversation=conversation)
         audit.record(request, "revoke_join_link", link, conversation_id=conversation.pk)
         revoke(link)
-        messages.success(request, "The link no longer works.")
+        messages.success(request, gettext("The link no longer works."))

@@ -11,6 +11,8 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
 from accounts.lib.formatting import clock, money, number
@@ -47,13 +49,13 @@ class ConversationAdmin(MemberActions, BodyAdmin):
     list_display = ("link", "owner", "member_total", "messages", "runs", "cost", "model", "updated", "deleted_at")
     list_display_links = None
     ordering = ("-updated_at",)
-    search_help_text = "Conversation id, or a member's email address"
+    search_help_text = _("Conversation id, or a member's email address")
     facts = (
         "id", "owner", "model", "preset", "temperature", "max_tokens", "effort", "cost", "created_at", "updated_at",
         "deleted_at", "message_list", "run_list", "member_link",
     )  # fmt: skip
     body_fields = ("title", "system_prompt")
-    body_title = "Title and system prompt"
+    body_title = _("Title and system prompt")
     inlines = (MemberInline,)
 
     @classmethod
@@ -86,45 +88,45 @@ class ConversationAdmin(MemberActions, BodyAdmin):
             return rows.filter(pk=id_)
         return rows.filter(pk__in=Member.objects.filter(user__email=email).values("conversation"))
 
-    @admin.display(description="Conversation")
+    @admin.display(description=_("Conversation"))
     def link(self, row: Conversation) -> SafeString | str:
         return page_link("conversation", row.pk)
 
-    @admin.display(description="Owner")
+    @admin.display(description=_("Owner"))
     def owner(self, row: Any) -> str:
         return row.owner_email or "–"
 
-    @admin.display(description="Messages")
+    @admin.display(description=_("Messages"))
     def messages(self, row: Any) -> int:
         return int(row.message_count)
 
-    @admin.display(description="Members")
+    @admin.display(description=_("Members"))
     def member_total(self, row: Any) -> int:
         return int(row.member_count)
 
-    @admin.display(description="Runs")
+    @admin.display(description=_("Runs"))
     def runs(self, row: Any) -> int:
         return int(row.run_count)
 
-    @admin.display(description="Cost")
+    @admin.display(description=_("Cost"))
     def cost(self, row: Any) -> str:
         return money(row.spent)
 
-    @admin.display(description="Updated")
+    @admin.display(description=_("Updated"))
     def updated(self, row: Any) -> str:
         return clock(row.updated_at)
 
-    @admin.display(description="Messages")
+    @admin.display(description=_("Messages"))
     def message_list(self, row: Any) -> SafeString:
-        return list_link("message", row, f"Show {number(row.message_count)}")
+        return list_link("message", row, gettext("Show %(count)s") % {"count": number(row.message_count)})
 
-    @admin.display(description="Members")
+    @admin.display(description=_("Members"))
     def member_link(self, row: Any) -> SafeString:
-        return link(reverse("admin:chat_conversation_members", args=[row.pk]), "Show and change")
+        return link(reverse("admin:chat_conversation_members", args=[row.pk]), gettext("View and change"))
 
-    @admin.display(description="Runs")
+    @admin.display(description=_("Runs"))
     def run_list(self, row: Any) -> SafeString:
-        return list_link("run", row, f"Show {number(row.run_count)}")
+        return list_link("run", row, gettext("Show %(count)s") % {"count": number(row.run_count)})
 
 
 admin.site.add_page("usage/", show_usage, "usage")  # type: ignore[attr-defined]  # it is a StaffSite

@@ -10,13 +10,17 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.formatting import moment
 from accounts.models import User
 from chat.models import FAILED, SLOW_MS, Run
 
 NEWEST: Final = 1000  # runs from which a filter takes the models and error codes it offers
-SPANS: Final = {"1h": "1 hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
+SPANS: Final = {
+    "1h": _("Last hour"), "24h": _("Last 24 hours"), "7d": _("Last 7 days"), "30d": _("Last 30 days"),
+}  # fmt: skip
 _HOURS: Final = {"1h": 1, "24h": 24, "7d": 7 * 24, "30d": 30 * 24}
 
 
@@ -40,7 +44,7 @@ class Filter(admin.SimpleListFilter):
 class ModelFilter(Filter):
     """Offers the models of the newest runs. Listing the models of all runs would read the whole table."""
 
-    title = "model"
+    title = _("model")
     parameter_name = "model"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -54,12 +58,12 @@ class ModelFilter(Filter):
 class ErrorFilter(Filter):
     """Filters failed runs by error code. "any" is every failure, also one without a code."""
 
-    title = "error"
+    title = _("error")
     parameter_name = "error_code"
 
     def offered(self) -> list[tuple[str, str]]:
         newest = Run.objects.filter(status__in=FAILED).order_by("-created_at").values_list("error_code", flat=True)
-        return [("any", "Any failure"), *((code, code) for code in sorted(set(newest[:NEWEST])) if code)]
+        return [("any", gettext("Any failure")), *((code, code) for code in sorted(set(newest[:NEWEST])) if code)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() == "any":
@@ -68,11 +72,11 @@ class ErrorFilter(Filter):
 
 
 class SlowFilter(admin.SimpleListFilter):
-    title = "time to first token"
+    title = _("time to first token")
     parameter_name = "slow"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", f"{SLOW_MS // 1000} s or more")]
+        return [("yes", gettext("%(count)d s or more") % {"count": SLOW_MS // 1000})]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(first_token_ms__gte=SLOW_MS) if self.value() == "yes" else queryset
@@ -81,12 +85,12 @@ class SlowFilter(admin.SimpleListFilter):
 class UserFilter(Filter):
     """Filters by user. Offers no choices: its value comes from a link. Lists are searched by email address instead."""
 
-    title = "user"
+    title = _("user")
     parameter_name = "requested_by__exact"
 
     def label_of(self, value: str) -> str:
         email = User.objects.filter(pk__in=[_uuid(value)]).values_list("email", flat=True).first()
-        return email or "unknown user"
+        return email or gettext("unknown user")
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(requested_by=_uuid(self.value())) if self.value() else queryset
@@ -95,15 +99,15 @@ class UserFilter(Filter):
 class PeriodFilter(Filter):
     """ "1h", "24h" and so on, until now; or "<from>/<until>" in ISO 8601, of which either may be missing."""
 
-    title = "started in"
+    title = _("started in")
     parameter_name = "period"
 
     def offered(self) -> list[tuple[str, str]]:
-        return [(key, f"Last {title}") for key, title in SPANS.items()]
+        return [(key, str(title)) for key, title in SPANS.items()]
 
     def label_of(self, value: str) -> str:
         since, until = _interval(value)
-        return f"{moment(since) if since else ''} – {moment(until) if until else 'now'}"
+        return f"{moment(since) if since else ''} – {moment(until) if until else gettext('now')}"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():

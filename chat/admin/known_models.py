@@ -16,11 +16,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import audit
+from accounts.staff.labels import Label
 from accounts.staff.recorded import RecordedAdmin
 from chat.admin.filters import Filter
 from chat.catalog import offered_models
@@ -28,7 +31,7 @@ from chat.catalog.access import clear_rules_cache
 from chat.catalog.refusals import find_refusals, forget_refusal, refusing_models
 from chat.models import KnownModel, Visibility
 
-SOON: Final = "Workers apply this within seconds."
+SOON: Final = _("Workers apply this within seconds.")
 
 
 class KnownModelForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
@@ -39,7 +42,7 @@ class KnownModelForm(forms.ModelForm):  # type: ignore[type-arg]  # the paramete
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or {}
         if cleaned.get("groups") and not cleaned.get("limited"):
-            raise ValidationError({"limited": "Groups are chosen below: switch this on, or choose none."})
+            raise ValidationError({"limited": gettext("Groups are selected below. Turn this on, or select none.")})
         return cleaned
 
 
@@ -48,22 +51,22 @@ class GroupsForm(forms.Form):
 
     groups = forms.ModelMultipleChoiceField(
         Group.objects.order_by("name"), widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text="They replace the groups that the models have now.",
+        help_text=_("These replace the current groups of the models."),
     )  # fmt: skip
 
 
 class DecidedFilter(Filter):
     """By what staff decided, or what the endpoint's list says."""
 
-    title = "offered"
+    title = _("offered")
     parameter_name = "offered"
 
     def offered(self) -> list[tuple[str, str]]:
         return [
-            ("yes", "Offered"),
-            ("no", "Not offered"),
-            ("staff", "Decided by staff"),
-            ("limited", "Only for groups"),
+            ("yes", gettext("Offered")),
+            ("no", gettext("Not offered")),
+            ("staff", gettext("Decided by staff")),
+            ("limited", gettext("Only for groups")),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -80,18 +83,18 @@ class DecidedFilter(Filter):
 
 
 class RefusingFilter(Filter):
-    title = "refusals"
+    title = _("refusals")
     parameter_name = "refuses"
 
     def offered(self) -> list[tuple[str, str]]:
-        return [("yes", "Does not accept something")]
+        return [("yes", gettext("Does not accept something"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(name__in=refusing_models()) if self.value() == "yes" else queryset
 
 
 class EndpointFilter(Filter):
-    title = "endpoint"
+    title = _("endpoint")
     parameter_name = "endpoint"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -102,17 +105,13 @@ class EndpointFilter(Filter):
         return queryset.filter(endpoint=self.value()) if self.value() else queryset
 
 
-def _count(rows: list[KnownModel]) -> str:
-    return "1 model" if len(rows) == 1 else f"{len(rows)} models"
-
-
 @admin.register(KnownModel)
 class KnownModelAdmin(RecordedAdmin):
     form = KnownModelForm
     list_display = ("name", "shown_label", "endpoint", "state", "reason_shown", "available_to", "default_of")
     list_filter = (DecidedFilter, EndpointFilter, RefusingFilter)
     search_fields = ("name", "label")
-    search_help_text = "A part of the name"
+    search_help_text = _("A part of the name")
     ordering = ("name",)
     list_per_page = 200  # a bulk edit concerns one page
     change_form_outer_after_template = "admin/chat/knownmodel/refusals.html"
@@ -121,10 +120,10 @@ class KnownModelAdmin(RecordedAdmin):
     readonly_fields = ("endpoint", "reason", "seen_at")
     fieldsets = (
         (None, {"fields": ("name", "label", "visibility")}),
-        ("Who may use it", {"fields": ("limited", "groups")}),
-        ("Default for new conversations", {"fields": ("default_groups", "default_plans")}),
-        ("What it can do", {"fields": ("sees", "thinks", "tools")}),
-        ("From its endpoint", {"fields": ("endpoint", "reason", "seen_at")}),
+        (_("Who may use it"), {"fields": ("limited", "groups")}),
+        (_("Default for new conversations"), {"fields": ("default_groups", "default_plans")}),
+        (_("Capabilities"), {"fields": ("sees", "thinks", "tools")}),
+        (_("From its endpoint"), {"fields": ("endpoint", "reason", "seen_at")}),
     )
     _offered: frozenset[str] = frozenset()
 
@@ -180,21 +179,21 @@ class KnownModelAdmin(RecordedAdmin):
                 audit.record(request, "forget_refusal", row, details=f"{row.name} at {endpoint}: {what}")
             known = [forget_refusal(row.name, endpoint, what) for endpoint, what in chosen]
         if any(known):
-            messages.success(request, f"It will be tried again. {SOON}")
+            messages.success(request, gettext("The model will be sent this again. %(soon)s") % {"soon": SOON})
         else:
-            messages.error(request, "This is not remembered any more.")
+            messages.error(request, gettext("This refusal is no longer stored."))
         return redirect("admin:chat_knownmodel_change", row.pk)
 
     # --- many at once --------------------------------------------------------------------------------------------
 
-    @admin.action(description="Allow only for groups…")
+    @admin.action(description=_("Allow only for groups…"))
     def limit_to_groups(self, request: HttpRequest, queryset: QuerySet[KnownModel]) -> HttpResponse | None:
         """Asks for the groups on a page of its own, then sets them for all selected models."""
         form = GroupsForm(request.POST if "apply" in request.POST else None)
         if not form.is_valid():
             context = {
                 **self.admin_site.each_context(request),
-                "opts": self.opts, "title": "Allow only for groups", "form": form, "chosen": list(queryset),
+                "opts": self.opts, "title": gettext("Allow only for groups"), "form": form, "chosen": list(queryset),
             }  # fmt: skip
             return TemplateResponse(request, "admin/chat/knownmodel/groups.html", context)
         groups = list(form.cleaned_data["groups"])
@@ -203,32 +202,41 @@ class KnownModelAdmin(RecordedAdmin):
             for row in rows:
                 row.groups.set(groups)
             KnownModel.objects.filter(pk__in=[row.pk for row in rows]).update(limited=True)
-        messages.success(request, f"Only for {names}: {_count(rows)}.")
+        said = ngettext(
+            "%(count)d model is now only for %(groups)s.", "%(count)d models are now only for %(groups)s.", len(rows)
+        )
+        messages.success(request, said % {"count": len(rows), "groups": names})
         return None
 
-    @admin.action(description="Allow for everyone")
+    @admin.action(description=_("Allow for everyone"))
     def allow_everyone(self, request: HttpRequest, queryset: QuerySet[KnownModel]) -> None:
         with self._changing(request, queryset, "allow_model") as rows:
             KnownModel.groups.through.objects.filter(knownmodel__in=rows).delete()
             KnownModel.objects.filter(pk__in=[row.pk for row in rows]).update(limited=False)
-        messages.success(request, f"For everyone: {_count(rows)}.")
+        said = ngettext("%(count)d model is now for everyone.", "%(count)d models are now for everyone.", len(rows))
+        messages.success(request, said % {"count": len(rows)})
 
-    @admin.action(description="Offer")
+    @admin.action(description=_("Offer"))
     def offer(self, request: HttpRequest, queryset: QuerySet[KnownModel]) -> None:
         self._decide(request, queryset, Visibility.SHOWN, "show_model")
 
-    @admin.action(description="Hide from everyone")
+    @admin.action(description=_("Hide from everyone"))
     def hide(self, request: HttpRequest, queryset: QuerySet[KnownModel]) -> None:
         self._decide(request, queryset, Visibility.HIDDEN, "hide_model")
 
-    @admin.action(description="Decide automatically")
+    @admin.action(description=_("Decide automatically"))
     def decide_automatically(self, request: HttpRequest, queryset: QuerySet[KnownModel]) -> None:
         self._decide(request, queryset, Visibility.AUTOMATIC, "change")
 
     def _decide(self, request: HttpRequest, queryset: QuerySet[KnownModel], visibility: Visibility, verb: str) -> None:
-        with self._changing(request, queryset, verb, visibility.label) as rows:
+        with self._changing(request, queryset, verb, visibility.name.lower()) as rows:
             KnownModel.objects.filter(pk__in=[row.pk for row in rows]).update(visibility=visibility)
-        messages.success(request, f"{visibility.label.capitalize()}: {_count(rows)}. {SOON}")
+        said = ngettext(
+            "%(count)d model was set to “%(state)s”. %(soon)s",
+            "%(count)d models were set to “%(state)s”. %(soon)s",
+            len(rows),
+        )
+        messages.success(request, said % {"count": len(rows), "state": visibility.label, "soon": SOON})
 
     @contextmanager
     def _changing(
@@ -248,36 +256,37 @@ class KnownModelAdmin(RecordedAdmin):
         self._offered = frozenset(one["id"] for one in offered_models.offered_models())
         return super().changelist_view(request, extra_context)
 
-    @admin.display(description="Label")
+    @admin.display(description=_("Label"))
     def shown_label(self, row: KnownModel) -> str:
         return row.label or "–"
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="Offered", label={"offered": "success", "hidden": "warning", "soon": "info", "no": "default"}
+        description=_("Offered"), label={"offered": "success", "hidden": "warning", "soon": "info", "no": "default"}
     )
-    def state(self, row: KnownModel) -> str:
+    def state(self, row: KnownModel) -> Label:
         if row.visibility == Visibility.HIDDEN:
-            return "hidden"
+            return Label("hidden", gettext("hidden"))
         if row.name in self._offered:
-            return "offered"
-        return "soon" if row.visibility == Visibility.SHOWN and row.reason != "" else "no"
+            return Label("offered", gettext("offered"))
+        soon = row.visibility == Visibility.SHOWN and row.reason != ""
+        return Label("soon", gettext("soon")) if soon else Label("no", gettext("no"))
 
-    @admin.display(description="Why not")
+    @admin.display(description=_("Why not"))
     def reason_shown(self, row: KnownModel) -> str:
         if row.visibility == Visibility.HIDDEN:
-            return "hidden by staff"
+            return gettext("hidden by staff")
         if row.name in self._offered:
             return ""
-        return row.reason or "no endpoint lists it now"
+        return row.reason or gettext("not listed by any endpoint")
 
-    @admin.display(description="Who may use it")
+    @admin.display(description=_("Who may use it"))
     def available_to(self, row: KnownModel) -> str:
         if not row.limited:
-            return "Everyone"
-        return ", ".join(group.name for group in row.groups.all()) or "Nobody: its groups were deleted"
+            return gettext("Everyone")
+        return ", ".join(group.name for group in row.groups.all()) or gettext("Nobody: its groups were deleted")
 
-    @admin.display(description="Default of")
+    @admin.display(description=_("Default of"))
     def default_of(self, row: KnownModel) -> str:
         names = [group.name for group in row.default_groups.all()]
-        names += [f"plan {plan.name}" for plan in row.default_plans.all()]
+        names += [gettext("plan %(name)s") % {"name": plan.name} for plan in row.default_plans.all()]
         return ", ".join(names)

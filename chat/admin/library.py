@@ -12,6 +12,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import ManyToManyField, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import audit
@@ -27,11 +29,11 @@ class LibraryForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter e
 
 
 class OwnerFilter(Filter):
-    title = "made by"
+    title = _("made by")
     parameter_name = "made_by"
 
     def offered(self) -> list[tuple[str, str]]:
-        return [("staff", "Staff"), ("users", "Users"), ("shared", "Users, and shared")]
+        return [("staff", gettext("Staff")), ("users", gettext("Users")), ("shared", gettext("Users, and shared"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         match self.value():
@@ -46,11 +48,11 @@ class OwnerFilter(Filter):
 
 
 class DisabledFilter(Filter):
-    title = "disabled by staff"
+    title = _("disabled by staff")
     parameter_name = "disabled"
 
     def offered(self) -> list[tuple[str, str]]:
-        return [("yes", "Yes"), ("no", "No")]
+        return [("yes", gettext("Yes")), ("no", gettext("No"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(disabled_by_staff=self.value() == "yes") if self.value() else queryset
@@ -65,7 +67,7 @@ class LibraryAdmin(RecordedAdmin):
     list_select_related = ("owner",)
     actions = ("disable", "enable_again")
     formfield_overrides: ClassVar = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}
-    search_help_text = "A part of the name, or its owner's email address"
+    search_help_text = _("A part of the name, or its owner's email address")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("groups")
@@ -83,7 +85,7 @@ class LibraryAdmin(RecordedAdmin):
             return super().get_fieldsets(request, obj)
         found: list[Any] = [(None, {"fields": (*self.facts, "disabled_by_staff")})]
         if request.user.has_perm(READ_TEXT):
-            found.append(("What its owner wrote", {"fields": self.texts}))
+            found.append((gettext("Text by the owner"), {"fields": self.texts}))
         return found
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -99,24 +101,24 @@ class LibraryAdmin(RecordedAdmin):
         response: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return response
 
-    @admin.display(description="Owner")
+    @admin.display(description=_("Owner"))
     def made_by(self, row: Any) -> str:
-        return row.owner.email if row.owner else "Staff"
+        return row.owner.email if row.owner else gettext("Staff")
 
-    @admin.display(description="Available to")
+    @admin.display(description=_("Available to"))
     def available_to(self, row: Any) -> str:
         groups = ", ".join(group.name for group in row.groups.all())
-        return groups or ("Its owner" if row.owner_id else "Everyone")
+        return groups or (gettext("The owner") if row.owner_id else gettext("Everyone"))
 
-    @admin.display(description="Disabled", boolean=True)
+    @admin.display(description=_("Disabled"), boolean=True)
     def is_disabled(self, row: Any) -> bool:
         return bool(row.disabled_by_staff)
 
-    @admin.action(description="Disable", permissions=["change"])
+    @admin.action(description=_("Disable"), permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         self._set(request, queryset, disabled=True)
 
-    @admin.action(description="Enable again", permissions=["change"])
+    @admin.action(description=_("Enable again"), permissions=["change"])
     def enable_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         self._set(request, queryset, disabled=False)
 
@@ -125,7 +127,12 @@ class LibraryAdmin(RecordedAdmin):
         for row in rows:
             audit.record(request, "change", row, details="disabled" if disabled else "enabled")
         self.switch(queryset.model.objects.filter(pk__in=[row.pk for row in rows]), disabled=disabled)
-        messages.success(request, f"{'Disabled' if disabled else 'Enabled'}: {len(rows)}.")
+        count = len(rows)
+        if disabled:
+            said = ngettext("%(count)d item was disabled.", "%(count)d items were disabled.", count)
+        else:
+            said = ngettext("%(count)d item was enabled.", "%(count)d items were enabled.", count)
+        messages.success(request, said % {"count": count})
 
     def switch(self, rows: QuerySet[Any], *, disabled: bool) -> None:
         """Disables rows, or enables them again."""

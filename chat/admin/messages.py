@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from chat.admin.base import BodyAdmin
@@ -24,10 +25,10 @@ class MessageAdmin(BodyAdmin):
     list_filter = ("role",)  # filter runs by status instead, which has an index there
     lookups: ClassVar = frozenset({"role__exact", "conversation__exact", "author__exact"})
     ordering = ("-id",)  # ids are ordered by time
-    search_help_text = "Message or conversation id, or an author's email address"
+    search_help_text = _("Message or conversation id, or an author's email address")
     facts = ("id", "conversation_link", "parent_link", "role", "author", "status", "created_at")
     body_fields = ("reasoning", "body")
-    body_title = "Message text"
+    body_title = _("Message text")
 
     @classmethod
     def private_columns(cls) -> tuple[str, ...]:
@@ -38,25 +39,25 @@ class MessageAdmin(BodyAdmin):
             return rows.filter(author__in=User.objects.filter(email=email).values("pk"))
         return rows.filter(pk=id_) | rows.filter(conversation=id_)
 
-    @admin.display(description="Message")
+    @admin.display(description=_("Message"))
     def link(self, row: Message) -> SafeString | str:
         return page_link("message", row.pk)
 
-    @admin.display(description="Conversation")
+    @admin.display(description=_("Conversation"))
     def conversation_link(self, row: Message) -> SafeString | str:
         return page_link("conversation", row.conversation_id)
 
-    @admin.display(description="Answer to")
+    @admin.display(description=_("Answer to"))
     def parent_link(self, row: Message) -> SafeString | str:
         return page_link("message", row.parent_id)
 
-    @admin.display(description="Thinking")
+    @admin.display(description=_("Thinking"))
     def reasoning(self, row: Message) -> SafeString | str:
         texts = Reasoning.objects.filter(run__message=row).values_list("text", flat=True)
         return (
             format_html('<div class="whitespace-pre-wrap break-words">{}</div>', "\n\n".join(texts)) if texts else "–"
         )
 
-    @admin.display(description="Text")
+    @admin.display(description=_("Text"))
     def body(self, row: Message) -> SafeString:
         return format_html('<div class="whitespace-pre-wrap break-words">{}</div>', row.text)

@@ -17,6 +17,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from accounts import audit
@@ -34,10 +36,10 @@ from chat.review.mails import mail_decision
 
 READ: Final = "chat.read_case"
 DECIDE: Final = "chat.decide_case"
-HOURS: Final = {"1": "1 hour", "24": "1 day", "72": "3 days", "168": "7 days", "720": "30 days"}
+HOURS: Final = {"1": _("1 hour"), "24": _("1 day"), "72": _("3 days"), "168": _("7 days"), "720": _("30 days")}
 FILTERS: Final = {
-    "status": "Status", "severity": "Severity", "category": "Category", "direction": "Where", "origin": "Raised by",
-    "age": "Age", "claimed": "Claimed",
+    "status": _("Status"), "severity": _("Severity"), "category": _("Category"), "direction": _("Where"),
+    "origin": _("Raised by"), "age": _("Age"), "claimed": _("Claimed"),
 }  # fmt: skip
 
 
@@ -74,7 +76,7 @@ class ModerationCaseAdmin(HistoryAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "Review queue",
+            "title": gettext("Review queue"),
             "rows": queue.shown_rows(rows, viewer),
             "filters": [
                 (name, title, queue.CHOICES[name], query.chosen.get(name, "")) for name, title in FILTERS.items()
@@ -120,7 +122,7 @@ class ModerationCaseAdmin(HistoryAdmin):
         return {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": f"Case {str(case.pk)[-8:]}",
+            "title": gettext("Case %(id)s") % {"id": str(case.pk)[-8:]},
             "case": case,
             "links": self._links(request, case),
             "may_read": may_read,
@@ -134,9 +136,9 @@ class ModerationCaseAdmin(HistoryAdmin):
             "history": [(one, statement_of(case, one)) for one in made],
             "strikes": sum(strikes.valid_strikes(case.person).values_list("count", flat=True)) if case.person else 0,
             "texts": [
-                ("release", "Release", "r", "Shown as it was"),
-                ("mask", "Mask", "m", "The hits are replaced"),
-                ("delete", "Delete", "d", "The text is removed"),
+                ("release", gettext("Release"), "r", gettext("Shown unchanged")),
+                ("mask", gettext("Mask"), "m", gettext("Matches are replaced")),
+                ("delete", gettext("Delete"), "d", gettext("The text is removed")),
             ],
             "persons": self._persons(viewer, case),
             "hours": HOURS.items(),
@@ -147,17 +149,20 @@ class ModerationCaseAdmin(HistoryAdmin):
     def _persons(self, viewer: Any, case: ModerationCase) -> list[tuple[str, str, str, str]]:
         if case.person is None:
             return []
-        offered = [("warn", "Warn", "w", "A notice, and a strike")]
+        offered = [("warn", gettext("Warn"), "w", gettext("A notice, and a strike"))]
         if viewer.has_perm(sanctions.PERMISSION) and may_manage(viewer, case.person):
-            offered += [("suspend", "Suspend", "s", "Can read, not write"), ("block", "Block", "b", "Cannot log in")]
+            offered += [
+                ("suspend", gettext("Suspend"), "s", gettext("Can read but not write")),
+                ("block", gettext("Block"), "b", gettext("Cannot log in")),
+            ]
         return offered
 
     def _links(self, request: HttpRequest, case: ModerationCase) -> list[tuple[str, Any]]:
         links: list[tuple[str, Any]] = []
         if case.conversation_id and request.user.has_perm("chat.view_conversation"):
-            links.append(("Conversation", page_link("conversation", case.conversation_id)))
+            links.append((gettext("Conversation"), page_link("conversation", case.conversation_id)))
         if case.target == CaseTarget.MESSAGE and request.user.has_perm("chat.view_message"):
-            links.append(("Message", page_link("message", case.target_id)))
+            links.append((gettext("Message"), page_link("message", case.target_id)))
         return links
 
     def _found(self, entry: dict[str, Any]) -> dict[str, Any]:
@@ -185,7 +190,7 @@ class ModerationCaseAdmin(HistoryAdmin):
         try:
             outcome = self._outcome(request)
         except ValueError:
-            messages.error(request, "This is not a decision.")
+            messages.error(request, gettext("Choose a valid decision."))
             return self._back(request, case_id)
         case = ModerationCase.objects.filter(pk=case_id).defer(*queue.TEXTS).first()
         hearing = case is not None and decisions.is_appeal(case)
@@ -198,9 +203,11 @@ class ModerationCaseAdmin(HistoryAdmin):
         )  # fmt: skip
         if not decided:
             return response
-        messages.success(request, " ".join(["Decided.", *decided[0].effects]))
+        messages.success(request, " ".join([gettext("Decided."), *decided[0].effects]))
         if not mail_decision(request, decided[0]):
-            messages.warning(request, "The email to the person could not be sent. They read it on their page.")
+            messages.warning(
+                request, gettext("The email to the user could not be sent. The decision is shown on their page.")
+            )
         query = queue.parse_query(request.GET.dict())
         following = queue.next_case(actor, query, decided[0].case)
         if following is None:

@@ -12,6 +12,9 @@ from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts.lib.charts import Column, draw
@@ -22,7 +25,7 @@ from chat.models.moderation import Category
 from chat.review.figures import MOST_WAITING, Figures, read_figures
 
 PERMISSION: Final = "chat.view_moderationcase"
-PERIODS: Final = {"7": "7 days", "30": "30 days", "90": "90 days"}
+PERIODS: Final = {"7": _("7 days"), "30": _("30 days"), "90": _("90 days")}
 SERIES: Final = 5
 SLOW_SECONDS: Final = 24 * 3600  # a case that waits longer is shown in red
 
@@ -36,7 +39,7 @@ def show_figures(request: HttpRequest) -> HttpResponseBase:
     figures = read_figures(days)
     context = {
         **admin.site.each_context(request),
-        "title": "Moderation",
+        "title": gettext("Moderation"),
         "spans": spans,
         "tiles": tiles(figures),
         "panels": [day_panel(figures, days)],
@@ -50,9 +53,15 @@ def _unjudged(figures: Figures) -> list[Tile]:
     count, since = figures.unjudged or (0, None)
     if since is None:
         return []
-    more = " or more" if count >= MOST_WAITING else ""
-    waited = f"since {seconds((timezone.now() - since).total_seconds())}"
-    return [Tile("Texts wait for a judge", f"{number(count)}{more}", waited, reverse("admin:workers_judge_changelist"))]
+    waited = gettext("oldest has waited %(time)s") % {"time": seconds((timezone.now() - since).total_seconds())}
+    judges = reverse("admin:workers_judge_changelist")
+    return [Tile(gettext("Texts waiting for a judge"), _at_most(count), waited, judges)]
+
+
+def _at_most(count: int) -> str:
+    """The count, which stops at `MOST_WAITING`."""
+    shown = number(count)
+    return gettext("%(count)s or more") % {"count": shown} if count >= MOST_WAITING else shown
 
 
 def tiles(figures: Figures) -> list[Tile]:
@@ -60,25 +69,25 @@ def tiles(figures: Figures) -> list[Tile]:
     queue = reverse("admin:chat_moderationcase_changelist")
     found = figures.waiting
     if found is None:
-        return [Tile("Waiting", None, TOO_SLOW)]
-    more = " or more" if found.count >= MOST_WAITING else ""
+        return [Tile(gettext("Waiting"), None, str(TOO_SLOW))]
+    appeals = ngettext("%(count)s appeal", "%(count)s appeals", found.appealed)
     oldest = (timezone.now() - found.oldest).total_seconds() if found.oldest else None
     return [
-        Tile("Waiting", f"{number(found.count)}{more}", f"{number(found.appealed)} appeals", queue),
-        Tile("Oldest waits", NOTHING if oldest is None else seconds(oldest), "", queue,
+        Tile(gettext("Waiting"), _at_most(found.count), appeals % {"count": number(found.appealed)}, queue),
+        Tile(gettext("Oldest case"), NOTHING if oldest is None else seconds(oldest), "", queue,
              "bad" if oldest and oldest > SLOW_SECONDS else ""),
         *_unjudged(figures),
-        Tile("Half wait longer than", NOTHING if found.median is None else seconds(found.median)),
-        Tile("Stale claims", number(found.stale), "older than 30 minutes", f"{queue}?status=claimed",
+        Tile(gettext("Median wait"), NOTHING if found.median is None else seconds(found.median)),
+        Tile(gettext("Stale claims"), number(found.stale), gettext("older than 30 minutes"), f"{queue}?status=claimed",
              "bad" if found.stale else ""),
     ]  # fmt: skip
 
 
 def day_panel(figures: Figures, days: int) -> Panel:
     """Cases per day, stacked by the categories that have most."""
-    title = "Cases per day"
+    title = gettext("Cases per day")
     if figures.days is None:
-        return Panel("cases", title, wrong=TOO_SLOW)
+        return Panel("cases", title, wrong=str(TOO_SLOW))
     today = datetime.now(UTC).date()
     steps = [today - timedelta(days=ago) for ago in range(days - 1, -1, -1)]
     totals: Counter[str] = Counter()
@@ -88,38 +97,41 @@ def day_panel(figures: Figures, days: int) -> Panel:
         counts[day, category] += count
     ranked = [name for name, _ in totals.most_common()]
     series = [[name] for name in ranked[:SERIES]] + ([ranked[SERIES:]] if ranked[SERIES:] else [])
-    legend = [_category(name) for name in ranked[:SERIES]] + (["other categories"] if ranked[SERIES:] else [])
+    legend = [_category(name) for name in ranked[:SERIES]] + ([gettext("other categories")] if ranked[SERIES:] else [])
     columns, rows = [], []
     for day in steps:
         parts = [sum(counts[day, name] for name in names) for names in series]
-        columns.append(Column(f"{day:%d %b}: {number(sum(parts))}", tuple(map(float, parts))))
-        rows.append([f"{day:%d %b}", *map(number, parts)])
+        columns.append(Column(f"{date_format(day, 'd M')}: {number(sum(parts))}", tuple(map(float, parts))))
+        rows.append([date_format(day, "d M"), *map(number, parts)])
     chart = draw(columns)
     return Panel(
-        "cases", title, chart=chart, most=number(chart.most), span=(f"{steps[0]:%d %b}", "now"), legend=legend,
-        head=["Day (UTC)", *legend], rows=rows,
+        "cases", title, chart=chart, most=number(chart.most),
+        span=(date_format(steps[0], "d M"), gettext("now")), legend=legend,
+        head=[gettext("Day (UTC)"), *legend], rows=rows,
     )  # fmt: skip
 
 
 def tables(figures: Figures) -> list[dict[str, Any]]:
     """The tables below the chart: title, head, rows; `wrong` says why there are none."""
+    cases, decided = gettext("Cases"), gettext("Decided")
+    rule_head = [gettext("Rule or judge"), cases, decided, gettext("Upheld")]
+    reviewer_head = [gettext("Reviewer"), decided, gettext("Median"), gettext("Claimed"), gettext("Stale")]
     return [
-        _table("By rule", ["Rule or judge", "Cases", "Decided", "Right"], figures.rules, lambda row: [
-            row[0], number(row[1]), number(row[2]), f"{100 * row[3] / row[2]:.0f} %" if row[2] else NOTHING]),
-        _table("By category", ["Category", "Cases"], figures.categories, lambda row: [
+        _table("by-rule", gettext("By rule"), rule_head, figures.rules, lambda row: [
+            row[0], number(row[1]), number(row[2]), f"{100 * row[3] / row[2]:.0f}\u202f%" if row[2] else NOTHING]),
+        _table("by-category", gettext("By category"), [gettext("Category"), cases], figures.categories, lambda row: [
             _category(row[0]), number(row[1])]),
-        _table("By group", ["Group of the person", "Cases"], figures.groups, lambda row: [
-            row[0] or "no group", number(row[1])]),
-        _table("By reviewer", ["Reviewer", "Decided", "Median", "Claimed", "Stale"], figures.reviewers, lambda row: [
+        _table("by-group", gettext("By group"), [gettext("Group of the user"), cases], figures.groups, lambda row: [
+            row[0] or gettext("no group"), number(row[1])]),
+        _table("by-reviewer", gettext("By reviewer"), reviewer_head, figures.reviewers, lambda row: [
             row[0], number(row[1]), NOTHING if row[2] is None else seconds(float(row[2])), number(row[3]),
             number(row[4])]),
     ]  # fmt: skip
 
 
-def _table(title: str, head: list[str], rows: Any, show: Any) -> dict[str, Any]:
-    key = title.lower().replace(" ", "-")
+def _table(key: str, title: str, head: list[str], rows: Any, show: Any) -> dict[str, Any]:
     if rows is None:
-        return {"key": key, "title": title, "wrong": TOO_SLOW}
+        return {"key": key, "title": title, "wrong": str(TOO_SLOW)}
     return {"key": key, "title": title, "head": head, "rows": [show(row) for row in rows]}
 
 

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from accounts.staff.recorded import HistoryAdmin, RecordedAdmin
@@ -39,13 +40,13 @@ class StrikeAdmin(HistoryAdmin):
     list_select_related = ("person", "decision")
     lookups: ClassVar = frozenset({"person__exact"})
     ordering = ("-id",)
-    search_help_text = "A person's email address"
+    search_help_text = _("A person's email address")
 
     def search(self, rows: QuerySet[Any], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Any]:
         if email is None:
             return rows.filter(person=id_)
         return rows.filter(person__in=User.objects.filter(email=email).values("pk"))
 
-    @admin.display(description="Case")
+    @admin.display(description=_("Case"))
     def case(self, row: Strike) -> SafeString | str:
         return page_link("moderationcase", row.decision.case_id)

@@ -14,6 +14,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
 
@@ -41,7 +43,7 @@ class LinesField(forms.CharField):
 
     def validate(self, value: Any) -> None:
         if any(len(line) > 200 for line in value):
-            raise ValidationError("A line has at most 200 characters.")
+            raise ValidationError(gettext("A line can have at most 200 characters."))
 
     def run_validators(self, value: Any) -> None:
         pass  # they are for a string
@@ -49,13 +51,15 @@ class LinesField(forms.CharField):
 
 class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
     directions = forms.MultipleChoiceField(
-        choices=Direction.choices, widget=UnfoldAdminCheckboxSelectMultipleWidget, label="Where"
+        choices=Direction.choices, widget=UnfoldAdminCheckboxSelectMultipleWidget, label=_("Where")
     )
     pii = forms.MultipleChoiceField(
         choices=list(LABELS.items()), widget=UnfoldAdminCheckboxSelectMultipleWidget, required=False,
-        label="Personal data",
+        label=_("Personal data"),
     )  # fmt: skip
-    only_models = LinesField(required=False, help_text="Only with these models, one a line. None: all.")
+    only_models = LinesField(
+        required=False, help_text=_("Applies only to these models, one per line. None: all models.")
+    )
 
     class Meta:
         model = ModerationRule
@@ -86,10 +90,10 @@ class ModerationRuleAdmin(RecordedAdmin):
     list_before_template = "admin/chat/moderationrule/starter.html"
     fieldsets = (
         (None, {"fields": ("name", "enabled", "directions", "action", ("category", "severity"))}),
-        ("What is searched for", {"fields": ("words", "disguised", "patterns", "pii", "locale")}),
-        ("Whom it concerns", {"fields": ("groups", "plans", "only_models")}),
-        ("What the person reads", {"fields": ("notice",)}),
-        ("About this rule", {"fields": ("source", ("version", "changed_at"))}),
+        (_("What it matches"), {"fields": ("words", "disguised", "patterns", "pii", "locale")}),
+        (_("Who it applies to"), {"fields": ("groups", "plans", "only_models")}),
+        (_("Message to the user"), {"fields": ("notice",)}),
+        (_("Details"), {"fields": ("source", ("version", "changed_at"))}),
     )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -142,14 +146,15 @@ class ModerationRuleAdmin(RecordedAdmin):
         try:
             result = dry_run.try_rule(rule)
         except dry_run.QueryTimeoutError:
-            messages.error(request, f"The messages could not be read within {dry_run.SECONDS:.0f} s.")
+            said = gettext("The messages could not be read within %(seconds)d s.")
+            messages.error(request, said % {"seconds": dry_run.SECONDS})
             return redirect("admin:chat_moderationrule_change", rule.pk)
         except ValueError as error:
             messages.error(request, str(error))
             return redirect("admin:chat_moderationrule_change", rule.pk)
         context = {
             **self.admin_site.each_context(request),
-            "opts": self.opts, "title": f"Try “{rule.name}”", "rule": rule, "result": result,
+            "opts": self.opts, "title": gettext("Try “%(rule)s”") % {"rule": rule.name}, "rule": rule, "result": result,
             "percent": round(100 * result.right / result.judged) if result.judged else None,
             "share": round(100 * result.with_hits / result.read, 1) if result.read else 0,
         }  # fmt: skip
@@ -161,17 +166,23 @@ class ModerationRuleAdmin(RecordedAdmin):
             raise PermissionDenied
         audit.record(request, "import", ModerationRule, details="starter set")
         added, known = import_starter_rules()
-        messages.success(request, f"{added} rules were added, switched off; {known} were there already.")
+        said = ngettext("%(count)d rule was added, disabled.", "%(count)d rules were added, disabled.", added) % {
+            "count": added
+        }
+        if known:
+            existing = ngettext("%(count)d rule already existed.", "%(count)d rules already existed.", known)
+            said = f"{said} {existing % {'count': known}}"
+        messages.success(request, said)
         return redirect("admin:chat_moderationrule_changelist")
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         super().delete_model(request, obj)
         transaction.on_commit(clear_rules_cache)
 
-    @admin.display(description="Where")
+    @admin.display(description=_("Where"))
     def shown_directions(self, row: ModerationRule) -> str:
-        return ", ".join(Direction(direction).label for direction in row.directions)
+        return ", ".join(str(Direction(direction).label) for direction in row.directions)
 
-    @admin.display(description="Personal data")
+    @admin.display(description=_("Personal data"))
     def shown_pii(self, row: ModerationRule) -> str:
         return ", ".join(str(label) for kind, label in LABELS.items() if kind in row.pii)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from accounts import audit
 from accounts.models import User
@@ -21,7 +22,7 @@ class NotifiedDeviceAdmin(HistoryAdmin):
     list_select_related = ("user",)
     lookups: ClassVar = frozenset({"user__exact"})
     ordering = ("-id",)
-    search_help_text = "Device id, or a user's email address"
+    search_help_text = _("Device id, or a user's email address")
     fields = ("id", "user", "device", "host", "with_text", "failures", "retry_at", "created_at", "sent_at")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -10,6 +10,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminSelectWidget,
@@ -30,8 +33,10 @@ class PresetForm(ToolChoice, LibraryForm):
     model = forms.ChoiceField(required=False, widget=UnfoldAdminSelectWidget)
     starters = StartersField(
         required=False, strip=False, widget=UnfoldAdminTextareaWidget,
-        help_text=f"Buttons in an empty conversation with this preset, one a line. Up to {MAX_STARTERS}, each up to "
-        f"{MAX_STARTER} characters.",
+        help_text=format_lazy(
+            _("Buttons in an empty conversation with this preset, one per line: at most {most}, of up to {length} "
+              "characters."), most=MAX_STARTERS, length=MAX_STARTER,
+        ),
     )  # fmt: skip
 
     class Meta:
@@ -49,11 +54,11 @@ class PresetForm(ToolChoice, LibraryForm):
         offered = [(one["id"], one["label"]) for one in offered_models.offered_models()]
         own = self.instance.model
         if own and own not in dict(offered):
-            offered.append((own, f"{own} – not currently offered"))
+            offered.append((own, gettext("%(model)s – not currently offered") % {"model": own}))
         field = self.fields["model"]
         assert isinstance(field, forms.ChoiceField)
-        field.choices = [("", "Server default"), *offered]
-        field.help_text = "The models that workers currently offer."
+        field.choices = [("", gettext("Server default")), *offered]
+        field.help_text = gettext("The models that workers currently offer.")
 
 
 @admin.register(Preset)
@@ -64,9 +69,9 @@ class PresetAdmin(LibraryAdmin):
     ordering = ("position", "name")
     fieldsets = (
         (None, {"fields": ("name", "description", "system_prompt", "starters")}),
-        ("Model", {"fields": ("model", ("temperature", "max_tokens"), "effort")}),
-        ("Tools", {"fields": ("own_tools", "tools")}),
-        ("Availability", {"fields": ("enabled", "groups", "position")}),
+        (_("Model"), {"fields": ("model", ("temperature", "max_tokens"), "effort")}),
+        (_("Tools"), {"fields": ("own_tools", "tools")}),
+        (_("Availability"), {"fields": ("enabled", "groups", "position")}),
     )
     facts = (
         *("name", "made_by", "description", "shown_model", "temperature", "max_tokens", "effort", "shown_tools"),
@@ -83,24 +88,25 @@ class PresetAdmin(LibraryAdmin):
         super().switch(rows.exclude(owner=None), disabled=disabled)
         clear_presets_cache()
 
-    @admin.display(description="Disabled", boolean=True)
+    @admin.display(description=_("Disabled"), boolean=True)
     def is_disabled(self, row: Preset) -> bool:
         return row.disabled_by_staff or (row.owner_id is None and not row.enabled)
 
-    @admin.display(description="Model", ordering="model")
+    @admin.display(description=_("Model"), ordering="model")
     def shown_model(self, row: Preset) -> SafeString | str:
         if not row.model:
-            return "Server default"
+            return gettext("Server default")
         if row.model in [one["id"] for one in offered_models.offered_models()]:
             return row.model
-        return format_html('{} <span class="text-red-700 dark:text-red-400">not currently offered</span>', row.model)
+        gone = gettext("not currently offered")
+        return format_html('{} <span class="text-red-700 dark:text-red-400">{}</span>', row.model, gone)
 
-    @admin.display(description="Tools")
+    @admin.display(description=_("Tools"))
     def shown_tools(self, row: Preset) -> str:
         if row.tools is None:
-            return "Those that are on by default"
-        return ", ".join(row.tools) or "None"
+            return gettext("Tools that are on by default")
+        return ", ".join(row.tools) or gettext("None")
 
-    @admin.display(description="Starters")
+    @admin.display(description=_("Starters"))
     def shown_starters(self, row: Preset) -> SafeString | str:
         return format_html('<div class="whitespace-pre-wrap break-words">{}</div>', "\n".join(row.starters) or "–")

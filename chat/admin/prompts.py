@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from chat.admin.library import LibraryAdmin, LibraryForm
 from chat.catalog.prompt_rules import PromptRules
@@ -29,7 +30,7 @@ class PromptAdmin(LibraryAdmin):
     ordering = ("name", "pk")
     fieldsets = (
         (None, {"fields": ("name", "title", "text")}),
-        ("Availability", {"fields": ("disabled_by_staff", "groups")}),
+        (_("Availability"), {"fields": ("disabled_by_staff", "groups")}),
     )
     facts = ("name", "title", "made_by", "available_to", "updated_at")
     texts = ("shown_text",)
@@ -39,6 +40,6 @@ class PromptAdmin(LibraryAdmin):
             obj.updated_at = timezone.now()
         super().save_model(request, obj, form, change)
 
-    @admin.display(description="Text")
+    @admin.display(description=_("Text"))
     def shown_text(self, row: Prompt) -> SafeString:
         return format_html('<div class="whitespace-pre-wrap break-words">{}</div>', row.text)

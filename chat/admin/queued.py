@@ -13,6 +13,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from accounts import audit
 from accounts.models import User
@@ -32,10 +33,10 @@ class QueuedMessageAdmin(BodyAdmin):
     list_filter = ("reason",)
     lookups: ClassVar = frozenset({"reason__exact", "conversation__exact", "author__exact"})
     ordering = ("-id",)  # ids are ordered by time
-    search_help_text = "Message or conversation id, or an author's email address"
+    search_help_text = _("Message or conversation id, or an author's email address")
     facts = ("id", "conversation_link", "after_link", "author", "reason", "sentence", "created_at", "changed_at")
     body_fields = ("body",)
-    body_title = "Message text"
+    body_title = _("Message text")
 
     @classmethod
     def private_columns(cls) -> tuple[str, ...]:
@@ -59,18 +60,18 @@ class QueuedMessageAdmin(BodyAdmin):
             publish = partial(async_to_sync(going_on.publish_and_go_on), obj.conversation_id)
             transaction.on_commit(publish, robust=True)
 
-    @admin.display(description="Message")
+    @admin.display(description=_("Message"))
     def link(self, row: QueuedMessage) -> SafeString | str:
         return page_link("queuedmessage", row.pk)
 
-    @admin.display(description="Conversation")
+    @admin.display(description=_("Conversation"))
     def conversation_link(self, row: QueuedMessage) -> SafeString | str:
         return page_link("conversation", row.conversation_id)
 
-    @admin.display(description="After")
+    @admin.display(description=_("After"))
     def after_link(self, row: QueuedMessage) -> SafeString | str:
         return page_link("message", row.after_id)
 
-    @admin.display(description="Text")
+    @admin.display(description=_("Text"))
     def body(self, row: QueuedMessage) -> SafeString:
         return format_html('<div class="whitespace-pre-wrap break-words">{}</div>', row.text)

@@ -12,6 +12,8 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from accounts.staff.recorded import HistoryAdmin
@@ -51,13 +53,15 @@ def quality_by_model() -> list[ModelQuality]:
         )
         .order_by("-total", "model")[:MOST_MODELS]
     )  # fmt: skip
-    return [ModelQuality(row["model"] or "unknown", row["good"], row["bad"], row["reasons"]) for row in counted]
+    return [
+        ModelQuality(row["model"] or gettext("unknown"), row["good"], row["bad"], row["reasons"]) for row in counted
+    ]
 
 
 class RatedModelFilter(Filter):
     """Offers the models that were rated lately."""
 
-    title = "model"
+    title = _("model")
     parameter_name = "model"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -78,7 +82,7 @@ class RatingAdmin(HistoryAdmin):
     list_filter = ("value", RatedModelFilter)
     lookups: ClassVar = frozenset({"value__exact", "user__exact", "message__exact"})
     ordering = ("-rated_at",)
-    search_help_text = "Message or conversation id, or a user's email address"
+    search_help_text = _("Message or conversation id, or a user's email address")
     fields = ("opinion", "note", "model", "message_link", "user", "rated_at")
     readonly_fields = fields
 
@@ -91,10 +95,10 @@ class RatingAdmin(HistoryAdmin):
             return rows.filter(user__in=User.objects.filter(email=email).values("pk"))
         return rows.filter(message=id_) | rows.filter(message__conversation=id_)
 
-    @admin.display(description="Rating")
+    @admin.display(description=_("Rating"))
     def opinion(self, row: Rating) -> str:
         return row.get_value_display()
 
-    @admin.display(description="Answer")
+    @admin.display(description=_("Answer"))
     def message_link(self, row: Rating) -> SafeString | str:
         return page_link("message", row.message_id)

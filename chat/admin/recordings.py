@@ -11,6 +11,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts import audit
 from accounts.lib.formatting import seconds
@@ -34,7 +36,7 @@ class RecordingAdmin(HistoryAdmin):
     list_filter = ("status", PeriodFilter)
     lookups: ClassVar = frozenset({"status__exact", "user__exact"})
     ordering = ("-created_at",)
-    search_help_text = "Recording or conversation id, or a user's email address"
+    search_help_text = _("Recording or conversation id, or a user's email address")
     fields = (
         "id", "user", "conversation_link", "language", "mode", "auto_send", "status", "reason", "backend", "length",
         "audio_link", "created_at", "finished_at",
@@ -59,18 +61,22 @@ class RecordingAdmin(HistoryAdmin):
             return rows.filter(user__in=User.objects.filter(email=email).values("pk"))
         return rows.filter(pk=id_) | rows.filter(conversation=id_)
 
-    @admin.display(description="Recording")
+    @admin.display(description=_("Recording"))
     def link(self, row: Recording) -> SafeString | str:
         return page_link("recording", row.pk)
 
-    @admin.display(description="Conversation")
+    @admin.display(description=_("Conversation"))
     def conversation_link(self, row: Recording) -> SafeString | str:
         return page_link("conversation", row.conversation_id)
 
-    @admin.display(description="Audio")
+    @admin.display(description=_("Audio"))
     def audio_link(self, row: Recording) -> SafeString | str:
-        return link(reverse("admin:chat_recording_audio", args=[row.pk]), "Download") if row.audio else "not stored"
+        return (
+            link(reverse("admin:chat_recording_audio", args=[row.pk]), gettext("Download"))
+            if row.audio
+            else gettext("not stored")
+        )
 
-    @admin.display(description="Length")
+    @admin.display(description=_("Length"))
     def length(self, row: Recording) -> str:
         return seconds(row.audio_ms / 1000)

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from chat.admin.base import BodyAdmin
@@ -28,10 +29,10 @@ class RevisionAdmin(BodyAdmin):
     list_filter = ("kind",)
     lookups: ClassVar = frozenset({"kind__exact", "message__exact"})
     ordering = ("-changed_at",)
-    search_help_text = "Message or conversation id, or the email address of who changed it"
+    search_help_text = _("Message or conversation id, or the email address of who changed it")
     facts = ("kind", "message_link", "conversation_link", "changed_by", "changed_at")
     body_fields = ("thinking", "body")
-    body_title = "The text before"
+    body_title = _("The text before")
 
     @classmethod
     def private_columns(cls) -> tuple[str, ...]:
@@ -42,19 +43,19 @@ class RevisionAdmin(BodyAdmin):
             return rows.filter(changed_by__in=User.objects.filter(email=email).values("pk"))
         return rows.filter(message=id_) | rows.filter(message__conversation=id_)
 
-    @admin.display(description="Message")
+    @admin.display(description=_("Message"))
     def message_link(self, row: Revision) -> SafeString | str:
         return page_link("message", row.message_id)
 
-    @admin.display(description="Conversation")
+    @admin.display(description=_("Conversation"))
     def conversation_link(self, row: Revision) -> SafeString | str:
         return page_link("conversation", row.conversation_id)
 
-    @admin.display(description="Thinking")
+    @admin.display(description=_("Thinking"))
     def thinking(self, row: Revision) -> SafeString | str:
         return _shown(row.reasoning) if row.reasoning else "–"
 
-    @admin.display(description="Text")
+    @admin.display(description=_("Text"))
     def body(self, row: Revision) -> SafeString:
         return _shown(row.text)
 

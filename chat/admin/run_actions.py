@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 import structlog
 from asgiref.sync import async_to_sync
 from channels.exceptions import ChannelFull
+from django.utils.translation import gettext
 
 from accounts.lib.outage import OUTAGE
 from chat.catalog.access import offered_to
@@ -32,28 +33,29 @@ logger = structlog.get_logger(__name__)
 def why_no_stop(run: Run) -> str:
     """Why the run cannot be stopped; empty when it can."""
     if run.status not in ACTIVE:
-        return f"This run has already ended ({run.get_status_display().lower()})."
-    return "A stop has already been requested." if run.stop_requested_at and run.status == RunStatus.RUNNING else ""
+        return gettext("This run has already ended (%(status)s).") % {"status": run.get_status_display().lower()}
+    requested = run.stop_requested_at and run.status == RunStatus.RUNNING
+    return gettext("A stop has already been requested.") if requested else ""
 
 
 def why_no_retry(run: Run) -> str:
     """Why the run cannot be retried; empty when it can. Reads `conversation` and `requested_by` of the run."""
     if run.status in ACTIVE:
-        return "This run is still in progress. Stop it first."
+        return gettext("This run is still in progress. Stop it first.")
     if run.status == RunStatus.DONE:
-        return "The answer is complete. Only failed or stopped answers can be retried."
+        return gettext("The answer is complete. Only failed or stopped answers can be retried.")
     if not run.latest:
-        return "A later run has continued this answer."
+        return gettext("A later run has continued this answer.")
     if run.requested_by is None:
-        return "The user who asked no longer exists."
+        return gettext("The user who asked no longer exists.")
     if not run.requested_by.is_active:
-        return "The account of the user who asked is disabled."
+        return gettext("The account of the user who asked is disabled.")
     if run.conversation.deleted_at is not None:
-        return "The conversation has been deleted."
+        return gettext("The conversation has been deleted.")
     if run.conversation.tip_id != run.message_id and not (run.slot and is_open(run.prompt_id)):
-        return "The conversation has continued since: another answer here would move its members back."
+        return gettext("The conversation has continued since; a new answer here would move its members back.")
     if not Member.objects.filter(conversation_id=run.conversation_id, user=run.requested_by, role__in=WRITERS).exists():
-        return "The user who asked may no longer write in this conversation."
+        return gettext("The user who asked may no longer write in this conversation.")
     return ""
 
 
@@ -66,8 +68,8 @@ def stop_run(run: Run) -> str:
         async_to_sync(stop.notify_stopped)(stopping)
     except (*OUTAGE, ChannelFull) as error:
         logger.warning("stop_not_published", run=str(run.pk), error=type(error).__name__)
-        return "Stop requested. Redis does not respond, so it may take a few seconds."
-    return "Stop requested." if stopping.running else "Stopped."
+        return gettext("Stop requested. Redis does not respond, so it may take a few seconds.")
+    return gettext("Stop requested.") if stopping.running else gettext("Stopped.")
 
 
 def retry_run(run: Run) -> uuid.UUID:
@@ -82,7 +84,8 @@ def retry_run(run: Run) -> uuid.UUID:
     try:
         return async_to_sync(_submit)(run.requested_by_id, command)
     except ChatError as error:
-        raise Conflict(f"The user's own request would be refused as well: {error.message}") from None
+        said = gettext("The user's own request would be refused as well: %(reason)s")
+        raise Conflict(said % {"reason": error.message}) from None
 
 
 async def _submit(user_id: uuid.UUID, command: MessageRegenerate) -> uuid.UUID:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts.lib.charts import share
 from accounts.lib.formatting import milliseconds, seconds
@@ -54,26 +55,30 @@ def _total(run: Run, now: datetime) -> int:
 
 
 def _steps(run: Run) -> list[Step]:
-    attempts = f"attempt {run.attempt} of {MAX_ATTEMPTS}"
+    attempts = gettext("attempt %(number)d of %(most)d") % {"number": run.attempt, "most": MAX_ATTEMPTS}
     found: list[tuple[str, datetime | None, str]] = [
-        ("Created", run.created_at, _created_note(run)),
-        ("Job published", run.enqueued_at, "most recently" if run.attempt > 1 else ""),
-        ("Claimed by a worker", run.started_at, " · ".join(filter(None, (attempts, run.lease_owner)))),
-        ("Thinking began", _later(run, run.first_reasoning_ms), ""),
-        ("First token", _later(run, run.first_token_ms), run.endpoint),
-        ("Stop requested", run.stop_requested_at, ""),
-        ("Finished", run.finished_at, run.get_status_display().lower()),
+        (gettext("Created"), run.created_at, _created_note(run)),
+        (gettext("Job published"), run.enqueued_at, gettext("most recently") if run.attempt > 1 else ""),
+        (gettext("Claimed by a worker"), run.started_at, " · ".join(filter(None, (attempts, run.lease_owner)))),
+        (gettext("Thinking started"), _later(run, run.first_reasoning_ms), ""),
+        (gettext("First token"), _later(run, run.first_token_ms), run.endpoint),
+        (gettext("Stop requested"), run.stop_requested_at, ""),
+        (gettext("Finished"), run.finished_at, run.get_status_display().lower()),
     ]
     if run.finished_at is not None and not run.ended_in_log:
-        found.append(("Not in the event log yet", run.finished_at, "its closing event is still to be published"))
+        found.append(
+            (gettext("Not in the event log yet"), run.finished_at, gettext("the closing event is not published yet"))
+        )
     known = [(title, at, note) for title, at, note in found if at is not None]
     known.sort(key=lambda step: step[1])  # stable: simultaneous steps stay in this order
     return [Step(title, at, f"+{_after(run, at)}", note) for title, at, note in known]
 
 
 def _created_note(run: Run) -> str:
-    committed = "message, answer and run committed"
-    return f"{committed}; waits for {run.get_waiting_for_display()}" if run.waiting_for else committed
+    if run.waiting_for:
+        said = gettext("message, answer and run committed; waiting for %(cause)s")
+        return said % {"cause": run.get_waiting_for_display()}
+    return gettext("message, answer and run committed")
 
 
 def _later(run: Run, after_ms: int | None) -> datetime | None:
@@ -88,9 +93,13 @@ def _after(run: Run, at: datetime) -> str:
 def _segments(run: Run, total: int) -> list[TimelineSegment]:
     """Waiting for a worker, then for the model, then generating; the last segment ends with the run, or now."""
     marks = (
-        ("waiting", f"Waiting for {run.get_waiting_for_display() or 'a worker'}", run.queued_ms),
-        ("thinking", "Waiting for the model's first token", run.first_token_ms),
-        ("writing", "Generating", total),
+        (
+            "waiting",
+            gettext("Waiting for %(cause)s") % {"cause": run.get_waiting_for_display() or gettext("a worker")},
+            run.queued_ms,
+        ),
+        ("thinking", gettext("Waiting for the model's first token"), run.first_token_ms),
+        ("writing", gettext("Generating"), total),
     )
     found, begin = [], 0
     for kind, title, end in marks:

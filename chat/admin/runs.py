@@ -13,11 +13,14 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from accounts import audit
 from accounts.lib.formatting import clock, milliseconds, money, number
 from accounts.models import User
+from accounts.staff.labels import Label
 from accounts.staff.recorded import HistoryAdmin
 from chat.admin.filters import ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter
 from chat.admin.links import link, page_link
@@ -28,14 +31,17 @@ from chat.models.messages import READ_TEXT
 from chat.protocol.errors import Conflict
 
 PERMISSION: Final = "chat.operate_run"
-PARAMETER_NAMES: Final = {"temperature": "temperature", "max_tokens": "longest answer", "effort": "effort"}
+PARAMETER_NAMES: Final = {
+    "temperature": _("temperature"), "max_tokens": _("max output tokens"), "effort": _("effort"),
+}  # fmt: skip
 
 
 def describe_parameters(values: Mapping[str, Any]) -> str:
-    """Parameters in words, such as `temperature 0.2, longest answer 300`; empty for none."""
+    """Parameters in words, such as `temperature 0.2, max output tokens 300`; empty for none."""
     found = [f"{words} {values[name]}" for name, words in PARAMETER_NAMES.items() if name in values]
     if "tools" in values:
-        found.append(f"tools: {', '.join(values['tools']) or 'none'}")
+        names = ", ".join(values["tools"]) or gettext("none")
+        found.append(gettext("tools: %(names)s") % {"names": names})
     return ", ".join(found)
 
 
@@ -50,18 +56,18 @@ class RunAdmin(HistoryAdmin):
     list_filter = ("status", "finish", ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter)
     lookups: ClassVar = frozenset({"status__exact", "finish__exact", "conversation__exact"})
     ordering = ("-created_at",)
-    search_help_text = "Run, message or conversation id, or a user's email address"
+    search_help_text = _("Run, message or conversation id, or a user's email address")
     actions = ("stop_runs", "retry_runs")
     change_form_outer_before_template = "admin/chat/run_timeline.html"
     fieldsets = (
         (None, {"fields": ("id", "trace_id", ("model", "endpoint"), ("requested_by", "conversation_link"),
                            ("prompt_link", "message_link"), "beside")}),
-        ("Tokens and cost", {"fields": (("input_tokens", "output_tokens"), ("reasoning_tokens", "usage_estimated"),
+        (_("Tokens and cost"), {"fields": (("input_tokens", "output_tokens"), ("reasoning_tokens", "usage_estimated"),
                                          ("shown_cost", "usage"))}),
-        ("The provider", {"fields": ("upstream_model", "finish", "upstream_request", "usage_implausible")}),
-        ("Parameters", {"fields": (("sent_parameters", "dropped_parameters"), ("prompt_size", "asked_parameters"))}),
-        ("Thinking", {"fields": (("thought_for", "reasoning_chars"), "reasoning_link")}),
-        ("Processing", {"fields": (("attempt", "ended_in_log"), ("lease_owner", "lease_expires_at"),
+        (_("The provider"), {"fields": ("upstream_model", "finish", "upstream_request", "usage_implausible")}),
+        (_("Parameters"), {"fields": (("sent_parameters", "dropped_parameters"), ("prompt_size", "asked_parameters"))}),
+        (_("Thinking"), {"fields": (("thought_for", "reasoning_chars"), "reasoning_link")}),
+        (_("Processing"), {"fields": (("attempt", "ended_in_log"), ("lease_owner", "lease_expires_at"),
                                    "checkpoint_seq")}),
     )  # fmt: skip
 
@@ -73,7 +79,7 @@ class RunAdmin(HistoryAdmin):
         """A provider's words about a failure may quote the question, so they are shown like the text of messages."""
         found = list(super().get_fieldsets(request, obj))
         if request.user.has_perm(READ_TEXT):
-            found.append(("The provider's words", {"fields": ("upstream_said",)}))
+            found.append((gettext("Provider message"), {"fields": ("upstream_said",)}))
         return found
 
     def render_change_form(
@@ -100,7 +106,7 @@ class RunAdmin(HistoryAdmin):
         extra = extra_context or {}
         run = self.get_object(request, object_id)
         if run is not None:
-            acts = [("stop", "Stop", why_no_stop(run)), ("retry", "Retry", why_no_retry(run))]
+            acts = [("stop", gettext("Stop"), why_no_stop(run)), ("retry", gettext("Retry"), why_no_retry(run))]
             extra |= {
                 "timeline": timeline_of(run),
                 "may_operate": self.has_operate_permission(request),
@@ -152,14 +158,15 @@ class RunAdmin(HistoryAdmin):
             raise Conflict(wrong)
         audit.record(request, "retry_run", run, conversation_id=run.conversation_id)
         made = retry_run(run)
-        messages.success(request, f"Retried on behalf of {run.requested_by}. This is the new run.")
+        said = gettext("Retried on behalf of %(user)s. This is the new run.")
+        messages.success(request, said % {"user": run.requested_by})
         return made
 
-    @admin.action(description="Stop", permissions=["operate"])
+    @admin.action(description=_("Stop"), permissions=["operate"])
     def stop_runs(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         self._operate_all(request, queryset, self._stop)
 
-    @admin.action(description="Retry on behalf of the user", permissions=["operate"])
+    @admin.action(description=_("Retry on behalf of the user"), permissions=["operate"])
     def retry_runs(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         self._operate_all(request, queryset, self._retry)
 
@@ -178,28 +185,30 @@ class RunAdmin(HistoryAdmin):
             return rows.filter(requested_by__in=User.objects.filter(email=email).values("pk"))
         return rows.filter(pk=id_) | rows.filter(message=id_) | rows.filter(prompt=id_) | rows.filter(conversation=id_)
 
-    @admin.display(description="Run")
+    @admin.display(description=_("Run"))
     def link(self, row: Run) -> SafeString | str:
         return page_link("run", row.pk)
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="Status",
+        description=_("Status"),
         label={
-            RunStatus.DONE.label: "success",
-            RunStatus.FAILED.label: "danger",
-            RunStatus.INTERRUPTED.label: "danger",
-            RunStatus.STOPPED.label: "warning",
-            RunStatus.RUNNING.label: "info",
+            RunStatus.DONE.value: "success",
+            RunStatus.FAILED.value: "danger",
+            RunStatus.INTERRUPTED.value: "danger",
+            RunStatus.STOPPED.value: "warning",
+            RunStatus.RUNNING.value: "info",
+            RunStatus.QUEUED.value: "default",
+            RunStatus.WAITING.value: "default",
         },
     )
-    def coloured_status(self, row: Run) -> str:
-        return str(row.get_status_display())
+    def coloured_status(self, row: Run) -> Label:
+        return Label(row.status, row.get_status_display())
 
-    @admin.display(description="Conversation")
+    @admin.display(description=_("Conversation"))
     def conversation_link(self, row: Run) -> SafeString | str:
         return page_link("conversation", row.conversation_id)
 
-    @admin.display(description="Side by side with")
+    @admin.display(description=_("Compared with"))
     def beside(self, row: Run) -> SafeString | str:
         """The other runs of a comparison, each with its model; a dash for a run of its own."""
         others = Run.objects.filter(prompt=row.prompt_id, slot__gt=0).exclude(pk=row.pk).order_by("slot", "created_at")
@@ -207,71 +216,73 @@ class RunAdmin(HistoryAdmin):
             return "–"
         return format_html_join(", ", "{} {}", ((one.model, page_link("run", one.pk)) for one in others))
 
-    @admin.display(description="Started")
+    @admin.display(description=_("Started"))
     def started(self, row: Run) -> str:
         return clock(row.created_at)
 
-    @admin.display(description="Cost")
+    @admin.display(description=_("Cost"))
     def shown_cost(self, row: Run) -> str:
         return money(row.cost)
 
-    @admin.display(description="Usage entry")
+    @admin.display(description=_("Usage entry"))
     def usage(self, row: Run) -> SafeString:
-        return link(f"{reverse('admin:accounts_usageentry_changelist')}?run_id__exact={row.pk}", "Show")
+        return link(f"{reverse('admin:accounts_usageentry_changelist')}?run_id__exact={row.pk}", gettext("Show"))
 
-    @admin.display(description="Tokens in → out")
+    @admin.display(description=_("Tokens in → out"))
     def tokens(self, row: Run) -> str:
         if row.input_tokens is None and row.output_tokens is None:
             return "–"
         return f"{row.input_tokens or 0}\u202f→\u202f{row.output_tokens or 0}"
 
-    @admin.display(description="Queued")
+    @admin.display(description=_("Queued"))
     def queued(self, row: Run) -> str:
         return milliseconds(row.queued_ms)
 
-    @admin.display(description="First token")
+    @admin.display(description=_("First token"))
     def first_token(self, row: Run) -> str:
         return milliseconds(row.first_token_ms)
 
-    @admin.display(description="Total")
+    @admin.display(description=_("Total"))
     def total(self, row: Run) -> str:
         return milliseconds(row.total_ms)
 
-    @admin.display(description="Question")
+    @admin.display(description=_("Question"))
     def prompt_link(self, row: Run) -> SafeString | str:
         return page_link("message", row.prompt_id)
 
-    @admin.display(description="Sent to the model")
+    @admin.display(description=_("Sent to the model"))
     def sent_parameters(self, row: Run) -> str:
         return describe_parameters(row.parameters.get("sent", {})) or "–"
 
-    @admin.display(description="Left out, because the model does not accept it")
+    @admin.display(description=_("Omitted because the model does not accept it"))
     def dropped_parameters(self, row: Run) -> str:
-        return ", ".join(PARAMETER_NAMES.get(name, name) for name in row.parameters.get("dropped", [])) or "–"
+        return ", ".join(str(PARAMETER_NAMES.get(name, name)) for name in row.parameters.get("dropped", [])) or "–"
 
-    @admin.display(description="Set for this answer alone")
+    @admin.display(description=_("Set for this answer only"))
     def asked_parameters(self, row: Run) -> str:
         asked = {**row.parameters.get("asked", {}), **({"effort": row.effort} if row.effort else {})}
         return describe_parameters(asked) or "–"
 
-    @admin.display(description="System prompt")
+    @admin.display(description=_("System prompt"))
     def prompt_size(self, row: Run) -> str:
         """How long it was; the text is on the conversation's page, and a user's own instructions on none."""
         if "system_chars" not in row.parameters:
             return "–"
         own = row.parameters.get("instructions_chars")
-        size = f"{number(row.parameters['system_chars'])} characters"
-        return f"{size}, of which {number(own)} are the user’s own instructions" if own else size
+        sizes = {"count": number(row.parameters["system_chars"]), "own": number(own or 0)}
+        if own:
+            return gettext("%(count)s characters, %(own)s of them the user’s own instructions") % sizes
+        return gettext("%(count)s characters") % sizes
 
-    @admin.display(description="Thought for")
+    @admin.display(description=_("Thought for"))
     def thought_for(self, row: Run) -> str:
         return milliseconds(row.reasoning_ms) if row.reasoning_chars else "–"
 
-    @admin.display(description="What it thought")
+    @admin.display(description=_("Thinking"))
     def reasoning_link(self, row: Run) -> SafeString | str:
         """On the answer's page, which shows texts to those who may read them and records it."""
         return page_link("message", row.message_id) if row.reasoning_chars else "–"
 
-    @admin.display(description="Answer")
+    @admin.display(description=_("Answer"))
     def message_link(self, row: Run) -> SafeString | str:
         return page_link("message", row.message_id)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from accounts import audit
+from accounts.staff.labels import Label
 from accounts.staff.lists import QuickListAdmin
 from chat.admin.links import page_link
 from chat.conversations import join_links
 from chat.models import JoinLink, ShareLink
 from chat.shares import links
 
-STATES = {"works": "success", "expired": "warning", "revoked": "danger", "used up": "warning"}
+COLOURS: Final = {"active": "success", "expired": "warning", "revoked": "danger", "used": "warning"}
 
 
 class LinkAdmin(QuickListAdmin):
@@ -53,26 +56,29 @@ class LinkAdmin(QuickListAdmin):
         """The link no longer works."""
         raise NotImplementedError
 
-    @admin.action(description="Revoke", permissions=["revoke"])
+    @admin.action(description=_("Revoke"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         rows = list(queryset.filter(revoked_at=None))
         for row in rows:
             audit.record(request, f"revoke_{self.opts.model_name}", row, conversation_id=row.conversation_id)
             self.end(row)
-        messages.success(request, f"Revoked: {len(rows)}.")
+        said = ngettext("%(count)d link was revoked.", "%(count)d links were revoked.", len(rows))
+        messages.success(request, said % {"count": len(rows)})
 
-    @admin.display(description="Conversation")
+    @admin.display(description=_("Conversation"))
     def shown_conversation(self, row: Any) -> SafeString | str:
         return page_link("conversation", row.conversation_id)
 
-    @display(description="State", label=STATES)  # type: ignore[untyped-decorator]  # unfold's, for the colours
-    def state(self, row: Any) -> str:
+    @display(description=_("State"), label=COLOURS)  # type: ignore[untyped-decorator]  # unfold's, for the colours
+    def state(self, row: Any) -> Label:
         if row.revoked_at is not None:
-            return "revoked"
+            return Label("revoked", gettext("revoked"))
         if row.expires_at <= timezone.now():
-            return "expired"
+            return Label("expired", gettext("expired"))
         most = getattr(row, "most_uses", None)
-        return "used up" if most is not None and row.uses >= most else "works"
+        if most is not None and row.uses >= most:
+            return Label("used", gettext("used up"))
+        return Label("active", gettext("active"))
 
 
 @admin.register(ShareLink)

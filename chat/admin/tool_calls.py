@@ -10,15 +10,18 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from accounts.lib.formatting import NOTHING, money, number, seconds
 from accounts.models import User
+from accounts.staff.labels import Label
 from accounts.staff.recorded import HistoryAdmin
 from chat.admin.base import BodyAdmin
 from chat.admin.filters import Filter, PeriodFilter, UserFilter
 from chat.admin.links import page_link
-from chat.models import KnownTool, Run, Step, ToolCall
+from chat.models import KnownTool, Run, Step, ToolCall, ToolFile
 from chat.models.tools import READ_CALLS
 
 MOST_RUNS: Final = 1_000  # of a conversation whose calls are searched
@@ -31,7 +34,7 @@ COLOURS: Final = {
 class ToolFilter(Filter):
     """By tool: its server's slug and its name, `server/name`; our own by the name alone."""
 
-    title = "tool"
+    title = _("tool")
     parameter_name = "tool"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -45,13 +48,13 @@ class ToolFilter(Filter):
 
 
 class ServerFilter(Filter):
-    title = "server"
+    title = _("server")
     parameter_name = "server"
     own = "-"  # our own tools
 
     def offered(self) -> list[tuple[str, str]]:
         slugs = KnownTool.objects.exclude(server="").order_by("server").values_list("server", flat=True).distinct()
-        return [(self.own, "Own tools"), *((slug, slug) for slug in slugs[:200])]
+        return [(self.own, gettext("Built-in tools")), *((slug, slug) for slug in slugs[:200])]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():
@@ -82,14 +85,14 @@ class ToolCallAdmin(BodyAdmin):
     list_filter = ("status", ToolFilter, ServerFilter, PeriodFilter, CallUserFilter)
     lookups: ClassVar = frozenset({"status__exact", "run__exact", "run__conversation__exact"})
     ordering = ("-created_at",)
-    search_help_text = "Call, run or conversation id, or a user's email address"
+    search_help_text = _("Call, run or conversation id, or a user's email address")
     facts = (
         "id", "status", "name", "title", "shown_server", "effect", "run_link", "conversation_link", "asked_by",
         "tries", "took", "shown_cost", "why", "decision", "decided_by", "decided_at", "created_at", "started_at",
         "ended_at", "expires_at", "output_chars",
     )  # fmt: skip
     body_fields = ("sent", "edited", "denied_because", "asked_question", "result", "found_sources", "made_files")
-    body_title = "Arguments and result"
+    body_title = _("Arguments and result")
 
     @classmethod
     def private_columns(cls) -> tuple[str, ...]:
@@ -107,69 +110,69 @@ class ToolCallAdmin(BodyAdmin):
         runs = Run.objects.filter(Q(pk=id_) | Q(conversation=id_)).order_by("-created_at")
         return rows.filter(Q(pk=id_) | Q(run__in=list(runs.values_list("pk", flat=True)[:MOST_RUNS])))
 
-    @admin.display(description="Call")
+    @admin.display(description=_("Call"))
     def link(self, row: ToolCall) -> SafeString | str:
         return page_link("toolcall", row.pk)
 
-    @display(description="Status", label=COLOURS)  # type: ignore[untyped-decorator]  # unfold's, for the colours
-    def coloured_status(self, row: ToolCall) -> tuple[str, str]:
-        return row.status, row.get_status_display()
+    @display(description=_("Status"), label=COLOURS)  # type: ignore[untyped-decorator]  # unfold's, for the colours
+    def coloured_status(self, row: ToolCall) -> Label:
+        return Label(row.status, row.get_status_display())
 
-    @admin.display(description="Server")
+    @admin.display(description=_("Server"))
     def shown_server(self, row: ToolCall) -> str:
-        return row.server or "own tool"
+        return row.server or gettext("built-in")
 
-    @admin.display(description="For")
+    @admin.display(description=_("Requested by"))
     def asked_by(self, row: ToolCall) -> str:
         return str(row.run.requested_by or NOTHING)
 
-    @admin.display(description="Took")
+    @admin.display(description=_("Duration"))
     def took(self, row: ToolCall) -> str:
         if row.started_at is None or row.ended_at is None:
             return NOTHING
         return exact_seconds((row.ended_at - row.started_at).total_seconds())
 
-    @admin.display(description="Cost")
+    @admin.display(description=_("Cost"))
     def shown_cost(self, row: ToolCall) -> str:
         return NOTHING if row.cost is None else money(row.cost)
 
-    @admin.display(description="Run")
+    @admin.display(description=_("Run"))
     def run_link(self, row: ToolCall) -> SafeString | str:
         return page_link("run", row.run_id)
 
-    @admin.display(description="Conversation")
+    @admin.display(description=_("Conversation"))
     def conversation_link(self, row: ToolCall) -> SafeString | str:
         return page_link("conversation", row.conversation_id)
 
-    @admin.display(description="Arguments")
+    @admin.display(description=_("Arguments"))
     def sent(self, row: ToolCall) -> SafeString | str:
         return _shown(row.arguments)
 
-    @admin.display(description="Edited by a person")
+    @admin.display(description=_("Edited by a person"))
     def edited(self, row: ToolCall) -> SafeString | str:
         return _shown(row.edited_arguments)
 
-    @admin.display(description="Reason of the denial")
+    @admin.display(description=_("Reason for denial"))
     def denied_because(self, row: ToolCall) -> SafeString | str:
         return _shown(row.reason)
 
-    @admin.display(description="Question and answers")
+    @admin.display(description=_("Question and answers"))
     def asked_question(self, row: ToolCall) -> SafeString | str:
         return _shown("\n".join(map(str, filter(None, [row.question, *row.answers]))))
 
-    @admin.display(description="Result")
+    @admin.display(description=_("Result"))
     def result(self, row: ToolCall) -> SafeString | str:
         return _shown(row.output)
 
-    @admin.display(description="Sources")
+    @admin.display(description=_("Sources"))
     def found_sources(self, row: ToolCall) -> SafeString | str:
         lines = [f"{one.get('n', '')} {one.get('title', '')} {one.get('url', '')}".strip() for one in row.sources]
         return _shown("\n".join([*map(str, row.queries), *lines]))
 
-    @admin.display(description="Files")
+    @admin.display(description=_("Files"))
     def made_files(self, row: ToolCall) -> SafeString | str:
         files = row.files.defer("content")
-        return _shown("\n".join(f"{one.name} ({one.media_type}, {number(one.size)} bytes)" for one in files))
+        return _shown("\n".join(_file(one) for one in files))
 
 
 @admin.register(Step)
@@ -182,7 +185,7 @@ class StepAdmin(HistoryAdmin):
     list_filter = ("kind", "status")
     lookups: ClassVar = frozenset({"kind__exact", "status__exact", "run__exact"})
     ordering = ("-id",)
-    search_help_text = "Run id, or a user's email address"
+    search_help_text = _("Run id, or a user's email address")
     fields = (
         "id", "run_link", "number", "attempt", "kind", "status", "endpoint", "text_chars", "input_tokens",
         "output_tokens", "cached_tokens", "reasoning_tokens", "shown_cost", "took", "started_at", "ended_at",
@@ -198,23 +201,28 @@ class StepAdmin(HistoryAdmin):
             return rows.filter(run__requested_by__in=User.objects.filter(email=email).values("pk"))
         return rows.filter(run=id_)
 
-    @admin.display(description="Run")
+    @admin.display(description=_("Run"))
     def run_link(self, row: Step) -> SafeString | str:
         return page_link("run", row.run_id)
 
-    @admin.display(description="Tokens")
+    @admin.display(description=_("Tokens"))
     def tokens(self, row: Step) -> str:
         if row.input_tokens is None and row.output_tokens is None:
             return NOTHING
         return f"{number(row.input_tokens or 0)} + {number(row.output_tokens or 0)}"
 
-    @admin.display(description="Cost")
+    @admin.display(description=_("Cost"))
     def shown_cost(self, row: Step) -> str:
         return NOTHING if row.cost is None else money(row.cost)
 
-    @admin.display(description="Took")
+    @admin.display(description=_("Duration"))
     def took(self, row: Step) -> str:
         return NOTHING if row.ended_at is None else exact_seconds((row.ended_at - row.started_at).total_seconds())
+
+
+def _file(row: ToolFile) -> str:
+    shown = {"name": row.name, "type": row.media_type, "size": number(row.size)}
+    return gettext("%(name)s (%(type)s, %(size)s bytes)") % shown
 
 
 def exact_seconds(value: float) -> str:

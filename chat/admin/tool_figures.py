@@ -15,6 +15,9 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -33,7 +36,7 @@ from chat.runs.tool_switch import switch_tools
 
 PERMISSION: Final = "chat.view_toolcall"
 SWITCH: Final = "chat.change_toolswitch"
-PERIODS: Final = {"1": "24 hours", "7": "7 days", "30": "30 days"}
+PERIODS: Final = {"1": _("24 hours"), "7": _("7 days"), "30": _("30 days")}
 SERIES: Final = 5
 
 
@@ -42,7 +45,7 @@ class ReasonForm(forms.Form):
 
     reason = forms.CharField(
         max_length=200, required=False, widget=UnfoldAdminTextInputWidget,
-        help_text="People read it, after “Tools are switched off for now.”",
+        help_text=_("Shown to users after “Tools are switched off for now.”"),
     )  # fmt: skip
 
 
@@ -55,7 +58,7 @@ def show_tools(request: HttpRequest) -> HttpResponseBase:
     figures = read_tool_figures(days)
     context = {
         **admin.site.each_context(request),
-        "title": "Tools",
+        "title": gettext("Tools"),
         "spans": spans,
         "tiles": _tiles(figures.now),
         "panels": [_day_panel(figures, days)],
@@ -72,12 +75,12 @@ def stop_tools(request: HttpRequest) -> HttpResponseBase:
         raise PermissionDenied
     form = ReasonForm(request.POST if request.method == "POST" else None)
     if request.method != "POST" or not form.is_valid():
-        context = {**admin.site.each_context(request), "title": "Stop all tools", "form": form}
+        context = {**admin.site.each_context(request), "title": gettext("Stop all tools"), "form": form}
         return TemplateResponse(request, "admin/chat/tools/stop.html", context)
     reason = form.cleaned_data["reason"]
     audit.record(request, "stop_tools", ToolSwitch, details=reason)
     switch_tools(True, reason, user_of(request))
-    messages.success(request, "All tools are stopped. Calls that had begun go on to their end.")
+    messages.success(request, gettext("All tools are stopped. Calls in progress will finish."))
     return redirect("admin:tools")
 
 
@@ -87,7 +90,7 @@ def start_tools(request: HttpRequest) -> HttpResponseBase:
         raise PermissionDenied
     audit.record(request, "start_tools", ToolSwitch)
     switch_tools(False, "", user_of(request))
-    messages.success(request, "Tools may be called again.")
+    messages.success(request, gettext("Tools are enabled again."))
     return redirect("admin:tools")
 
 
@@ -98,29 +101,30 @@ def stopped_notice(viewer: User) -> list[tuple[str, str, str]]:
     row = ToolSwitch.objects.filter(pk=1, stopped=True).first()
     if row is None:
         return []
-    said = f"All tools are stopped since {moment(row.changed_at)}. {row.reason}".strip()
-    return [(said, "Show", reverse("admin:tools"))]
+    said = gettext("All tools are stopped (since %(time)s).") % {"time": moment(row.changed_at)}
+    return [(f"{said} {row.reason}".strip(), gettext("Show"), reverse("admin:tools"))]
 
 
 def _tiles(now: ToolNow | None) -> list[Tile]:
     calls = reverse("admin:chat_toolcall_changelist")
     if now is None:
-        return [Tile("Calls", None, TOO_SLOW)]
+        return [Tile(gettext("Calls"), None, str(TOO_SLOW))]
     oldest = (timezone.now() - now.oldest_wait).total_seconds() if now.oldest_wait else None
     return [
-        Tile("Run now", number(now.running), "", f"{calls}?status__exact=running"),
-        Tile("Wait for a person", number(now.waiting), "", f"{calls}?status__exact=waiting"),
-        Tile("Oldest waits", NOTHING if oldest is None else seconds(oldest)),
-        Tile("May have happened", number(now.unknown), "in 24 hours: the worker ended during the call",
+        Tile(gettext("In progress"), number(now.running), "", f"{calls}?status__exact=running"),
+        Tile(gettext("Awaiting approval"), number(now.waiting), "", f"{calls}?status__exact=waiting"),
+        Tile(gettext("Longest wait"), NOTHING if oldest is None else seconds(oldest)),
+        Tile(gettext("Unknown outcome"), number(now.unknown),
+             gettext("last 24 hours: the worker stopped during the call"),
              f"{calls}?status__exact=unknown", "bad" if now.unknown else ""),
     ]  # fmt: skip
 
 
 def _day_panel(figures: ToolFigures, days: int) -> Panel:
     """Calls per day, stacked by the tools that have most."""
-    title = "Calls per day"
+    title = gettext("Calls per day")
     if figures.days is None:
-        return Panel("calls", title, wrong=TOO_SLOW)
+        return Panel("calls", title, wrong=str(TOO_SLOW))
     today = datetime.now(UTC).date()
     steps = [today - timedelta(days=ago) for ago in range(days, -1, -1)]
     totals: Counter[str] = Counter()
@@ -130,25 +134,29 @@ def _day_panel(figures: ToolFigures, days: int) -> Panel:
         counts[day, _tool(server, name)] += count
     ranked = [name for name, _ in totals.most_common()]
     series = [[name] for name in ranked[:SERIES]] + ([ranked[SERIES:]] if ranked[SERIES:] else [])
-    legend = ranked[:SERIES] + (["other tools"] if ranked[SERIES:] else [])
+    legend = ranked[:SERIES] + ([gettext("other tools")] if ranked[SERIES:] else [])
     columns, rows = [], []
     for day in steps:
         parts = [sum(counts[day, name] for name in names) for names in series]
-        columns.append(Column(f"{day:%d %b}: {number(sum(parts))}", tuple(map(float, parts))))
-        rows.append([f"{day:%d %b}", *map(number, parts)])
+        columns.append(Column(f"{date_format(day, 'd M')}: {number(sum(parts))}", tuple(map(float, parts))))
+        rows.append([date_format(day, "d M"), *map(number, parts)])
     chart = draw(columns)
     return Panel(
-        "calls", title, chart=chart, most=number(chart.most), span=(f"{steps[0]:%d %b}", "now"), legend=legend,
-        head=["Day (UTC)", *legend], rows=rows,
+        "calls", title, chart=chart, most=number(chart.most),
+        span=(date_format(steps[0], "d M"), gettext("now")), legend=legend,
+        head=[gettext("Day (UTC)"), *legend], rows=rows,
     )  # fmt: skip
 
 
 def _table(figures: ToolFigures) -> dict[str, Any]:
     """The calls of each tool; `wrong` says why there are none."""
     if figures.tools is None:
-        return {"wrong": TOO_SLOW}
+        return {"wrong": str(TOO_SLOW)}
     return {
-        "head": ["Tool", "Calls", "Done", "Failed", "Unknown", "Denied", "Median time", "95th percentile", "Cost"],
+        "head": [
+            gettext("Tool"), gettext("Calls"), gettext("Done"), gettext("Failed"), gettext("Unknown"),
+            gettext("Denied"), gettext("Median time"), gettext("95th percentile"), gettext("Cost"),
+        ],
         "rows": [
             (
                 f"{reverse('admin:chat_toolcall_changelist')}?{urlencode({'tool': _tool(server, name)})}",

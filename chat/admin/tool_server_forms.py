@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
 from chat.catalog.tool_servers import origin_of
@@ -39,17 +40,22 @@ class ToolServerForm(forms.ModelForm):  # type: ignore[type-arg]  # the paramete
         self.origin_before = origin_of(self.instance.address)
         if "headers" in self.fields:
             names = ", ".join(self.instance.header_names)
-            self.fields["headers"].help_text = (
-                f"Set: {names}. A new JSON object replaces all of them, {{}} removes them. Empty: kept."
-                if names
-                else 'A JSON object such as {"Authorization": "Bearer …"}. Stored encrypted; only the names are shown.'
+            help_text = gettext(
+                'A JSON object such as {"Authorization": "Bearer …"}. Stored encrypted; only the names are shown.'
             )
+            if names:
+                help_text = gettext(
+                    "Currently set: %(names)s. A new JSON object replaces them, {} removes them. Empty: keep them."
+                ) % {"names": names}
+            self.fields["headers"].help_text = help_text
         if "client_secret" in self.fields and self.instance.encrypted_client_secret:
-            self.fields["client_secret"].help_text = "Set, and never shown again. Leave empty to keep it."
+            self.fields["client_secret"].help_text = gettext(
+                "A secret is stored and never shown. Leave empty to keep it."
+            )
         if "kind" in self.fields and self.instance.kind != ServerKind.MCP_STDIO:
             field = self.fields["kind"]
             assert isinstance(field, forms.ChoiceField)
-            field.choices = [(one.value, one.label) for one in ServerKind if one != ServerKind.MCP_STDIO]
+            field.choices = [(one.value, str(one.label)) for one in ServerKind if one != ServerKind.MCP_STDIO]
 
     def clean_headers(self) -> dict[str, str] | None:
         """The new headers; None: those that are stored are kept."""
@@ -64,18 +70,19 @@ class ToolServerForm(forms.ModelForm):  # type: ignore[type-arg]  # the paramete
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or {}
         if cleaned.get("groups") and not cleaned.get("limited"):
-            raise ValidationError({"limited": "Groups are chosen below: switch this on, or choose none."})
+            raise ValidationError({"limited": gettext("Groups are selected below. Turn this on, or select none.")})
         moved = bool(self.origin_before) and origin_of(cleaned.get("address") or "") != self.origin_before
         # Otherwise anyone who may change a server could have its secrets sent to a server of theirs.
         if moved and self.instance.encrypted_headers and cleaned.get("headers") is None:
-            said = f"The stored headers are for {self.origin_before}. Enter them again, or {{}} to remove them."
-            raise ValidationError({"headers": said})
+            said = gettext("The stored headers are for %(origin)s. Enter them again, or {} to remove them.")
+            raise ValidationError({"headers": said % {"origin": self.origin_before}})
         if moved and self.instance.encrypted_client_secret and not cleaned.get("client_secret"):
-            raise ValidationError({"client_secret": f"The stored secret is for {self.origin_before}. Enter it again."})
+            said = gettext("The stored secret is for %(origin)s. Enter it again.")
+            raise ValidationError({"client_secret": said % {"origin": self.origin_before}})
         if cleaned.get("auth") == ServerAuth.HEADERS:
             given = cleaned.get("headers")
             if given == {} or (given is None and not self.instance.encrypted_headers):
-                raise ValidationError({"headers": "Enter the headers, or choose another way to log in."})
+                raise ValidationError({"headers": gettext("Enter the headers, or choose another way to log in.")})
         return cleaned
 
     @property

@@ -16,12 +16,15 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import audit
+from accounts.staff.labels import TEST_COLOURS, Label, test_label
 from accounts.staff.recorded import HistoryAdmin, RecordedAdmin
 from chat.admin.tool_server_forms import ToolServerForm
 from chat.catalog.tool_servers import forget_log_ins
@@ -43,9 +46,9 @@ class ToolServerAdmin(RecordedAdmin):
     formfield_overrides = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}  # noqa: RUF012
     fieldsets = (
         (None, {"fields": ("title", "slug", "kind", "address", "enabled", "trusted", "timeout")}),
-        ("OpenAPI document", {"fields": ("document_address", "document")}),
-        ("Log-in", {"fields": ("auth", "headers", "client_id", "client_secret", "scopes")}),
-        ("Who may use it", {"fields": ("limited", "groups")}),
+        (_("OpenAPI document"), {"fields": ("document_address", "document")}),
+        (_("Log-in"), {"fields": ("auth", "headers", "client_id", "client_secret", "scopes")}),
+        (_("Who may use it"), {"fields": ("limited", "groups")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ToolServer]:
@@ -87,7 +90,8 @@ class ToolServerAdmin(RecordedAdmin):
         """Redirects to the server's page, which has the test."""
         if "_addanother" in request.POST or "_popup" in request.POST:
             return super().response_add(request, obj, post_url_continue)  # type: ignore[no-any-return]  # untyped base
-        messages.success(request, f"{obj} has been saved. Now test it: that lists its tools.")
+        said = gettext("%(server)s has been saved. Now test it to list its tools.")
+        messages.success(request, said % {"server": obj})
         return redirect("admin:chat_toolserver_change", obj.pk)
 
     # --- the test ------------------------------------------------------------------------------------------------
@@ -112,7 +116,8 @@ class ToolServerAdmin(RecordedAdmin):
             changed = 0
             for row in KnownTool.objects.select_for_update().filter(server=server.slug, gone_at=None).order_by("pk"):
                 changed += self._decide(request, row)
-        messages.success(request, "1 tool was changed." if changed == 1 else f"{changed} tools were changed.")
+        said = ngettext("%(count)d tool was changed.", "%(count)d tools were changed.", changed)
+        messages.success(request, said % {"count": changed})
         return redirect("admin:chat_toolserver_change", server.pk)
 
     def _decide(self, request: HttpRequest, row: KnownTool) -> bool:
@@ -168,26 +173,36 @@ class ToolServerAdmin(RecordedAdmin):
 
     _counts: dict[str, tuple[int, int]] = {}  # noqa: RUF012 -- replaced by each list
 
-    @admin.display(description="Tools")
+    @admin.display(description=_("Tools"))
     def tools(self, row: ToolServer) -> str:
         on, changed = self._counts.get(row.slug, (0, 0))
-        return f"{on} on" + (f", {changed} to look at" if changed else "")
+        if changed:
+            return gettext("%(on)d on, %(changed)d to review") % {"on": on, "changed": changed}
+        return gettext("%(on)d on") % {"on": on}
 
-    @admin.display(description="For")
+    @admin.display(description=_("For"))
     def who(self, row: ToolServer) -> str:
         if row.owner is not None:
-            return f"only {row.owner}"
-        return ", ".join(group.name for group in row.groups.all()) or "nobody" if row.limited else "everybody"
+            return gettext("only %(owner)s") % {"owner": row.owner}
+        return (
+            ", ".join(group.name for group in row.groups.all()) or gettext("nobody")
+            if row.limited
+            else gettext("everyone")
+        )
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="Use", ordering="enabled", label={"on": "success", "off": "warning", "cannot be listed": "danger"}
+        description=_("Use"),
+        ordering="enabled",
+        label={"on": "success", "off": "warning", "failed": "danger"},
     )
-    def coloured_use(self, row: ToolServer) -> str:
-        return "off" if not row.enabled else "cannot be listed" if row.list_error else "on"
+    def coloured_use(self, row: ToolServer) -> Label:
+        if not row.enabled:
+            return Label("off", gettext("off"))
+        return Label("failed", gettext("listing failed")) if row.list_error else Label("on", gettext("on"))
 
-    @display(description="Last test", label={"works": "success", "fails": "danger"})  # type: ignore[untyped-decorator]
-    def last_test(self, row: ToolServer) -> str:
-        return "–" if row.tested_at is None else "works" if row.test_passed else "fails"
+    @display(description=_("Last test"), label=TEST_COLOURS)  # type: ignore[untyped-decorator]
+    def last_test(self, row: ToolServer) -> Label:
+        return test_label(row.tested_at, row.test_passed)
 
 
 @admin.register(ToolConnection)
@@ -207,7 +222,7 @@ class ToolConnectionAdmin(HistoryAdmin):
     def has_disconnect_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("chat.delete_toolconnection"))
 
-    @admin.action(description="Revoke and delete the selected log-ins", permissions=["disconnect"])
+    @admin.action(description=_("Revoke and delete the selected log-ins"), permissions=["disconnect"])
     def disconnect(self, request: HttpRequest, queryset: QuerySet[ToolConnection]) -> None:
         """Revokes the tokens at the servers where they can, and deletes them in any case."""
         rows = list(queryset.select_related("server", "user")[:20])  # each waits for a worker
@@ -218,15 +233,19 @@ class ToolConnectionAdmin(HistoryAdmin):
             if time.monotonic() > until or not ask.request_revoke(row.pk).passed:
                 kept.append(str(row.server))
             ToolConnection.objects.filter(pk=row.pk).delete()
-        messages.success(request, f"{len(rows)} deleted.")
+        said = ngettext("%(count)d log-in was deleted.", "%(count)d log-ins were deleted.", len(rows))
+        messages.success(request, said % {"count": len(rows)})
         if kept:
-            messages.warning(request, f"Not revoked at the server, only deleted here: {', '.join(kept)}.")
+            said = gettext("Deleted here, but not revoked at these servers: %(servers)s.")
+            messages.warning(request, said % {"servers": ", ".join(kept)})
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="State", ordering="state", label={"Connected": "success", "Connect again": "danger"}
+        description=_("State"),
+        ordering="state",
+        label={"connected": "success", "expired": "danger", "connecting": "default"},
     )
-    def coloured_state(self, row: ToolConnection) -> str:
-        return str(row.get_state_display())
+    def coloured_state(self, row: ToolConnection) -> Label:
+        return Label(row.state, row.get_state_display())
 
 
 def _is_uuid(text: str) -> bool:

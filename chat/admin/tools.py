@@ -14,24 +14,31 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from accounts import audit
+from accounts.staff.labels import Label
 from accounts.staff.recorded import RecordedAdmin
 from chat.admin.filters import Filter
 from chat.admin.tool_calls import ServerFilter
 from chat.models import KnownTool, ToolPolicy
 from chat.runs.tool_rules import EVERY_SERVER
 
-SOON: Final = "It counts from the next answer on."
+SOON: Final = _("This applies from the next answer on.")
 
 
 class StateFilter(Filter):
-    title = "offered"
+    title = _("offered")
     parameter_name = "offered"
 
     def offered(self) -> list[tuple[str, str]]:
-        return [("yes", "Offered"), ("no", "Switched off by staff"), ("gone", "Gone")]
+        return [
+            ("yes", gettext("Offered")),
+            ("no", gettext("Disabled by staff")),
+            ("gone", gettext("No longer available")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         match self.value():
@@ -51,7 +58,7 @@ class KnownToolAdmin(RecordedAdmin):
     list_display = ("name", "title", "shown_server", "effect", "state", "by_default", "approval", "seen_at")
     list_filter = (ServerFilter, StateFilter)
     search_fields = ("name", "title")
-    search_help_text = "A part of the name"
+    search_help_text = _("A part of the name")
     ordering = ("server", "name")
     list_per_page = 200  # a bulk edit concerns one page
     actions = ("switch_on", "switch_off", "use_by_default", "leave_off_by_default")
@@ -61,9 +68,9 @@ class KnownToolAdmin(RecordedAdmin):
     )  # fmt: skip
     fieldsets = (
         (None, {"fields": ("name", "title", "shown_server", "description")}),
-        ("Offered", {"fields": ("enabled", "by_default")}),
-        ("What it does", {"fields": ("effect", "approval", "outside", "shown_parameters")}),
-        ("Seen", {"fields": ("seen_at", "gone_at")}),
+        (_("Offered"), {"fields": ("enabled", "by_default")}),
+        (_("What it does"), {"fields": ("effect", "approval", "outside", "shown_parameters")}),
+        (_("Seen"), {"fields": ("seen_at", "gone_at")}),
     )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -75,45 +82,45 @@ class KnownToolAdmin(RecordedAdmin):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         return super().get_actions(request) if self.has_change_permission(request) else {}
 
-    @admin.action(description="Offer")
+    @admin.action(description=_("Offer"))
     def switch_on(self, request: HttpRequest, queryset: QuerySet[KnownTool]) -> None:
-        self._change(request, queryset, "enable_tool", "Offered", enabled=True)
+        self._change(request, queryset, "enable_tool", "offered", enabled=True)
 
-    @admin.action(description="Switch off for everybody")
+    @admin.action(description=_("Disable for everyone"))
     def switch_off(self, request: HttpRequest, queryset: QuerySet[KnownTool]) -> None:
-        self._change(request, queryset, "disable_tool", "Switched off", enabled=False)
+        self._change(request, queryset, "disable_tool", "disabled", enabled=False)
 
-    @admin.action(description="On by default")
+    @admin.action(description=_("On by default"))
     def use_by_default(self, request: HttpRequest, queryset: QuerySet[KnownTool]) -> None:
-        self._change(request, queryset, "change", "On by default", by_default=True)
+        self._change(request, queryset, "change", "on by default", by_default=True)
 
-    @admin.action(description="Off by default")
+    @admin.action(description=_("Off by default"))
     def leave_off_by_default(self, request: HttpRequest, queryset: QuerySet[KnownTool]) -> None:
-        self._change(request, queryset, "change", "Off by default", by_default=False)
+        self._change(request, queryset, "change", "off by default", by_default=False)
 
     def _change(
         self, request: HttpRequest, queryset: QuerySet[KnownTool], verb: str, said: str, **values: bool
     ) -> None:
         with _locked(queryset) as rows:
             for row in rows:
-                audit.record(request, verb, row, details=f"{row}: {said.lower()}")
+                audit.record(request, verb, row, details=f"{row}: {said}")
             KnownTool.objects.filter(pk__in=[row.pk for row in rows]).update(**values)
-        count = "1 tool" if len(rows) == 1 else f"{len(rows)} tools"
-        messages.success(request, f"{said}: {count}. {SOON}")
+        done = ngettext("%(count)d tool was changed. %(soon)s", "%(count)d tools were changed. %(soon)s", len(rows))
+        messages.success(request, done % {"count": len(rows), "soon": SOON})
 
-    @admin.display(description="Server")
+    @admin.display(description=_("Server"))
     def shown_server(self, row: KnownTool) -> str:
-        return row.server or "own tool"
+        return row.server or gettext("built-in")
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="Offered", label={"offered": "success", "off": "warning", "gone": "default"}
+        description=_("Offered"), label={"offered": "success", "off": "warning", "gone": "default"}
     )
-    def state(self, row: KnownTool) -> str:
+    def state(self, row: KnownTool) -> Label:
         if row.gone_at is not None:
-            return "gone"
-        return "offered" if row.enabled else "off"
+            return Label("gone", gettext("no longer available"))
+        return Label("offered", gettext("offered")) if row.enabled else Label("off", gettext("off"))
 
-    @admin.display(description="Parameters")
+    @admin.display(description=_("Parameters"))
     def shown_parameters(self, row: KnownTool) -> SafeString:
         text = json.dumps(row.parameters, indent=2, ensure_ascii=False)
         return format_html('<pre class="whitespace-pre-wrap break-words">{}</pre>', text)
@@ -124,8 +131,10 @@ class ToolPolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # the paramete
         model = ToolPolicy
         fields = "__all__"  # noqa: DJ007 -- the admin's fieldsets choose
         help_texts: ClassVar = {
-            "server": "The short name of a tool server. Empty: our own tools. *: all tools, also those of servers.",
-            "tool": "The name of a tool, as the list of tools has it. Empty: all of them.",
+            "server": _(
+                "The short name of a tool server. Empty: built-in tools. *: all tools, including those of servers."
+            ),
+            "tool": _("The name of a tool as shown in the list of tools. Empty: all tools."),
         }
 
     def clean(self) -> dict[str, Any] | None:
@@ -133,11 +142,11 @@ class ToolPolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # the paramete
         server, tool = cleaned.get("server") or "", cleaned.get("tool") or ""
         if server == EVERY_SERVER:
             if tool:
-                self.add_error("tool", "A policy for all tools names none.")
+                self.add_error("tool", gettext("A policy for all tools must not name a tool."))
         elif tool and not KnownTool.objects.filter(server=server, name=tool).exists():
-            self.add_error("tool", "There is no such tool at this server. See Tools for the names.")
+            self.add_error("tool", gettext("This server has no such tool. The page Tools lists the names."))
         elif server and not KnownTool.objects.filter(server=server).exists():
-            self.add_error("server", "No tool of such a server is known.")
+            self.add_error("server", gettext("No tools of this server are known."))
         return cleaned
 
 
@@ -151,13 +160,13 @@ class ToolPolicyAdmin(RecordedAdmin):
     list_filter = ("rule",)
     lookups: ClassVar = frozenset({"rule__exact"})
     search_fields = ("server", "tool")
-    search_help_text = "Server or tool"
+    search_help_text = _("Server or tool")
     ordering = ("server", "tool", "pk")
     fields = ("group", "server", "tool", "rule")
 
-    @admin.display(description="For")
+    @admin.display(description=_("For"))
     def shown_group(self, row: ToolPolicy) -> str:
-        return str(row.group or "everybody")
+        return str(row.group or gettext("everyone"))
 
 
 @contextmanager

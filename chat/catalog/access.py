@@ -13,6 +13,7 @@ from cachetools import TTLCache, cached
 from django.db.models import Q
 
 from accounts.lib.outage import OUTAGE
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from accounts.quotas.plans import plan_field
 from chat.catalog import offered_models
@@ -23,7 +24,9 @@ from chat.protocol.errors import Forbidden
 logger = structlog.get_logger(__name__)
 
 CACHED_SECONDS: Final = 5.0
-NOT_THEIRS: Final = "This model is only for certain groups, and you are in none of them. Choose another model."
+NOT_THEIRS: Final = gettext_noop(
+    "This model is only for certain groups, and you are in none of them. Choose another model."
+)
 PROPERTIES: Final = ("sees", "thinks", "tools")
 
 

@@ -11,6 +11,7 @@ import msgspec
 import redis
 import structlog
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from accounts.lib.redis import sync_redis
 from chat.protocol.errors import Invalid, Unavailable
@@ -91,11 +92,11 @@ def check_model(name: str | None, names: Sequence[str] | None = None) -> str:
     if names is None:
         names = [model["id"] for model in offered_models()]
     if not names:
-        raise Unavailable("No model is available yet. Try again in a moment.")
+        raise Unavailable(_("No model is available yet. Try again in a moment."))
     if not name:
         return names[0]
     if name not in names:
-        raise Invalid("This model is not available. Choose another one.")
+        raise Invalid(_("This model is not available. Choose another one."))
     return name
 
 

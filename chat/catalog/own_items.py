@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from chat.models import Preset, Prompt
@@ -37,7 +38,8 @@ def store(row: Own) -> Own:
         try:
             row.save()
         except IntegrityError:  # another tab was quicker; only the name can be
-            raise Invalid(f"You already have a {kind._meta.verbose_name} with this name.") from None  # noqa: SLF001
+            kind_name = kind._meta.verbose_name  # noqa: SLF001  # as above
+            raise Invalid(_("You already have a %(kind)s with this name.") % {"kind": kind_name}) from None
     return row
 
 
@@ -45,7 +47,10 @@ def check_room(kind: type[Preset | Prompt], count: int) -> None:
     """Raises `Invalid` if a user may not have so many presets or prompts."""
     if count > LIMITS[kind]:
         plural = kind._meta.verbose_name_plural  # noqa: SLF001
-        raise Invalid(f"You can have at most {LIMITS[kind]} {plural} of your own. Delete one first.")
+        raise Invalid(
+            _("You can have at most %(limits)s %(plural)s of your own. Delete one first.")
+            % {"limits": LIMITS[kind], "plural": plural}
+        )
 
 
 def sentence_of(error: ValidationError) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from accounts.lib.ids import uuid7
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.catalog.access import models_of
 from chat.catalog.own_items import free_name, store
@@ -15,7 +16,7 @@ from chat.models import Preset
 from chat.protocol.commands import clean_controls
 from chat.protocol.errors import Invalid, NotFound
 
-NOT_OFFERED: Final = "This model is not available to you. Choose another one."
+NOT_OFFERED: Final = gettext_noop("This model is not available to you. Choose another one.")
 MAX_NAME: Final = 80
 
 

@@ -6,6 +6,7 @@ import uuid
 from typing import Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from chat.catalog.access import models_of
@@ -58,13 +59,16 @@ def star(user_id: uuid.UUID, model: str, *, starred: bool) -> None:
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).get(pk=user_id)  # so that two tabs together stay below the limit
         if FavouriteModel.objects.filter(user_id=user_id).exclude(model=model).count() >= MAX_FAVOURITES:
-            raise Invalid(f"You can have at most {MAX_FAVOURITES} favourites. Remove one first.")
+            raise Invalid(
+                _("You can have at most %(max_favourites)s favourites. Remove one first.")
+                % {"max_favourites": MAX_FAVOURITES}
+            )
         FavouriteModel.objects.get_or_create(user_id=user_id, model=model)
 
 
 def _check(user_id: uuid.UUID, model: str) -> None:
     if model not in [one["id"] for one in models_of(user_id)]:
-        raise Invalid("This model is not available. Choose another one.")
+        raise Invalid(_("This model is not available. Choose another one."))
 
 
 def _entry(model: PublishedModel, prices: ShownPrices) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Final, NotRequired, TypedDict
 import structlog
 from cachetools import TTLCache, cached
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from accounts.lib.outage import OUTAGE
 from chat.catalog import offered_models
@@ -92,10 +93,13 @@ def choose_preset(user_id: uuid.UUID, preset_id: uuid.UUID, model: str | None) -
     """
     preset = usable_presets(user_id).filter(pk=preset_id).first()
     if preset is None:
-        raise Invalid("This preset is no longer available. Choose another preset or a model.")
+        raise Invalid(_("This preset is no longer available. Choose another preset or a model."))
     offered = [one["id"] for one in offered_models.offered_models()]
     if not model and preset.model and offered and preset.model not in offered:
-        raise Invalid(f"The model of this preset ({preset.model}) is not available. Choose another preset or a model.")
+        raise Invalid(
+            _("The model of this preset (%(model)s) is not available. Choose another preset or a model.")
+            % {"model": preset.model}
+        )
     if not model and preset.model and not may_use(user_id, preset.model):
         raise Forbidden(NOT_THEIRS)
     return preset

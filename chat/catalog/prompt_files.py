@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from chat.catalog.own_items import check_room, sentence_of
@@ -86,9 +87,9 @@ def _read(body: bytes) -> list[Entry]:
     except (msgspec.DecodeError, RecursionError) as error:
         raise Invalid(f"This is not a file of prompts: {error}") from None
     if found.format != FORMAT:
-        raise Invalid("This is not a file of prompts.")
+        raise Invalid(_("This is not a file of prompts."))
     if found.version != VERSION:
-        raise Invalid("This file was exported by a newer version.")
+        raise Invalid(_("This file was exported by a newer version."))
     return found.prompts
 
 

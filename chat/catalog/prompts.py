@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from chat.catalog.own_items import free_name, store
@@ -82,4 +83,7 @@ def clean_name(name: str) -> str:
 def check_variables(text: str) -> None:
     """Raises `Invalid` if the form would have too many fields."""
     if (count := len(variables_of(text))) > MAX_VARIABLES:
-        raise Invalid(f"A prompt can have at most {MAX_VARIABLES} variables. This one has {count}.")
+        raise Invalid(
+            _("A prompt can have at most %(max_variables)s variables. This one has %(count)s.")
+            % {"max_variables": MAX_VARIABLES, "count": count}
+        )

@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
+from django.utils.translation import gettext as _
+
 from accounts.models import User
 from chat.catalog.tool_servers import servers_of
 from chat.protocol.errors import Invalid, NotFound
@@ -41,16 +43,19 @@ def check_prompt(user: User, server_id: uuid.UUID, name: str, arguments: str) ->
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict) or not all(isinstance(one, str) for one in given.values()):
-        raise Invalid("The arguments must be a JSON object of texts.")
+        raise Invalid(_("The arguments must be a JSON object of texts."))
     filled = {}
     for one in _arguments(found):
         value = given.get(one["name"], "")
         if len(value) > MAX_VALUE_CHARS:
-            raise Invalid(f"“{one['name']}” is too long: at most {MAX_VALUE_CHARS:,} characters.")
+            raise Invalid(
+                _("“%(name)s” is too long: at most %(max_value_chars)s characters.")
+                % {"name": one["name"], "max_value_chars": f"{MAX_VALUE_CHARS:,}"}
+            )
         if value.strip():
             filled[one["name"]] = value
         elif one["required"]:
-            raise Invalid(f"Fill in “{one['name']}”.")
+            raise Invalid(_("Fill in “%(name)s”.") % {"name": one["name"]})
     return filled
 
 

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from chat.conversations.membership import WRITERS, member_of
 from chat.conversations.publishing import publish_setting
@@ -21,7 +22,7 @@ def change_rule(user_id: uuid.UUID, conversation_id: uuid.UUID, answers: str) ->
     `Forbidden`, `Invalid`.
     """
     if answers not in ("", *Answers.values):
-        raise Invalid("Choose whether the model answers every message, or those that mention it.")
+        raise Invalid(_("Choose whether the model answers every message, or those that mention it."))
     with transaction.atomic():
         member = member_of(user_id, conversation_id, write=True)
         conversation = Conversation.objects.select_for_update(no_key=True).get(pk=conversation_id)

@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.lib.ids import uuid7
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.conversations.branches import path_ids
 from chat.conversations.copying_steps import copy_steps
@@ -32,7 +33,7 @@ from chat.protocol.errors import Busy, NotFound, TooLarge
 
 MOST_COPIED: Final = 20_000  # messages
 MAX_TITLE: Final = 200
-WRITING: Final = "This answer is still being written. Copy the conversation when it has ended."
+WRITING: Final = gettext_noop("This answer is still being written. Copy the conversation when it has ended.")
 UNWRITTEN: Final = (MessageStatus.PENDING, MessageStatus.STREAMING)
 _SETTINGS: Final = ("model", "temperature", "max_tokens", "effort")
 _OF_RUN: Final = (
@@ -101,7 +102,7 @@ def copy_path(source: Conversation, leaf_id: uuid.UUID, owner: User, rules: Rule
 def _read_path(source_id: uuid.UUID, leaf_id: uuid.UUID) -> list[Message]:
     ids = path_ids(source_id, leaf_id, limit=MOST_COPIED + 1)
     if len(ids) > MOST_COPIED:
-        raise TooLarge(f"At most {MOST_COPIED} messages can be copied.")
+        raise TooLarge(_("At most %(most_copied)s messages can be copied.") % {"most_copied": MOST_COPIED})
     found = Message.objects.select_related("author").in_bulk(ids)
     path = [found[pk] for pk in ids if pk in found]
     if not path:

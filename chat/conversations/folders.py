@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Count, Max, Q
+from django.utils.translation import gettext as _
 
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.models import Folder, Member
 from chat.models.moderation import CaseTarget, Direction
@@ -18,13 +20,13 @@ from chat.moderation.screening import screen_field
 from chat.protocol.commands import clean_controls
 from chat.protocol.errors import Invalid, NotFound, TooLarge
 
-GONE: Final = "This folder no longer exists."
-TOO_DEEP: Final = "Folders can be nested only twice: a folder, one in it, and one in that."
-FULL: Final = f"You have {MAX_FOLDERS} folders, which is the limit. Delete one first."
-NO_NAME: Final = "Enter a name for the folder."
-LONG_NAME: Final = f"A folder's name can have at most {MAX_FOLDER_NAME} characters."
-LONG_INSTRUCTIONS: Final = f"Instructions can have at most {MAX_FOLDER_INSTRUCTIONS:,} characters."
-IN_ITSELF: Final = "A folder cannot be moved into itself or a folder within it."
+GONE: Final = gettext_noop("This folder no longer exists.")
+TOO_DEEP: Final = gettext_noop("Folders can be nested only twice: a folder, one in it, and one in that.")
+FULL: Final = gettext_noop("You have %(most)s folders, which is the limit. Delete one first.")
+NO_NAME: Final = gettext_noop("Enter a name for the folder.")
+LONG_NAME: Final = gettext_noop("A folder's name can have at most %(most)s characters.")
+LONG_INSTRUCTIONS: Final = gettext_noop("Instructions can have at most %(most)s characters.")
+IN_ITSELF: Final = gettext_noop("A folder cannot be moved into itself or a folder within it.")
 MAX_MODEL: Final = 200
 
 
@@ -89,7 +91,7 @@ def create_folder(user_id: uuid.UUID, given: dict[str, str], parent_id: uuid.UUI
     with transaction.atomic():
         every = _lock(user_id)
         if len(every) >= MAX_FOLDERS:
-            raise Invalid(FULL)
+            raise Invalid(_(FULL) % {"most": MAX_FOLDERS})
         if parent_id is not None and len(_path(every, parent_id)) >= MAX_DEPTH:
             raise Invalid(TOO_DEEP)
         return Folder.objects.create(
@@ -187,12 +189,12 @@ def _checked(user_id: uuid.UUID, given: dict[str, str], target_id: uuid.UUID) ->
         if not name:
             raise Invalid(NO_NAME)
         if len(name) > MAX_FOLDER_NAME:
-            raise TooLarge(LONG_NAME)
+            raise TooLarge(_(LONG_NAME) % {"most": MAX_FOLDER_NAME})
         values["name"] = screen_field(name, user_id, CaseTarget.TITLE, target_id, longest=MAX_FOLDER_NAME)
     if "instructions" in given:
         text = clean_controls(given["instructions"].replace("\r\n", "\n")).strip()
         if len(text) > MAX_FOLDER_INSTRUCTIONS:
-            raise TooLarge(LONG_INSTRUCTIONS)
+            raise TooLarge(_(LONG_INSTRUCTIONS) % {"most": f"{MAX_FOLDER_INSTRUCTIONS:,}"})
         values["instructions"] = screen_field(
             text, user_id, CaseTarget.PRESET, target_id, direction=Direction.ASKED, longest=MAX_FOLDER_INSTRUCTIONS
         )

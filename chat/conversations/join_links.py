@@ -13,8 +13,10 @@ from typing import Any, Final
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.lib.link_secrets import hash_of, new_secret
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.conversations.members import OWNERS_ONLY, insert_member, lock_as_owner, notify_added, publish_members
 from chat.conversations.membership import check_may_write, member_of
@@ -24,7 +26,7 @@ from chat.protocol.errors import Forbidden, Invalid, NotFound
 MOST_LINKS: Final = 20  # that work at once, of one conversation
 MOST_DAYS: Final = 90
 MOST_USES: Final = 1000
-GONE: Final = "This link has expired, was revoked or was used up. Ask for a new one."
+GONE: Final = gettext_noop("This link has expired, was revoked or was used up. Ask for a new one.")
 
 
 def create_link(
@@ -36,16 +38,19 @@ def create_link(
     """
     check_may_write(actor_id)
     if role not in (Role.EDITOR, Role.VIEWER):
-        raise Invalid("A link can make people editors or viewers.")
+        raise Invalid(_("A link can make people editors or viewers."))
     if not 1 <= days <= MOST_DAYS:
-        raise Invalid(f"A link can be valid for 1 to {MOST_DAYS} days.")
+        raise Invalid(_("A link can be valid for 1 to %(most_days)s days.") % {"most_days": MOST_DAYS})
     if most_uses is not None and not 1 <= most_uses <= MOST_USES:
-        raise Invalid(f"A link can be used 1 to {MOST_USES:,} times.")
+        raise Invalid(_("A link can be used 1 to %(most_uses)s times.") % {"most_uses": f"{MOST_USES:,}"})
     secret, token_hash = new_secret()
     with transaction.atomic():
-        conversation, _ = lock_as_owner(actor_id, conversation_id)
+        conversation, _member = lock_as_owner(actor_id, conversation_id)
         if working_links().filter(conversation=conversation).count() >= MOST_LINKS:
-            raise Invalid(f"A conversation can have at most {MOST_LINKS} links. Revoke one first.")
+            raise Invalid(
+                _("A conversation can have at most %(most_links)s links. Revoke one first.")
+                % {"most_links": MOST_LINKS}
+            )
         link = JoinLink.objects.create(
             conversation=conversation,
             token_hash=token_hash,

@@ -200,7 +200,7 @@ def _heading(user_id: uuid.UUID, view: ListView) -> tuple[str, Sequence[FolderEn
         tags = Tag.objects.filter(pk=view.id or uuid.UUID(int=0), user_id=user_id)
         name = tags.values_list("name", flat=True).first()
         if name is None:
-            raise NotFound("This tag no longer exists.")
+            raise NotFound(_("This tag no longer exists."))
         return name, ()
     if view.kind not in ("", "folder"):
         return "", ()
@@ -209,7 +209,7 @@ def _heading(user_id: uuid.UUID, view: ListView) -> tuple[str, Sequence[FolderEn
         return "", every
     shown = next((one for one in every if one.id == view.id), None)
     if shown is None:
-        raise NotFound("This folder no longer exists.")
+        raise NotFound(_("This folder no longer exists."))
     within = [replace(one, depth=one.depth - shown.depth - 1) for one in every if view.id in one.ancestors]
     return shown.name, within
 
@@ -230,7 +230,7 @@ def _grouped(items: Sequence[Item], zone: ZoneInfo) -> list[Group]:
 
 def _beyond(position: str, *, newer: bool = False, inclusive: bool = False) -> Q:
     """Entries older than a position, or newer; with `inclusive` also the one there. Raises `Invalid`."""
-    moment, last = parse_position(position, "Invalid position in the list.")
+    moment, last = parse_position(position, _("Invalid position in the list."))
     if newer:
         return Q(conversation__updated_at__gt=moment) | Q(conversation__updated_at=moment, conversation_id__gt=last)
     at = {"conversation_id__lte" if inclusive else "conversation_id__lt": last}

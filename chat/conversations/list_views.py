@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from chat.models import Member, Message, MessageStatus
 from chat.protocol.errors import Invalid
@@ -41,7 +42,7 @@ def parse_view(text: str) -> ListView:
             raise ValueError
         return ListView(kind, uuid.UUID(name) if name else None)
     except ValueError:
-        raise Invalid("There is no such list.") from None
+        raise Invalid(_("There is no such list.")) from None
 
 
 def members_in(user_id: uuid.UUID, view: ListView = ALL) -> QuerySet[Member]:

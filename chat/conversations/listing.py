@@ -9,6 +9,7 @@ import redis
 import structlog
 from asgiref.sync import async_to_sync
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from chat.conversations.membership import conversations_of, member_of
 from chat.eventlog import events, store
@@ -32,7 +33,7 @@ def rename(user_id: uuid.UUID, conversation_id: uuid.UUID, title: str) -> str:
     conversation = member_of(user_id, conversation_id, write=True).conversation
     title = " ".join(title.replace("\x00", "").split())
     if not title:
-        raise Invalid("Enter a title.")
+        raise Invalid(_("Enter a title."))
     conversation.title = screen_field(
         title[:MAX_TITLE],
         user_id,
@@ -52,11 +53,11 @@ def pin(user_id: uuid.UUID, conversation_id: uuid.UUID, *, pinned: bool) -> None
     """
     conversation = member_of(user_id, conversation_id, write=True).conversation
     if conversation.temporary:
-        raise Invalid("Temporary chats cannot be pinned.")
+        raise Invalid(_("Temporary chats cannot be pinned."))
     if pinned == (conversation.pinned_at is not None):
         return
     if pinned and conversations_of(user_id).exclude(pinned_at=None).count() >= MAX_PINS:
-        raise Invalid(f"You can pin up to {MAX_PINS} conversations. Unpin one first.")
+        raise Invalid(_("You can pin up to %(max_pins)s conversations. Unpin one first.") % {"max_pins": MAX_PINS})
     conversation.pinned_at = timezone.now() if pinned else None
     conversation.save(update_fields=["pinned_at"])
     notify_members(conversation)
@@ -66,7 +67,7 @@ def delete(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
     """Moves a conversation to the trash. Raises `NotFound`, or `Forbidden` for a member who is not an owner."""
     member = member_of(user_id, conversation_id)
     if member.role != Role.OWNER:
-        raise Forbidden("Only an owner can delete this conversation.")
+        raise Forbidden(_("Only an owner can delete this conversation."))
     member.conversation.deleted_at = timezone.now()
     member.conversation.save(update_fields=["deleted_at"])
     recheck_shares_on_commit([conversation_id])

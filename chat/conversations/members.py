@@ -17,7 +17,9 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, QuerySet, Value, When
+from django.utils.translation import gettext as _
 
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.conversations.membership import check_may_write, member_of
 from chat.eventlog import events, store
@@ -29,8 +31,8 @@ from chat.notifications.notify import Kind, notify_soon
 from chat.protocol.errors import Forbidden, Invalid, NotFound
 
 MOST_MEMBERS: Final = 200
-OWNERS_ONLY: Final = "Only owners of this conversation can change its members."
-UNKNOWN: Final = "Nobody with this address has an account here. You can send them a link to join instead."
+OWNERS_ONLY: Final = gettext_noop("Only owners of this conversation can change its members.")
+UNKNOWN: Final = gettext_noop("Nobody with this address has an account here. You can send them a link to join instead.")
 
 logger = structlog.get_logger(__name__)
 
@@ -80,7 +82,7 @@ def add_member(
         check_may_write(actor_id)
     email = email.strip()
     if user_id is None and not email:
-        raise Invalid("Enter an email address.")
+        raise Invalid(_("Enter an email address."))
     with transaction.atomic():
         conversation, actor = lock_as_owner(actor_id, conversation_id)
         person = _find_person(email, user_id)
@@ -94,7 +96,7 @@ def add_member(
 def _find_person(email: str, user_id: uuid.UUID | None) -> User:
     """Raises `Invalid`."""
     if user_id is not None and not settings.PEOPLE_DIRECTORY:
-        raise Invalid("Enter an email address.")
+        raise Invalid(_("Enter an email address."))
     if "\x00" in email:  # PostgreSQL stores no such character, and refuses to look for one
         raise Invalid(UNKNOWN)
     named = {"pk": user_id} if user_id is not None else {"email__iexact": email}
@@ -121,10 +123,10 @@ def change_role(actor_id: uuid.UUID | None, conversation_id: uuid.UUID, user_id:
 def remove_member(actor_id: uuid.UUID | None, conversation_id: uuid.UUID, user_id: uuid.UUID) -> None:
     """Ends a membership. The person's sockets stop to get events at once. Raises as `add_member` does."""
     with transaction.atomic():
-        conversation, _ = lock_as_owner(actor_id, conversation_id)
+        conversation, _owner = lock_as_owner(actor_id, conversation_id)
         member = _find(conversation, user_id)
         if user_id == actor_id:
-            raise Invalid("To remove yourself, leave the conversation.")
+            raise Invalid(_("To remove yourself, leave the conversation."))
         if member.role == Role.OWNER:
             _check_other_owner(conversation, user_id)
         member.delete()  # the signal notifies the person's sockets
@@ -142,14 +144,14 @@ def leave(user_id: uuid.UUID, conversation_id: uuid.UUID, successor_id: uuid.UUI
         member = member_of(user_id, conversation_id)
         others = Member.objects.filter(conversation=conversation).exclude(user_id=user_id)
         if not others.exists():
-            raise Invalid("You are the only member. Delete the conversation instead.")
+            raise Invalid(_("You are the only member. Delete the conversation instead."))
         if successor_id is not None:
             if member.role != Role.OWNER:
                 raise Forbidden(OWNERS_ONLY)
             if not others.filter(user_id=successor_id, user__is_active=True).update(role=Role.OWNER):
-                raise Invalid("Choose a member who will own the conversation.")
+                raise Invalid(_("Choose a member who will own the conversation."))
         if member.role == Role.OWNER and not others.filter(role=Role.OWNER).exists():
-            raise Invalid("You are the only owner. Choose who will own the conversation before you leave.")
+            raise Invalid(_("You are the only owner. Choose who will own the conversation before you leave."))
         member.delete()
     publish_members(conversation)
     _notify_unlisted(user_id, conversation_id)
@@ -158,7 +160,7 @@ def leave(user_id: uuid.UUID, conversation_id: uuid.UUID, successor_id: uuid.UUI
 def check_role(role: str) -> str:
     """Returns the role. Raises `Invalid` for an unknown one."""
     if role not in Role.values:
-        raise Invalid("Choose a role: owner, editor or viewer.")
+        raise Invalid(_("Choose a role: owner, editor or viewer."))
     return role
 
 
@@ -177,7 +179,7 @@ def lock_as_owner(actor_id: uuid.UUID | None, conversation_id: uuid.UUID) -> tup
     if actor is not None and actor.role != Role.OWNER:
         raise Forbidden(OWNERS_ONLY)
     if conversation.temporary:
-        raise Invalid("A temporary chat is for one person only. Start a conversation that is kept.")
+        raise Invalid(_("A temporary chat is for one person only. Start a conversation that is kept."))
     return conversation, actor
 
 
@@ -185,9 +187,9 @@ def insert_member(conversation: Conversation, person: User, role: str) -> Member
     """Adds a row, in the transaction that has locked the conversation. Raises `Invalid`."""
     rows = Member.objects.filter(conversation=conversation)
     if rows.filter(user=person).exists():
-        raise Invalid(f"{person.display_name} is already a member.")
+        raise Invalid(_("%(display_name)s is already a member.") % {"display_name": person.display_name})
     if rows.count() >= MOST_MEMBERS:
-        raise Invalid(f"A conversation can have at most {MOST_MEMBERS} members.")
+        raise Invalid(_("A conversation can have at most %(most_members)s members.") % {"most_members": MOST_MEMBERS})
     return Member.objects.create(conversation=conversation, user=person, role=role)
 
 
@@ -246,11 +248,11 @@ def _lock(conversation_id: uuid.UUID) -> Conversation:
 def _find(conversation: Conversation, user_id: uuid.UUID) -> Member:
     member = Member.objects.filter(conversation=conversation, user_id=user_id).first()
     if member is None:
-        raise Invalid("This person is no longer a member.")
+        raise Invalid(_("This person is no longer a member."))
     return member
 
 
 def _check_other_owner(conversation: Conversation, user_id: uuid.UUID) -> None:
     owners = Member.objects.filter(conversation=conversation, role=Role.OWNER).exclude(user_id=user_id)
     if not owners.exists():
-        raise Invalid("A conversation needs an owner. Make somebody else an owner first.")
+        raise Invalid(_("A conversation needs an owner. Make somebody else an owner first."))

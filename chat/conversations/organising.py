@@ -14,7 +14,9 @@ from asgiref.sync import async_to_sync
 from django.db import connection, transaction
 from django.db.models import Count
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
+from accounts.lib.texts import gettext_noop
 from chat.conversations.folders import folder_of
 from chat.conversations.tags import find_or_create_tag, tag_of
 from chat.eventlog.user_events import notify_list_changed
@@ -24,10 +26,10 @@ from chat.notifications.marks import publish_marks
 from chat.protocol.errors import Invalid, NotFound
 
 AT_ONCE: Final = 500  # conversations of one command
-NONE: Final = "Choose at least one conversation."
-TOO_MANY: Final = f"At most {AT_ONCE} conversations at once."
-TEMPORARY: Final = "Temporary chats cannot be filed."
-MANY_TAGS: Final = f"A conversation can have at most {MAX_TAGS_EACH} tags."
+NONE: Final = gettext_noop("Choose at least one conversation.")
+TOO_MANY: Final = gettext_noop("At most %(most)s conversations at once.")
+TEMPORARY: Final = gettext_noop("Temporary chats cannot be filed.")
+MANY_TAGS: Final = gettext_noop("A conversation can have at most %(most)s tags.")
 
 # Up to the last message that is there, as if it had been opened. What comes from now on is unread again.
 _READ: Final = """
@@ -133,7 +135,7 @@ def check_ids(ids: Collection[uuid.UUID]) -> None:
     if not ids:
         raise Invalid(NONE)
     if len(ids) > AT_ONCE:
-        raise Invalid(TOO_MANY)
+        raise Invalid(_(TOO_MANY) % {"most": AT_ONCE})
 
 
 def _rows_of(user_id: uuid.UUID, ids: Collection[uuid.UUID]) -> list[Member]:
@@ -152,7 +154,7 @@ def _check_room(rows: Collection[Member]) -> None:
     """Raises `Invalid` if one of these has as many tags as it may have."""
     counted = Member.objects.filter(pk__in=[row.pk for row in rows]).annotate(of=Count("tags"))
     if counted.filter(of__gte=MAX_TAGS_EACH).exists():
-        raise Invalid(MANY_TAGS)
+        raise Invalid(_(MANY_TAGS) % {"most": MAX_TAGS_EACH})
 
 
 def _ids(rows: Iterable[Member]) -> list[str]:

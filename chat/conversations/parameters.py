@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from chat.conversations.membership import WRITERS, member_of
 from chat.conversations.publishing import publish_setting
@@ -56,7 +57,7 @@ def change_parameters(
     """
     unknown = set(given) - set(NAMES)
     if unknown or not given:
-        raise Invalid("There is no such parameter." if unknown else "Nothing is to be changed.")
+        raise Invalid(_("There is no such parameter.") if unknown else _("Nothing is to be changed."))
     wanted = {name: read_parameter(name, text) for name, text in given.items()}
     if wanted.get("system_prompt"):
         member_of(user_id, conversation_id, write=True)

@@ -10,15 +10,16 @@ from django.db.models import CharField, QuerySet
 from django.db.models.functions import Cast, JSONArray
 from django.utils import timezone
 
+from accounts.lib.texts import gettext_noop
 from chat.conversations.membership import member_of
 from chat.eventlog.user_events import notify_user
 from chat.models import Message, MessageRole, MessageStatus, Rating, Run
 from chat.protocol.commands import clean_controls
 from chat.protocol.errors import Busy, Invalid, NotFound
 
-ANSWERS_ONLY: Final = "Only answers can be rated."
-WRITING: Final = "This answer is still being written. Rate it when it has ended."
-DELETED: Final = "This message was deleted."
+ANSWERS_ONLY: Final = gettext_noop("Only answers can be rated.")
+WRITING: Final = gettext_noop("This answer is still being written. Rate it when it has ended.")
+DELETED: Final = gettext_noop("This message was deleted.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 from django.db.models import Exists
+from django.utils.translation import gettext as _
 
 from accounts.lib.db import in_db
 from chat.conversations.branches import answers_beside, path_ids
@@ -212,7 +213,7 @@ async def _consistent(conversation_id: uuid.UUID, load: Callable[[], _Rows]) -> 
             await request_missing_html(rows.messages)
             return _state(after, rows)
         await asyncio.sleep(0.05 * 2**attempt)  # until the next checkpoint
-    raise Unavailable("This conversation is busy. Try again in a moment.")
+    raise Unavailable(_("This conversation is busy. Try again in a moment."))
 
 
 def _at_one_moment(load: Callable[[], _Rows]) -> _Rows:

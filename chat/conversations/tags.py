@@ -8,7 +8,9 @@ from typing import Any, Final
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.db.models.functions import Lower
+from django.utils.translation import gettext as _
 
+from accounts.lib.texts import gettext_noop
 from chat.models import Tag
 from chat.models.moderation import CaseTarget
 from chat.models.organising import MAX_TAG_NAME, MAX_TAGS
@@ -16,11 +18,11 @@ from chat.moderation.screening import screen_field
 from chat.protocol.commands import clean_controls
 from chat.protocol.errors import Conflict, Invalid, NotFound, TooLarge
 
-GONE: Final = "This tag no longer exists."
-FULL: Final = f"You have {MAX_TAGS} tags, which is the limit. Delete one first."
-NO_NAME: Final = "Enter a name for the tag."
-LONG_NAME: Final = f"A tag can have at most {MAX_TAG_NAME} characters."
-TAKEN: Final = "You have a tag with this name."
+GONE: Final = gettext_noop("This tag no longer exists.")
+FULL: Final = gettext_noop("You have %(most)s tags, which is the limit. Delete one first.")
+NO_NAME: Final = gettext_noop("Enter a name for the tag.")
+LONG_NAME: Final = gettext_noop("A tag can have at most %(most)s characters.")
+TAKEN: Final = gettext_noop("You have a tag with this name.")
 
 
 def tags_of(user_id: uuid.UUID) -> list[dict[str, Any]]:
@@ -36,7 +38,7 @@ def clean_name(name: str) -> str:
     if not name:
         raise Invalid(NO_NAME)
     if len(name) > MAX_TAG_NAME:
-        raise TooLarge(LONG_NAME)
+        raise TooLarge(_(LONG_NAME) % {"most": MAX_TAG_NAME})
     return name
 
 
@@ -53,7 +55,7 @@ def find_or_create_tag(user_id: uuid.UUID, name: str) -> Tag:
 def create_tag(user_id: uuid.UUID, name: str) -> Tag:
     """A tag of a name that was cleaned and screened. Another request may have just created it: that one, then."""
     if Tag.objects.filter(user_id=user_id).count() >= MAX_TAGS:
-        raise Invalid(FULL)
+        raise Invalid(_(FULL) % {"most": MAX_TAGS})
     try:
         with transaction.atomic():
             return Tag.objects.create(user_id=user_id, name=name)

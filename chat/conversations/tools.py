@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from chat.conversations.membership import WRITERS, member_of
 from chat.conversations.publishing import publish_setting
@@ -58,7 +59,7 @@ def change_tools(
         before = conversation.tools or []
         if wanted is not None:
             if unknown := [key for key in wanted if key not in known and key not in before]:
-                raise Invalid(f"There is no tool “{unknown[0]}”.")
+                raise Invalid(_("There is no tool “%(0)s”.") % {"0": unknown[0]})
             wanted += [key for key in before if key not in known and key not in wanted]
         elif conversation.preset is not None:
             wanted = conversation.preset.tools
@@ -75,7 +76,7 @@ def _read(given: str) -> list[str] | None:
     try:
         return list(dict.fromkeys(msgspec.json.decode(given.encode(), type=ChosenTools)))
     except (msgspec.DecodeError, UnicodeEncodeError):
-        raise Invalid("Send the tools as a list of names.") from None
+        raise Invalid(_("Send the tools as a list of names.")) from None
 
 
 def describe_tools(

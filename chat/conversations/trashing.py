@@ -14,6 +14,7 @@ from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.lib.texts import gettext_noop
 from chat.conversations.organising import AT_ONCE, check_ids
 from chat.eventlog.share_events import recheck_shares_on_commit
 from chat.eventlog.user_events import notify_conversation_listed, notify_list_changed
@@ -22,8 +23,8 @@ from chat.protocol.errors import Forbidden, Invalid, NotFound
 
 NOTICES_AT_ONCE: Final = 50
 UNDO_SECONDS: Final = 3600
-NOT_AN_OWNER: Final = "Only an owner can delete a conversation. You can leave or archive those of others."
-TOO_LATE: Final = "This can no longer be undone here. The trash still has what was deleted."
+NOT_AN_OWNER: Final = gettext_noop("Only an owner can delete a conversation. You can leave or archive those of others.")
+TOO_LATE: Final = gettext_noop("This can no longer be undone here. The trash still has what was deleted.")
 
 logger = structlog.get_logger(__name__)
 

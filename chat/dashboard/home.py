@@ -7,6 +7,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from chat.dashboard.cache import cache
 from chat.dashboard.links import Links
@@ -47,9 +48,11 @@ def add_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, An
         "models": model_rows(runs, links),
         "users": user_rows(usage, links),
         "workers": worker_rows(live),
-        "no_workers": f"{NO_REDIS}." if live is None else "No worker is running. Messages are not being answered.",
-        "wrong": TOO_SLOW,
+        "no_workers": str(NO_REDIS)
+        if live is None
+        else gettext("No worker is running. No messages are being answered."),
+        "wrong": str(TOO_SLOW),
         "runs_known": runs is not None,
         "usage_known": usage is not None,
     }
-    return {**context, "dashboard": board, "title": "Dashboard"}
+    return {**context, "dashboard": board, "title": gettext("Dashboard")}

@@ -11,17 +11,19 @@ import redis
 import structlog
 from django.conf import settings
 from django.db import connection
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.charts import share
 from accounts.lib.formatting import number, seconds
 from accounts.online import Online, count_online
 from chat.dashboard import queries
 from chat.dashboard.links import Links
-from chat.dashboard.panels import Tile, plural
+from chat.dashboard.panels import Tile
 from chat.jobs.worker_heartbeats import Heartbeat, living_workers, waiting_jobs
 
-NO_REDIS: Final = "unknown: Redis does not respond"
-NO_WORKERS: Final = "no messages are being answered"
+NO_REDIS: Final = _("Unknown: Redis does not respond.")
+NO_WORKERS: Final = _("no messages are being answered")
 LATE_SECONDS: Final = 10  # the queue's tile turns red when a run waits longer
 
 logger = structlog.get_logger(__name__)
@@ -76,38 +78,53 @@ def read_redis_state() -> RedisState | None:
 def now_tiles(state: DatabaseState, live: RedisState | None, links: Links) -> Iterable[Tile]:
     users = links.list("accounts", "user", online="yes")
     if live is None:
-        yield Tile("Users online", None, NO_REDIS)
-        yield Tile("Open sockets", None, NO_REDIS)
+        yield Tile(gettext("Users online"), None, str(NO_REDIS))
+        yield Tile(gettext("Open sockets"), None, str(NO_REDIS))
     else:
         online = live.online
-        yield Tile("Users online", number(online.users), "with a page open", users)
-        yield Tile("Open sockets", number(online.sockets), plural(online.processes, "web process", "es"), users)
-    yield Tile("Answers in progress", number(state.running), "", links.runs(status__exact="running"))
+        yield Tile(gettext("Users online"), number(online.users), gettext("with a page open"), users)
+        servers = ngettext("%(count)s web process", "%(count)s web processes", online.processes)
+        note = servers % {"count": number(online.processes)}
+        yield Tile(gettext("Open sockets"), number(online.sockets), note, users)
+    yield Tile(gettext("Answers in progress"), number(state.running), "", links.runs(status__exact="running"))
     yield _queue_tile(state, live, links)
     if live is None:
-        yield Tile("Workers", None, NO_REDIS)
+        yield Tile(gettext("Workers"), None, str(NO_REDIS))
     else:
         slots = sum(worker.slots for worker in live.workers)
-        used = f"{number(sum(worker.runs for worker in live.workers))} of {plural(slots, 'slot')} in use"
+        used = ngettext("%(used)s of %(count)s slot in use", "%(used)s of %(count)s slots in use", slots) % {
+            "used": number(sum(worker.runs for worker in live.workers)),
+            "count": number(slots),
+        }
         alive = len(live.workers)
-        yield Tile("Workers", number(alive), used if alive else NO_WORKERS, "#workers", "" if alive else "bad")
+        yield Tile(
+            gettext("Workers"), number(alive), used if alive else str(NO_WORKERS), "#workers", "" if alive else "bad"
+        )
     recordings = links.list("chat", "recording", status__exact="listening")
-    yield Tile("Recordings in progress", number(state.recordings), "", recordings)
-    yield Tile("Runs started (last minute)", number(state.last_minute), "", links.runs(period="1h"))
+    yield Tile(gettext("Recordings in progress"), number(state.recordings), "", recordings)
+    yield Tile(gettext("Runs started (last minute)"), number(state.last_minute), "", links.runs(period="1h"))
 
 
 def _queue_tile(state: DatabaseState, live: RedisState | None, links: Links) -> Tile:
-    note = "queue is empty" if state.oldest_wait is None else f"oldest waiting {seconds(state.oldest_wait)}"
+    if state.oldest_wait is None:
+        notes = [gettext("queue is empty")]
+    else:
+        notes = [gettext("oldest has waited %(time)s") % {"time": seconds(state.oldest_wait)}]
     if live is not None and live.jobs is not None:
-        note += f", {plural(live.jobs, 'job')} in the broker"
+        jobs = ngettext("%(count)s job in the broker", "%(count)s jobs in the broker", live.jobs)
+        notes.append(jobs % {"count": number(live.jobs)})
+    note = ", ".join(notes)
     late = state.oldest_wait is not None and state.oldest_wait > LATE_SECONDS
-    return Tile("Queued runs", number(state.queued), note, links.runs(status__exact="queued"), "bad" if late else "")
+    return Tile(
+        gettext("Queued runs"), number(state.queued), note, links.runs(status__exact="queued"), "bad" if late else ""
+    )
 
 
 def worker_rows(live: RedisState | None) -> list[dict[str, Any]]:
     return [
         {"name": f"{worker.host}, PID {worker.pid}", "runs": number(worker.runs), "slots": number(worker.slots),
-         "percent": share(worker.runs, worker.slots), "state": "draining" if worker.draining else "running",
+         "percent": share(worker.runs, worker.slots),
+         "state": gettext("draining") if worker.draining else gettext("running"),
          "uptime": seconds(max(time.time() - worker.since, 0))}
         for worker in (live.workers if live else [])
     ]  # fmt: skip

@@ -9,14 +9,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from django.conf import settings
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.charts import Chart, Column, draw
 from accounts.lib.formatting import NOTHING, moment, money, number
 from chat.dashboard import queries
 
 SERIES: Final = 5  # models with a colour of their own; the others share one
-TOO_SLOW: Final = "Unknown: the query took too long. Choose a shorter period."
+TOO_SLOW: Final = _("Unknown: the query took too long. Choose a shorter period.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,11 @@ class Step:
 
 def usage_panels(
     used: Iterable[tuple[Hashable, str, int, Decimal]], steps: Sequence[Step], *,
-    every: str = "", note: str = "", span: tuple[str, str], first_column: str = "From",
+    tokens_title: str, cost_title: str, first_column: str, note: str = "", span: tuple[str, str],
 ) -> list[Panel]:  # fmt: skip
     """Tokens and cost as one panel each, a bar per step, stacked by the models with the most tokens.
 
-    `used`: (key of the step, model, tokens, cost); several of one step and model add up. `every` is appended to the
-    titles, such as " per day".
+    `used`: (key of the step, model, tokens, cost); several of one step and model add up.
     """
     tokens: defaultdict[tuple[Hashable, str], Decimal] = defaultdict(Decimal)
     costs: defaultdict[tuple[Hashable, str], Decimal] = defaultdict(Decimal)
@@ -76,7 +76,7 @@ def usage_panels(
     legend = [model or NOTHING for model in ranked[:SERIES]]
     if others := ranked[SERIES:]:
         series.append(others)
-        legend.append("other models")
+        legend.append(gettext("other models"))
 
     def panel(
         key: str, title: str, values: Mapping[tuple[Hashable, str], Decimal], show: Callable[[Decimal], str]
@@ -94,22 +94,22 @@ def usage_panels(
         )  # fmt: skip
 
     return [
-        panel("tokens", f"Tokens{every}", tokens, lambda value: number(float(value))),
-        panel("cost", f"Cost{every} ({settings.CURRENCY})", costs, money),
+        panel("tokens", tokens_title, tokens, lambda value: number(float(value))),
+        panel("cost", cost_title, costs, money),
     ]
 
 
 def price_note(unpriced: float, *, is_used: bool) -> str:
     """How much of a cost is known."""
     if unpriced:
-        return f"{plural(unpriced, 'answer')} without a price"
-    return "all answers priced" if is_used else "no usage"
+        answers = ngettext("%(count)s answer without a price", "%(count)s answers without a price", int(unpriced))
+        return answers % {"count": number(unpriced)}
+    return gettext("all answers priced") if is_used else gettext("no usage")
 
 
 def partial_note(complete: bool, since: datetime) -> str:
     """Says that older rows were not read; empty when all were."""
-    return "" if complete else f"Only the newest {number(queries.MAX_ROWS)}, since {moment(since)}."
-
-
-def plural(count: float, one: str, ending: str = "s") -> str:
-    return f"{number(count)} {one}{'' if count == 1 else ending}"
+    if complete:
+        return ""
+    shown = {"count": number(queries.MAX_ROWS), "time": moment(since)}
+    return gettext("Only the newest %(count)s, since %(time)s.") % shown

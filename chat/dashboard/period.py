@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.formatting import moment
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
 
 HOUR, DAY = 3600, 86400
 
@@ -21,7 +26,8 @@ class ChartPeriod:
     """
 
     key: str
-    title: str
+    title: StrPromise
+    heading: StrPromise
     count: int
     step: int
     usage_step: int
@@ -41,10 +47,10 @@ class ChartPeriod:
 PERIODS: Final = {
     one.key: one
     for one in (
-        ChartPeriod("1h", "1 hour", 12, HOUR // 12, HOUR // 12),
-        ChartPeriod("24h", "24 hours", 24, HOUR, HOUR),
-        ChartPeriod("7d", "7 days", 28, DAY // 4, DAY),
-        ChartPeriod("30d", "30 days", 30, DAY, DAY),
+        ChartPeriod("1h", _("1 hour"), _("Last hour"), 12, HOUR // 12, HOUR // 12),
+        ChartPeriod("24h", _("24 hours"), _("Last 24 hours"), 24, HOUR, HOUR),
+        ChartPeriod("7d", _("7 days"), _("Last 7 days"), 28, DAY // 4, DAY),
+        ChartPeriod("30d", _("30 days"), _("Last 30 days"), 30, DAY, DAY),
     )
 }
 
@@ -52,4 +58,4 @@ PERIODS: Final = {
 def step_label(begin: int, length: int) -> str:
     """A step's day (UTC) where it is a day long, else the moment it begins."""
     at = datetime.fromtimestamp(begin, UTC)
-    return f"{at:%d %b}" if length == DAY else moment(at)
+    return date_format(at, "d M") if length == DAY else moment(at)

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
 
 from accounts.lib.charts import Column, draw, share
 from accounts.lib.formatting import NOTHING, milliseconds, number
 from chat.dashboard import queries
 from chat.dashboard.links import Links
-from chat.dashboard.panels import TOO_SLOW, Panel, Tile, partial_note, plural
+from chat.dashboard.panels import TOO_SLOW, Panel, Tile, partial_note
 from chat.dashboard.period import DAY, ChartPeriod, step_label
 
 ALARMING: Final = 0.05  # the tile of failures turns red above this share of runs
@@ -104,42 +105,57 @@ def _pair(found: list[int] | None) -> tuple[int, int] | None:
 
 def run_tiles(period: ChartPeriod, runs: Runs | None, links: Links) -> Iterable[Tile]:
     if runs is None:
-        for title in ("Runs", "Time to first token", "Failed runs"):
-            yield Tile(title, None, TOO_SLOW)
+        for title in (gettext("Runs"), gettext("Time to first token"), gettext("Failed runs")):
+            yield Tile(title, None, str(TOO_SLOW))
         return
-    unit, name = {"1h": (60, "per minute"), "24h": (3600, "per hour")}.get(period.key, (DAY, "per day"))
+    unit, per = {"1h": (60, gettext("%(count)s per minute")), "24h": (3600, gettext("%(count)s per hour"))}.get(
+        period.key, (DAY, gettext("%(count)s per day"))
+    )
     units = max((timezone.now() - runs.since).total_seconds() / unit, 1)
-    rate = f"{runs.count / units:.3g} {name}" if runs.count else "none"
-    yield Tile("Runs", number(runs.count), rate, links.runs(runs.since))
+    rate = per % {"count": f"{runs.count / units:.3g}"} if runs.count else gettext("none")
+    yield Tile(gettext("Runs"), number(runs.count), rate, links.runs(runs.since))
     if runs.first_token:
         p50, p95 = runs.first_token
         slow = links.runs(runs.since, slow="yes")
-        yield Tile("Time to first token", milliseconds(p50), f"median; 95th percentile {milliseconds(p95)}", slow)
+        note = gettext("median; 95th percentile %(time)s") % {"time": milliseconds(p95)}
+        yield Tile(gettext("Time to first token"), milliseconds(p50), note, slow)
     else:
-        yield Tile("Time to first token", NOTHING, "no answers yet")
-    percent = f"{100 * runs.failed / runs.count:.1f}\u202f% of runs" if runs.count else "no runs"
+        yield Tile(gettext("Time to first token"), NOTHING, gettext("no answers yet"))
+    if runs.count:
+        percent = gettext("%(percent)s\u202f%% of runs") % {"percent": f"{100 * runs.failed / runs.count:.1f}"}
+    else:
+        percent = gettext("no runs")
     tone = "bad" if runs.failed > runs.count * ALARMING else ""
-    yield Tile("Failed runs", number(runs.failed), percent, links.runs(runs.since, error_code="any"), tone)
+    yield Tile(gettext("Failed runs"), number(runs.failed), percent, links.runs(runs.since, error_code="any"), tone)
 
 
 def runs_panel(period: ChartPeriod, runs: Runs | None, links: Links) -> Panel:
     """The chart of runs, with the failed ones in a colour of their own."""
     if runs is None:
-        return Panel("runs", "Runs", wrong=TOO_SLOW)
+        return Panel("runs", gettext("Runs"), wrong=str(TOO_SLOW))
     steps = period.steps(period.step)
     columns, rows = [], []
     for step in steps:
         started, failed = runs.steps.get(step, (0, 0))
         since, until = (datetime.fromtimestamp(one, UTC) for one in (step, step + period.step))
         label = step_label(step, period.step)
-        title = f"{label}: {plural(started, 'run')}, {failed} failed"
-        columns.append(Column(title, (started - failed, failed), links.runs(since, until)))
+        title = ngettext(
+            "%(step)s: %(count)d run, %(failed)d failed", "%(step)s: %(count)d runs, %(failed)d failed", started
+        )
+        columns.append(
+            Column(
+                title % {"step": label, "count": started, "failed": failed},
+                (started - failed, failed),
+                links.runs(since, until),
+            )
+        )
         rows.append([label, number(started), number(failed)])
     chart = draw(columns)
     return Panel(
-        "runs", "Runs", partial_note(runs.complete, runs.since), chart=chart, most=number(chart.most),
-        span=(step_label(steps[0], period.step), "now"), legend=["completed or in progress", "failed or interrupted"],
-        head=["From", "Runs", "Failed"], rows=rows,
+        "runs", gettext("Runs"), partial_note(runs.complete, runs.since), chart=chart, most=number(chart.most),
+        span=(step_label(steps[0], period.step), gettext("now")),
+        legend=[gettext("completed or in progress"), gettext("failed or interrupted")],
+        head=[gettext("From"), gettext("Runs"), gettext("Failed")], rows=rows,
     )  # fmt: skip
 
 
@@ -149,7 +165,7 @@ def failure_rows(runs: Runs | None, links: Links) -> list[dict[str, Any]]:
         return []
     most = max((count for _, count in runs.causes), default=0)
     return [
-        {"code": code or "no error code", "count": number(count), "percent": share(count, most),
+        {"code": code or gettext("no error code"), "count": number(count), "percent": share(count, most),
          "href": links.runs(runs.since, error_code=code) if code else ""}
         for code, count in runs.causes
     ]  # fmt: skip

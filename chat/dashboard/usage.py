@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts.lib.formatting import money, number
 from chat.dashboard import queries
@@ -96,23 +98,25 @@ def read_usage(period: ChartPeriod, now: datetime | None = None) -> Usage | None
 
 def usage_tiles(period: ChartPeriod, usage: Usage | None, links: Links) -> Iterable[Tile]:
     if usage is None:
-        yield Tile("Tokens", None, TOO_SLOW)
-        yield Tile("Cost", None, TOO_SLOW)
+        yield Tile(gettext("Tokens"), None, str(TOO_SLOW))
+        yield Tile(gettext("Cost"), None, str(TOO_SLOW))
         return
     input_tokens = sum(one.input_tokens for one in usage.models)
     output_tokens = sum(one.output_tokens for one in usage.models)
     behind = links.list("accounts", "dailyusage" if period.usage_step == DAY else "usageentry")
-    note = f"{number(input_tokens)} input, {number(output_tokens)} output"
-    yield Tile("Tokens", number(input_tokens + output_tokens), note, behind)
+    shown = {"input": number(input_tokens), "output": number(output_tokens)}
+    note = gettext("%(input)s input, %(output)s output") % shown
+    yield Tile(gettext("Tokens"), number(input_tokens + output_tokens), note, behind)
     cost = sum((one.cost for one in usage.models), Decimal(0))
     unpriced = sum(one.unpriced for one in usage.models)
-    yield Tile("Cost", money(cost), price_note(unpriced, is_used=bool(usage.models)), behind)
+    yield Tile(gettext("Cost"), money(cost), price_note(unpriced, is_used=bool(usage.models)), behind)
 
 
 def period_usage_panels(period: ChartPeriod, usage: Usage | None, links: Links) -> list[Panel]:
     """The charts of tokens and cost by model."""
     if usage is None:
-        return [Panel("tokens", "Tokens", wrong=TOO_SLOW), Panel("cost", "Cost", wrong=TOO_SLOW)]
+        wrong = str(TOO_SLOW)
+        return [Panel("tokens", gettext("Tokens"), wrong=wrong), Panel("cost", gettext("Cost"), wrong=wrong)]
     by_day = period.usage_step == DAY
     steps = []
     for begin in period.steps(period.usage_step):
@@ -123,15 +127,17 @@ def period_usage_panels(period: ChartPeriod, usage: Usage | None, links: Links) 
         ((one.step, one.model, one.input_tokens + one.output_tokens, one.cost) for one in usage.models),
         steps,
         note=partial_note(usage.complete, usage.since),
-        span=(steps[0].label, "now"),
-        first_column="Day (UTC)" if by_day else "From",
+        span=(steps[0].label, gettext("now")),
+        first_column=gettext("Day (UTC)") if by_day else gettext("From"),
+        tokens_title=gettext("Tokens"),
+        cost_title=gettext("Cost (%(currency)s)") % {"currency": settings.CURRENCY},
     )
 
 
 def user_rows(usage: Usage | None, links: Links) -> list[dict[str, Any]]:
     """The users with the highest cost, then the most tokens."""
     return [
-        {"name": one.email or ("erased" if one.id else "no user"), "messages": number(one.messages),
+        {"name": one.email or (gettext("erased") if one.id else gettext("no user")), "messages": number(one.messages),
          "tokens": number(one.input_tokens + one.output_tokens), "cost": money(one.cost),
          "href": links.page("accounts", "user", one.id) if one.email else "",
          "runs": links.runs(usage.since, requested_by__exact=one.id) if one.email and one.id else ""}

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -21,6 +21,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts import audit
@@ -31,14 +35,24 @@ from accounts.lib.streaming import rows_line, stream_file
 from accounts.quotas.usage_report import By, Row, usage_by_day_and_model, usage_rows, write_rows
 from chat.dashboard.panels import Panel, Step, Tile, price_note, usage_panels
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
+
 PERMISSION: Final = "accounts.view_dailyusage"
-KINDS: Final[dict[By, str]] = {"user": "User", "model": "Model", "group": "Group", "day": "Day (UTC)"}
+KINDS: Final[dict[By, StrPromise]] = {
+    "user": _("User"), "model": _("Model"), "group": _("Group"), "day": _("Day (UTC)"),
+}  # fmt: skip
+HEADINGS: Final[dict[By, StrPromise]] = {
+    "user": _("By user"), "model": _("By model"), "group": _("By group"), "day": _("By day (UTC)"),
+}  # fmt: skip
 DAYS: Final = 30
 MAX_DAYS: Final = 366
 MAX_BARS: Final = 62  # a longer time has one bar per week
 MAX_ROWS: Final = 100  # of the table; the file has all of them
 TIMEOUT_SECONDS: Final = 10
-TOO_SLOW: Final = f"Unknown: the query took longer than {TIMEOUT_SECONDS} s. Choose a shorter period."
+TOO_SLOW: Final = format_lazy(
+    _("Unknown: the query took longer than {seconds} s. Choose a shorter period."), seconds=TIMEOUT_SECONDS
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +114,18 @@ def show_usage(request: HttpRequest) -> HttpResponseBase:
 
 
 def _page(request: HttpRequest, query: ReportQuery, today: date, **found: Any) -> TemplateResponse:
-    spans = [(f"{days} days", today - timedelta(days=days - 1)) for days in (7, 30, 90, 365)]
+    spans = [
+        (ngettext("%(count)d day", "%(count)d days", days) % {"count": days}, today - timedelta(days=days - 1))
+        for days in (7, 30, 90, 365)
+    ]
     context = {
         **admin.site.each_context(request),
-        "title": "Usage",
+        "title": gettext("Usage"),
         "query": query,
         "today": today,
         "kinds": KINDS.items(),
         "kind": KINDS[query.by],
+        "heading": HEADINGS[query.by],
         "spans": [
             (name, ReportQuery(since, today, query.by).address(), (since, today) == (query.since, query.until))
             for name, since in spans
@@ -133,14 +151,20 @@ def tiles(days: Sequence[Row]) -> list[Tile]:
         return float(sum(getattr(day, name) for day in days))
 
     input_tokens, estimated = total("input_tokens"), total("estimated")
-    cached = f"{100 * total('cached_tokens') / input_tokens:.0f}\u202f% cached" if input_tokens else ""
+    cached = guessed = ""
+    if input_tokens:
+        percent = f"{100 * total('cached_tokens') / input_tokens:.0f}"
+        cached = gettext("%(percent)s\u202f%% cached") % {"percent": percent}
+    if estimated:
+        guessed = gettext("%(count)s with estimated tokens") % {"count": number(estimated)}
+    reasoning = gettext("%(count)s for reasoning") % {"count": number(total("reasoning_tokens"))}
     return [
-        Tile("Messages", number(total("messages")), f"{number(estimated)} with estimated tokens" if estimated else ""),
-        Tile("Input tokens", number(input_tokens), cached),
-        Tile("Output tokens", number(total("output_tokens")), f"{number(total('reasoning_tokens'))} for reasoning"),
-        Tile("Speech", f"{total('audio_seconds') / 3600:.1f}\u202fh"),
+        Tile(gettext("Messages"), number(total("messages")), guessed),
+        Tile(gettext("Input tokens"), number(input_tokens), cached),
+        Tile(gettext("Output tokens"), number(total("output_tokens")), reasoning),
+        Tile(gettext("Speech"), f"{total('audio_seconds') / 3600:.1f}\u202fh"),
         Tile(
-            "Cost", money(sum((day.cost for day in days), Decimal(0))),
+            gettext("Cost"), money(sum((day.cost for day in days), Decimal(0))),
             price_note(total("unpriced"), is_used=any(day.messages for day in days)),
         ),
     ]  # fmt: skip
@@ -153,9 +177,12 @@ def panels(query: ReportQuery, found: Sequence[tuple[date, str, int, Decimal]]) 
     steps = [query.since + timedelta(days=day) for day in days]
     return usage_panels(
         ((steps[(day - query.since).days // length], model, tokens, cost) for day, model, tokens, cost in found),
-        [Step(first, f"{first:%d %b %Y}") for first in steps],
-        every=" per day" if length == 1 else " per week",
-        span=(f"{steps[0]:%d %b %Y}", f"{query.until:%d %b %Y}"),
+        [Step(first, date_format(first, "d M Y")) for first in steps],
+        first_column=gettext("From"),
+        tokens_title=gettext("Tokens per day") if length == 1 else gettext("Tokens per week"),
+        cost_title=(gettext("Cost per day (%(currency)s)") if length == 1 else gettext("Cost per week (%(currency)s)"))
+        % {"currency": settings.CURRENCY},
+        span=(date_format(steps[0], "d M Y"), date_format(query.until, "d M Y")),
     )
 
 

@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from django.utils.translation import gettext as _
+
 from accounts.models import User
 from chat.eventlog.costs import cost_of
 from chat.eventlog.kept import Stepped, kept_of
@@ -247,7 +249,7 @@ def run_superseded(run: AnyRun, text_length: int) -> Event:
             "attempt": run.attempt,
             "text_length": text_length,
             "code": "worker_lost",
-            "message": "The worker was lost; another one is taking over.",
+            "message": _("The worker was lost; another one is taking over."),
             "retryable": True,
             "next_attempt": run.attempt + 1,
         }

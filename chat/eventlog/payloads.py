@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.eventlog.costs import cost_of
 from chat.eventlog.kept import kept_of
@@ -27,13 +29,13 @@ from chat.models import (
 NO_ANSWER: Final = "no_answer"  # the code of a complete run whose model thought and wrote nothing
 MODERATED: Final = "moderated"  # the code of a run that moderation has ended
 _WITHHELD: Final = ("hold", "block", "withdrawn")
-TALKED_OVER: Final = ("talked_over", "You talked over the answer; the part you heard is kept.")
+TALKED_OVER: Final = ("talked_over", gettext_noop("You talked over the answer; the part you heard is kept."))
 
 
 _FINISH_NOTES: Final = {
-    Finish.LENGTH.value: "Reached the length limit.",
-    Finish.FILTERED.value: "The provider's content filter ended this answer.",
-    Finish.TOOL_LIMIT.value: "Reached the limit of tool calls.",
+    Finish.LENGTH.value: gettext_noop("Reached the length limit."),
+    Finish.FILTERED.value: gettext_noop("The provider's content filter ended this answer."),
+    Finish.TOOL_LIMIT.value: gettext_noop("Reached the limit of tool calls."),
 }
 
 
@@ -45,10 +47,10 @@ def finish_note(finish: str) -> str:
 def no_answer_note(finish: str) -> str:
     """A sentence for the user about a complete run whose model thought, or called tools, and wrote nothing."""
     if finish == Finish.LENGTH:
-        return "The model reached its length limit while it was thinking, before it gave an answer."
+        return _("The model reached its length limit while it was thinking, before it gave an answer.")
     if finish == Finish.TOOL_LIMIT:
-        return "The model went on calling tools and gave no answer."
-    return "The model was thinking but gave no answer."
+        return _("The model went on calling tools and gave no answer.")
+    return _("The model was thinking but gave no answer.")
 
 
 def failure_of(run: Run) -> tuple[str | None, str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from chat.models.messages import Message
 
@@ -16,10 +17,10 @@ class Comparison(models.Model):
     """
 
     prompt = models.OneToOneField(Message, on_delete=models.CASCADE, primary_key=True, related_name="comparison")
-    size = models.PositiveSmallIntegerField(help_text="How many models answer. Their places count from 1.")
+    size = models.PositiveSmallIntegerField(help_text=_("How many models answer. Slots are numbered from 1."))
     chosen = models.ForeignKey(
         Message, null=True, blank=True, on_delete=models.CASCADE, related_name="+",
-        help_text="The answer that the conversation goes on with. Empty: none is chosen yet.",
+        help_text=_("The answer that the conversation continues with. Empty: not chosen yet."),
     )  # fmt: skip
 
     class Meta:

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from chat.models.statuses import Effort
@@ -27,8 +28,8 @@ def title_from(text: str) -> str:
 class Answers(models.TextChoices):
     """Which messages of people a model answers, unless a message itself says."""
 
-    ALWAYS = "always", "every message"
-    MENTIONED = "mentioned", "messages that mention it"
+    ALWAYS = "always", _("every message")
+    MENTIONED = "mentioned", _("messages that mention it")
 
 
 class Conversation(models.Model):
@@ -42,60 +43,66 @@ class Conversation(models.Model):
     title = models.CharField(max_length=200, blank=True)
     written_title = models.CharField(
         max_length=200, blank=True, default="", db_default="", editable=False,
-        help_text="The title that a model made of the first question and answer. It goes when these are withheld.",
+        help_text=_(
+            "The title that a model generated from the first question and answer. Removed when these are "
+            "withheld."
+        ),
     )  # fmt: skip
     model = models.CharField(
-        max_length=200, blank=True, help_text="The model for the next answer. Empty: the server default."
+        max_length=200, blank=True, help_text=_("The model for the next answer. Empty: the server default.")
     )
     # These four apply from the next answer on. Empty: the default of the site or the model.
     system_prompt = models.TextField(blank=True)
     preset = models.ForeignKey(
         "Preset", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False,
-        help_text="The preset it started with. Its values were copied to this conversation.",
+        help_text=_("The preset that the conversation started with. Its values were copied."),
     )  # fmt: skip
     temperature = models.FloatField(null=True, blank=True)
-    max_tokens = models.PositiveIntegerField("longest answer", null=True, blank=True, help_text="In tokens.")
+    max_tokens = models.PositiveIntegerField(_("max output tokens"), null=True, blank=True, help_text=_("Per answer."))
     effort = models.CharField(
         max_length=6, choices=Effort.choices, blank=True, default="", db_default="",
-        help_text="How much the model should think. Empty: its default.",
+        help_text=_("How much the model should think. Empty: the model's default."),
     )  # fmt: skip
     answers = models.CharField(
         max_length=9, choices=Answers.choices, blank=True, default="", db_default="",
-        help_text="Which messages the model answers. Empty: every one of one person, of several people those that "
-        "mention it.",
+        help_text=_("Which messages the model answers. Empty: all messages if there is one member, else those that "
+        "mention it."),
     )  # fmt: skip
     tools = models.JSONField(
         null=True, blank=True, editable=False,
-        help_text="Names of the tools that models may call here. Empty: those that are on by default.",
+        help_text=_("Names of the tools that models may call here. Empty: those that are on by default."),
     )  # fmt: skip
-    web_search = models.BooleanField(default=False, db_default=False, help_text="Models may search the web.")
+    web_search = models.BooleanField(default=False, db_default=False, help_text=_("Models may search the web."))
     tool_approval = models.CharField(
-        max_length=6, choices=[("ask", "Ask"), ("always", "Ask each time")], blank=True, default="", db_default="",
-        help_text="Asks more often than the policies do. Empty: as they say.",
+        max_length=6, blank=True, default="", db_default="",
+        choices=[("ask", _("Ask")), ("always", _("Ask each time"))],
+        help_text=_("Asks more often than the policies require. Empty: as the policies require."),
     )  # fmt: skip
     # `steps`, `seconds`, `tokens`, `cost`: lower limits of an answer with tools than the plan's.
     tool_limits = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), editable=False)
     outside_content_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="When content from outside came into its context."
+        null=True, blank=True, editable=False, help_text=_("When external content first entered its context.")
     )
     members: models.ManyToManyField[models.Model, Member] = models.ManyToManyField(
         settings.AUTH_USER_MODEL, through="Member", related_name="conversations"
     )
     tip = models.ForeignKey(
         "Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
-        help_text="The newest message. A message sent without a parent is added below it.",
+        help_text=_("The newest message. A message sent without a parent is added below it."),
     )  # fmt: skip
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, db_index=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
     pinned_at = models.DateTimeField(
-        null=True, blank=True, help_text="Pinned: at the top of its members' lists, and never deleted for its age."
+        null=True,
+        blank=True,
+        help_text=_("Pinned conversations are listed first and never deleted because of their age."),
     )
     # The default is the database's, because turns insert rows without this column.
     temporary = models.BooleanField(
         default=False,
         db_default=False,
-        help_text="Not listed, and deleted after some hours. Set when the conversation starts.",
+        help_text=_("Not listed, and deleted after some hours. Set when the conversation starts."),
     )
 
     class Meta:
@@ -134,9 +141,9 @@ def usual_rule(members: int) -> str:
 
 
 class Role(models.TextChoices):
-    OWNER = "owner"
-    EDITOR = "editor"
-    VIEWER = "viewer"
+    OWNER = "owner", _("Owner")
+    EDITOR = "editor", _("Editor")
+    VIEWER = "viewer", _("Viewer")
 
 
 class Member(models.Model):
@@ -148,7 +155,7 @@ class Member(models.Model):
     joined_at = models.DateTimeField(default=timezone.now, editable=False)
     tip = models.ForeignKey(
         "Message", null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="+", db_index=False,
-        help_text="The last message of the branch that this member looks at. Empty: the conversation's newest message.",
+        help_text=_("The last message of the branch that this member views. Empty: the newest message."),
     )  # fmt: skip
     # How far they have read (`chat.notifications.positions`). No foreign key: a purged message leaves the time.
     seen_message_id = models.UUIDField(null=True, editable=False)

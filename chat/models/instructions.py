@@ -7,6 +7,7 @@ from typing import Final
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 MAX_INSTRUCTIONS: Final = 4_000  # characters
 
@@ -26,7 +27,7 @@ class Instructions(models.Model):
 
     class Meta:
         default_permissions = ()
-        verbose_name_plural = "instructions"
+        verbose_name_plural = _("instructions")
 
     def __str__(self) -> str:
         return f"instructions of {self.user_id}"

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation, Role
@@ -19,13 +20,15 @@ class JoinLink(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="join_links")
     token_hash = models.CharField(max_length=64, unique=True, editable=False)
-    role = models.CharField(max_length=10, choices=((Role.EDITOR.value, "Editor"), (Role.VIEWER.value, "Viewer")))
+    role = models.CharField(
+        max_length=10, choices=((Role.EDITOR.value, Role.EDITOR.label), (Role.VIEWER.value, Role.VIEWER.label))
+    )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField()
-    most_uses = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: no limit.")
+    most_uses = models.PositiveIntegerField(null=True, blank=True, help_text=_("Empty: no limit."))
     uses = models.PositiveIntegerField(default=0)
     revoked_at = models.DateTimeField(null=True, blank=True)
 

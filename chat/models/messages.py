@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
@@ -34,19 +35,19 @@ class Message(models.Model):
     )
     author_name = models.CharField(
         max_length=120, blank=True, default="", db_default="", editable=False,
-        help_text="In a copy of a conversation: the name of the author, who is no member. It stands for `author`.",
+        help_text=_("In a copy of a conversation: the name of the author, who is no member. It stands for `author`."),
     )  # fmt: skip
     text = models.TextField(blank=True)
-    html = models.TextField(blank=True, help_text="The finished answer, rendered and sanitised.")
+    html = models.TextField(blank=True, help_text=_("The finished answer, rendered and sanitised."))
     status = models.CharField(max_length=12, choices=MessageStatus.choices, default=MessageStatus.COMPLETE)
     # What moderation did to the text: `action`, `reason` (for the person) and `case_id`. Empty: nothing.
     moderation = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), editable=False)
     # Where the text mentions members and models: `start` and `length` in code points, and `user` or `model`.
     mentions = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    edited_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When it was edited in place.")
+    edited_at = models.DateTimeField(null=True, blank=True, editable=False, help_text=_("When it was edited in place."))
     deleted_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="Deleted: it has no text, and what follows it stays."
+        null=True, blank=True, editable=False, help_text=_("Deleted: it has no text, and what follows it stays.")
     )
 
     class Meta:

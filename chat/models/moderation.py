@@ -11,6 +11,7 @@ from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from accounts.models import Plan
@@ -19,41 +20,41 @@ MOST_TEXT: Final = 100_000  # characters of a rule's words or patterns
 
 
 class Direction(models.TextChoices):
-    ASKED = "asked", "What people write"
-    ANSWERED = "answered", "What models answer"
-    SPOKEN = "spoken", "What people say"
-    NAMED = "named", "Names and titles"
-    FILES = "files", "Files that tools make"
+    ASKED = "asked", _("What people write")
+    ANSWERED = "answered", _("What models answer")
+    SPOKEN = "spoken", _("What people say")
+    NAMED = "named", _("Names and titles")
+    FILES = "files", _("Files that tools make")
 
 
 class Action(models.TextChoices):
-    FLAG = "flag", "Flag – shown as it is; a case opens"
-    MASK = "mask", "Mask – the hit is replaced"
-    HOLD = "hold", "Hold – it waits for a reviewer"
-    BLOCK = "block", "Block – refused"
+    FLAG = "flag", _("Flag – shown unchanged; a case is opened")
+    MASK = "mask", _("Mask – matches are replaced")
+    HOLD = "hold", _("Hold – withheld until a reviewer decides")
+    BLOCK = "block", _("Block – refused")
 
 
 class Category(models.TextChoices):
     """OpenAI's categories, and what they do not cover."""
 
-    HARASSMENT = "harassment", "Harassment"
-    HATE = "hate", "Hate"
-    ILLICIT = "illicit", "Illicit behaviour"
-    SELF_HARM = "self-harm", "Self-harm"
-    SEXUAL = "sexual", "Sexual content"
-    MINORS = "sexual/minors", "Sexual content about minors"
-    VIOLENCE = "violence", "Violence"
-    PROFANITY = "profanity", "Profanity"
-    PERSONAL = "personal", "Personal data and secrets"
-    SPAM = "spam", "Spam"
-    OTHER = "other", "Other"
+    HARASSMENT = "harassment", _("Harassment")
+    HATE = "hate", _("Hate")
+    ILLICIT = "illicit", _("Illicit behaviour")
+    SELF_HARM = "self-harm", _("Self-harm")
+    SEXUAL = "sexual", _("Sexual content")
+    MINORS = "sexual/minors", _("Sexual content about minors")
+    VIOLENCE = "violence", _("Violence")
+    PROFANITY = "profanity", _("Profanity")
+    PERSONAL = "personal", _("Personal data and secrets")
+    SPAM = "spam", _("Spam")
+    OTHER = "other", _("Other")
 
 
 class Severity(models.IntegerChoices):
-    LOW = 1, "Low"
-    MEDIUM = 2, "Medium"
-    HIGH = 3, "High"
-    CRITICAL = 4, "Critical"
+    LOW = 1, _("Low")
+    MEDIUM = 2, _("Medium")
+    HIGH = 3, _("High")
+    CRITICAL = 4, _("Critical")
 
 
 class RuleQuerySet(models.QuerySet["ModerationRule"]):
@@ -67,46 +68,57 @@ class ModerationRule(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=80, unique=True)
-    enabled = models.BooleanField(default=False, help_text="In force within 5 seconds, on all servers.")
+    enabled = models.BooleanField(default=False, help_text=_("Takes effect within 5 seconds on all servers."))
     action = models.CharField(max_length=8, choices=Action, default=Action.FLAG)
     category = models.CharField(max_length=16, choices=Category, default=Category.OTHER)
     severity = models.PositiveSmallIntegerField(
-        choices=Severity, default=Severity.MEDIUM, help_text="Orders the review queue."
+        choices=Severity, default=Severity.MEDIUM, help_text=_("Orders the review queue.")
     )
     directions = ArrayField(
-        models.CharField(max_length=8, choices=Direction), default=list, help_text="Where the rule is in force."
+        models.CharField(max_length=8, choices=Direction), default=list, help_text=_("Where the rule applies.")
     )
     words = models.TextField(
         blank=True, validators=[MaxLengthValidator(MOST_TEXT)],
-        help_text="One word or phrase a line, found as whole words, whatever their case and accents, with the endings "
-        "of the rule's language.",
+        help_text=_("One word or phrase per line. Whole words are matched, ignoring case and accents, with the "
+        "inflections of the rule's language."),
     )  # fmt: skip
     disguised = models.BooleanField(
-        "find disguised words", default=False,
-        help_text="Also find spaced, stretched and digit-spelled forms. At most 300 words; wrong now and then.",
+        _("find disguised words"), default=False,
+        help_text=_(
+            "Also matches spaced, stretched and digit-spelled forms. At most 300 words; may cause false "
+            "positives."
+        ),
     )  # fmt: skip
     patterns = models.TextField(
         blank=True, validators=[MaxLengthValidator(MOST_TEXT)],
-        help_text="One regular expression a line (RE2 syntax), without regard to case.",
+        help_text=_("One regular expression per line (RE2 syntax), case-insensitive."),
     )  # fmt: skip
-    pii = ArrayField(models.CharField(max_length=16), default=list, blank=True, verbose_name="personal data")
+    pii = ArrayField(models.CharField(max_length=16), default=list, blank=True, verbose_name=_("personal data"))
     locale = models.CharField(
-        "language", max_length=10, blank=True, default="en",
-        help_text='Such as "en" or "de-CH": endings of words, telephone and national numbers. Empty: any.',
+        _("language"), max_length=10, blank=True, default="en",
+        help_text=_(
+            'For example "en" or "de-CH". Determines inflections and the formats of telephone and '
+            'national ID numbers. Empty: any.'
+        ),
     )  # fmt: skip
     groups: models.ManyToManyField[Group, Any] = models.ManyToManyField(
-        Group, blank=True, related_name="+", help_text="Only for members of these groups. None: everyone."
+        Group, blank=True, related_name="+", help_text=_("Applies only to members of these groups. None: everyone.")
     )
     plans: models.ManyToManyField[Plan, Any] = models.ManyToManyField(
-        Plan, blank=True, related_name="+", help_text="Only for people on these plans. None: everyone."
+        Plan, blank=True, related_name="+", help_text=_("Applies only to users with these plans. None: everyone.")
     )
     only_models = ArrayField(
-        models.CharField(max_length=200), default=list, blank=True, help_text="Only with these models. None: all."
+        models.CharField(max_length=200),
+        default=list,
+        blank=True,
+        help_text=_("Applies only to these models. None: all models."),
     )
     notice = models.CharField(
-        max_length=300, blank=True, help_text="What the person reads. Empty: a general sentence about the action."
+        max_length=300,
+        blank=True,
+        help_text=_("The message shown to the user. Empty: a general sentence about the action."),
     )
-    source = models.CharField(max_length=300, blank=True, help_text="Where the words come from, and their licence.")
+    source = models.CharField(max_length=300, blank=True, help_text=_("Origin of the words, and their licence."))
     version = models.PositiveIntegerField(default=1, editable=False)
     changed_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -132,27 +144,27 @@ class ModerationRule(models.Model):
 class CaseStatus(models.TextChoices):
     """open -> claimed -> decided -> (appealed -> claimed -> decided)."""
 
-    OPEN = "open", "Open"
-    CLAIMED = "claimed", "Claimed"
-    DECIDED = "decided", "Decided"
-    APPEALED = "appealed", "Appealed"
+    OPEN = "open", _("Open")
+    CLAIMED = "claimed", _("Claimed")
+    DECIDED = "decided", _("Decided")
+    APPEALED = "appealed", _("Appealed")
 
 
 class CaseTarget(models.TextChoices):
-    MESSAGE = "message", "Message"
-    REFUSED = "refused", "Refused message"  # was never stored; the id is its `client_id`
-    TITLE = "title", "Title of a conversation"
-    NAME = "name", "Name of a person"
-    PRESET = "preset", "Preset"
-    FILE = "file", "File"
-    CALL = "call", "Arguments of a tool call"  # the id is the call's
-    RESULT = "result", "Result of a tool call"  # likewise
+    MESSAGE = "message", _("Message")
+    REFUSED = "refused", _("Refused message")  # was never stored; the id is its `client_id`
+    TITLE = "title", _("Title of a conversation")
+    NAME = "name", _("Name of a person")
+    PRESET = "preset", _("Preset")
+    FILE = "file", _("File")
+    CALL = "call", _("Arguments of a tool call")  # the id is the call's
+    RESULT = "result", _("Result of a tool call")  # likewise
 
 
 class CaseOrigin(models.TextChoices):
-    RULE = "rule", "Rule"
-    JUDGE = "judge", "Judge"
-    REPORT = "report", "Report by a person"
+    RULE = "rule", _("Rule")
+    JUDGE = "judge", _("Judge")
+    REPORT = "report", _("Report by a person")
 
 
 class ModerationCase(models.Model):
@@ -170,21 +182,27 @@ class ModerationCase(models.Model):
     )
     person = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+",
-        help_text="Whose text it is, or whose question was answered.",
+        help_text=_("The author of the text, or of the question that was answered."),
     )  # fmt: skip
     direction = models.CharField(max_length=8, choices=Direction)
     origin = models.CharField(max_length=6, choices=CaseOrigin)
-    action = models.CharField(max_length=8, choices=Action, help_text="What happened at once.")
+    action = models.CharField(max_length=8, choices=Action, help_text=_("The immediate action."))
     category = models.CharField(max_length=16, choices=Category, default=Category.OTHER)
     severity = models.PositiveSmallIntegerField(choices=Severity, default=Severity.MEDIUM)
     status = models.CharField(max_length=8, choices=CaseStatus, default=CaseStatus.OPEN)
-    rules = models.JSONField(default=list, help_text="Rules with their versions and the places that they found.")
+    rules = models.JSONField(
+        default=list, help_text=_("The rules that matched, with their versions and the positions of the matches.")
+    )
     original = models.TextField(blank=True)
     original_reasoning = models.TextField(
-        "original thinking", blank=True, default="", db_default="", help_text="What the model of an answer thought."
+        _("original thinking"),
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("The model's thinking for an answer."),
     )
-    notice = models.CharField(max_length=300, blank=True, help_text="What the person was told.")
-    appeal = models.TextField(blank=True, help_text="What the person says against the decision.")
+    notice = models.CharField(max_length=300, blank=True, help_text=_("The message shown to the user."))
+    appeal = models.TextField(blank=True, help_text=_("Why the user disagrees with the decision."))
     appealed_at = models.DateTimeField(null=True, blank=True)
     claimed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
@@ -192,7 +210,7 @@ class ModerationCase(models.Model):
     claimed_at = models.DateTimeField(null=True, blank=True)
     opened_at = models.DateTimeField(default=timezone.now, editable=False)
     decided_at = models.DateTimeField(null=True, blank=True)
-    seen_at = models.DateTimeField(null=True, blank=True, help_text="When the person last read what was decided.")
+    seen_at = models.DateTimeField(null=True, blank=True, help_text=_("When the user last read the decision."))
 
     class Meta:
         ordering: ClassVar = ("-opened_at",)
@@ -215,12 +233,12 @@ class ModerationCase(models.Model):
 
 
 class DecisionKind(models.TextChoices):
-    RELEASE = "release", "Release – it is shown as it was"
-    MASK = "mask", "Mask – the hits stay replaced"
-    DELETE = "delete", "Delete – the text is removed"
-    WARN = "warn", "Warn the person"
-    SUSPEND = "suspend", "Suspend the account for a time"
-    BLOCK = "block", "Block the account"
+    RELEASE = "release", _("Release – shown unchanged")
+    MASK = "mask", _("Mask – matches stay replaced")
+    DELETE = "delete", _("Delete – the text is removed")
+    WARN = "warn", _("Warn the person")
+    SUSPEND = "suspend", _("Suspend the account for a time")
+    BLOCK = "block", _("Block the account")
 
 
 class ModerationDecision(models.Model):
@@ -232,7 +250,7 @@ class ModerationDecision(models.Model):
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
-    until = models.DateTimeField(null=True, blank=True, help_text="The end of a suspension.")
+    until = models.DateTimeField(null=True, blank=True, help_text=_("The end of a suspension."))
     decided_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -246,13 +264,13 @@ class ModerationDecision(models.Model):
 class ReportReason(models.TextChoices):
     """Why a person reports a message."""
 
-    HARMFUL = "harmful", "Harmful or dangerous"
-    HARASSMENT = "harassment", "Harassment or hate"
-    SEXUAL = "sexual", "Sexual content"
-    PERSONAL = "personal", "Personal data"
-    SPAM = "spam", "Spam"
-    WRONG = "wrong", "Wrong or misleading"
-    OTHER = "other", "Something else"
+    HARMFUL = "harmful", _("Harmful or dangerous")
+    HARASSMENT = "harassment", _("Harassment or hate")
+    SEXUAL = "sexual", _("Sexual content")
+    PERSONAL = "personal", _("Personal data")
+    SPAM = "spam", _("Spam")
+    WRONG = "wrong", _("Wrong or misleading")
+    OTHER = "other", _("Something else")
 
 
 class ModerationReport(models.Model):

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 
@@ -30,7 +31,7 @@ class Folder(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="folders")
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
     name = models.CharField(max_length=MAX_FOLDER_NAME)
-    position = models.PositiveIntegerField(default=0, help_text="Among the folders beside it.")
+    position = models.PositiveIntegerField(default=0, help_text=_("Among the folders beside it."))
     # Conversations that begin in it get these; empty: the usual ones.
     instructions = models.CharField(max_length=MAX_FOLDER_INSTRUCTIONS, blank=True)
     model = models.CharField(max_length=200, blank=True)

@@ -10,6 +10,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from chat.models.statuses import Effort
@@ -26,12 +28,18 @@ SHARE: Final = "chat.share_preset"  # the permission to share own presets and pr
 def check_starters(starters: Any) -> None:
     """Raises `ValidationError` unless these are up to `MAX_STARTERS` texts of up to `MAX_STARTER` characters."""
     if not isinstance(starters, list) or not all(isinstance(one, str) and one.strip() for one in starters):
-        raise ValidationError("Starters are texts, none of them empty.")
+        raise ValidationError(gettext("Starters must be non-empty texts."))
     if len(starters) > MAX_STARTERS:
-        raise ValidationError(f"At most {MAX_STARTERS} starters. These are {len(starters)}.")
+        raise ValidationError(
+            gettext("At most %(most)d starters are allowed. There are %(count)d.")
+            % {"most": MAX_STARTERS, "count": len(starters)}
+        )
     for number, one in enumerate(starters, 1):
         if len(one) > MAX_STARTER:
-            raise ValidationError(f"At most {MAX_STARTER} characters. Starter {number} has {len(one)}.")
+            raise ValidationError(
+                gettext("A starter has at most %(most)d characters. Starter %(number)d has %(count)d.")
+                % {"most": MAX_STARTER, "number": number, "count": len(one)}
+            )
 
 
 def check_tools(tools: Any) -> None:
@@ -39,9 +47,12 @@ def check_tools(tools: Any) -> None:
     if tools is None:
         return
     if not isinstance(tools, list) or not all(isinstance(one, str) and 0 < len(one) <= MAX_TOOL_NAME for one in tools):
-        raise ValidationError("Tools are names, none of them empty.")
+        raise ValidationError(gettext("Tools must be non-empty names."))
     if len(tools) > MAX_TOOLS:
-        raise ValidationError(f"At most {MAX_TOOLS} tools. These are {len(tools)}.")
+        raise ValidationError(
+            gettext("At most %(most)d tools are allowed. There are %(count)d.")
+            % {"most": MAX_TOOLS, "count": len(tools)}
+        )
 
 
 class Preset(models.Model):
@@ -55,43 +66,43 @@ class Preset(models.Model):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.CASCADE,
         related_name="presets", db_index=False,  # the constraint of its names begins with it
-        help_text="The user who made it. None: staff.",
+        help_text=_("The user who made it. None: staff."),
     )  # fmt: skip
     name = models.CharField(max_length=80)
-    description = models.CharField(max_length=200, blank=True, help_text="Shown to users with the name.")
+    description = models.CharField(max_length=200, blank=True, help_text=_("Shown to users with the name."))
     system_prompt = models.TextField(
         blank=True, validators=[MaxLengthValidator(MAX_PROMPT)],
-        help_text="Sent to the model before the conversation. Empty: the SYSTEM_PROMPT setting.",
+        help_text=_("Sent to the model before the conversation. Empty: the SYSTEM_PROMPT setting."),
     )  # fmt: skip
-    model = models.CharField(max_length=200, blank=True, help_text="Empty: the server default.")
+    model = models.CharField(max_length=200, blank=True, help_text=_("Empty: the server default."))
     temperature = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(0), MaxValueValidator(2)],
-        help_text="0 to 2. Empty: the model's default. Ignored by models that do not support it.",
+        help_text=_("0 to 2. Empty: the model's default. Ignored by models that do not support it."),
     )  # fmt: skip
     max_tokens = models.PositiveIntegerField(
-        "max output tokens", null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
-        help_text="Per answer. Empty: the model's limit.",
+        _("max output tokens"), null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
+        help_text=_("Per answer. Empty: the model's limit."),
     )  # fmt: skip
     # The defaults of these three are the database's, because the version before inserts rows without them.
     effort = models.CharField(
         max_length=6, blank=True, default="", db_default="", choices=Effort.choices,
-        help_text="How much the model thinks. Empty: the model's default. Ignored by models that do not support it.",
+        help_text=_("How much the model thinks. Empty: the model's default. Ignored by models that do not support it."),
     )  # fmt: skip
     starters = models.JSONField(
         blank=True, default=list, db_default=[], validators=[check_starters],
-        help_text="Short prompts that are shown as buttons in an empty conversation with this preset.",
+        help_text=_("Short prompts that are shown as buttons in an empty conversation with this preset."),
     )  # fmt: skip
     tools = models.JSONField(
         null=True, blank=True, validators=[check_tools],
-        help_text="The tools that models may call. None: those that are on by default.",
+        help_text=_("The tools that models may call. None: those that are on by default."),
     )  # fmt: skip
     disabled_by_staff = models.BooleanField(
-        default=False, db_default=False, help_text="Nobody can choose it, and its owner cannot enable it."
+        default=False, db_default=False, help_text=_("Nobody can choose it, and its owner cannot enable it.")
     )
-    enabled = models.BooleanField(default=True, help_text="Users can choose this preset.")
-    position = models.PositiveIntegerField(default=10, help_text="Presets are listed in ascending order.")
+    enabled = models.BooleanField(default=True, help_text=_("Users can choose this preset."))
+    position = models.PositiveIntegerField(default=10, help_text=_("Presets are listed in ascending order."))
     groups: models.ManyToManyField[Group, Any] = models.ManyToManyField(
-        Group, blank=True, related_name="+", help_text="Groups that can choose this preset. None: everyone."
+        Group, blank=True, related_name="+", help_text=_("Groups that can choose this preset. None: everyone.")
     )
 
     class Meta:
@@ -102,12 +113,12 @@ class Preset(models.Model):
                 fields=["name"],
                 condition=Q(owner=None),
                 name="preset_name_once",
-                violation_error_message="Preset with this Name already exists.",
+                violation_error_message=_("A preset with this name already exists."),
             ),
             models.UniqueConstraint(
                 fields=["owner", "name"],
                 name="preset_name_once_per_owner",
-                violation_error_message="You already have a preset with this name.",
+                violation_error_message=_("You already have a preset with this name."),
             ),
             models.CheckConstraint(condition=Q(effort__in=["", *Effort.values]), name="preset_effort_known"),
             models.CheckConstraint(

@@ -10,6 +10,7 @@ from django.core.validators import MaxLengthValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from chat.models.presets import MAX_PROMPT
@@ -30,20 +31,20 @@ class Prompt(models.Model):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.CASCADE,
         related_name="prompts", db_index=False,  # the constraint of its names begins with it
-        help_text="The user who made it. None: staff.",
+        help_text=_("The user who made it. None: staff."),
     )  # fmt: skip
     name = models.CharField(
-        max_length=MAX_NAME, help_text="Typed after a slash: letters, digits, hyphens and underscores.",
-        validators=[RegexValidator(NAME_RULE, "Only letters, digits, hyphens and underscores.")],
+        max_length=MAX_NAME, help_text=_("Typed after a slash: letters, digits, hyphens and underscores."),
+        validators=[RegexValidator(NAME_RULE, _("Use only letters, digits, hyphens and underscores."))],
     )  # fmt: skip
-    title = models.CharField(max_length=120, blank=True, help_text="Shown with the name.")
+    title = models.CharField(max_length=120, blank=True, help_text=_("Shown with the name."))
     text = models.TextField(
         validators=[MaxLengthValidator(MAX_PROMPT)],
-        help_text="{{variable}} or {{variable|default}} is asked for; {{date}} and {{time}} are filled in.",
+        help_text=_("{{variable}} or {{variable|default}} is asked for; {{date}} and {{time}} are filled in."),
     )
-    disabled_by_staff = models.BooleanField(default=False, help_text="Nobody can use it.")
+    disabled_by_staff = models.BooleanField(default=False, help_text=_("Nobody can use it."))
     groups: models.ManyToManyField[Group, Any] = models.ManyToManyField(
-        Group, blank=True, related_name="+", help_text="Groups that can use this prompt. None: everyone."
+        Group, blank=True, related_name="+", help_text=_("Groups that can use this prompt. None: everyone.")
     )
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -52,11 +53,11 @@ class Prompt(models.Model):
         constraints: ClassVar = (
             models.UniqueConstraint(
                 fields=["name"], condition=Q(owner=None), name="prompt_name_once",
-                violation_error_message="Prompt with this Name already exists.",
+                violation_error_message=_("A prompt with this name already exists."),
             ),
             models.UniqueConstraint(
                 fields=["owner", "name"], name="prompt_name_once_per_owner",
-                violation_error_message="You already have a prompt with this name.",
+                violation_error_message=_("You already have a prompt with this name."),
             ),
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
@@ -17,8 +18,8 @@ from chat.models.messages import Message
 class QueuedState(models.TextChoices):
     """A message that is sent has no row here any more: the row is deleted by the transaction that inserts it."""
 
-    WAITING = "waiting"
-    REMOVED = "removed"  # its text is gone; the row answers a command that is repeated
+    WAITING = "waiting", _("Waiting")
+    REMOVED = "removed", _("Removed")  # its text is gone; the row answers a command that is repeated
 
 
 class QueuedMessage(models.Model):
@@ -32,21 +33,23 @@ class QueuedMessage(models.Model):
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="queued")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="queued")
     client_id = models.UUIDField()
-    fingerprint = models.BinaryField(max_length=32, help_text="SHA-256 of the command's body.")
+    fingerprint = models.BinaryField(max_length=32, help_text=_("SHA-256 of the command's body."))
     after = models.ForeignKey(
-        Message, null=True, on_delete=models.SET_NULL, related_name="+", help_text="Empty: the newest message."
+        Message, null=True, on_delete=models.SET_NULL, related_name="+", help_text=_("Empty: the newest message.")
     )
     text = models.TextField(blank=True)
     shown = models.TextField(
-        blank=True, help_text="The text as others see it, where rules of moderation mask a part. Empty: all of it."
+        blank=True, help_text=_("The text as others see it, where moderation masked a part. Empty: unchanged.")
     )
     # The rest of the command `message.send`, as JSON: the models, the options.
     command = models.JSONField(default=dict, editable=False)
-    position = models.BigIntegerField(help_text="Its place in the line: smaller ones go first.")
-    steers = models.BooleanField(default=False, help_text="It goes also after an answer that was stopped.")
-    reason = models.CharField(max_length=40, blank=True, help_text="Why it goes on waiting. Empty: for its turn.")
-    sentence = models.TextField(blank=True, help_text="The reason in a sentence.")
-    retry_at = models.DateTimeField(null=True, blank=True, help_text="When it is tried again by itself.")
+    position = models.BigIntegerField(help_text=_("Its position in the queue; lower numbers are sent first."))
+    steers = models.BooleanField(default=False, help_text=_("Sent even if the answer before it was stopped."))
+    reason = models.CharField(
+        max_length=40, blank=True, help_text=_("Why it is still waiting. Empty: it is not its turn yet.")
+    )
+    sentence = models.TextField(blank=True, help_text=_("The reason in a sentence."))
+    retry_at = models.DateTimeField(null=True, blank=True, help_text=_("When sending is retried automatically."))
     state = models.CharField(max_length=8, choices=QueuedState.choices, default=QueuedState.WAITING)
     revision = models.PositiveIntegerField(default=1)
     logged = models.PositiveIntegerField(default=0)
@@ -54,7 +57,7 @@ class QueuedMessage(models.Model):
     changed_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        verbose_name = "queued message"
+        verbose_name = _("queued message")
         indexes: ClassVar = (
             models.Index(fields=["conversation", "position"], condition=Q(state="waiting"), name="queued_waiting"),
             models.Index(fields=["changed_at"], condition=Q(logged__lt=F("revision")), name="queued_unlogged"),

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from chat.models.messages import Message
 
@@ -21,9 +22,9 @@ class Rating(models.Model):
 
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="ratings", db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="ratings")
-    value = models.SmallIntegerField(choices=((1, "Good"), (-1, "Bad")))
-    note = models.CharField("reason", max_length=MAX_NOTE, blank=True)
-    model = models.CharField(max_length=200, help_text="The model that wrote the answer.")
+    value = models.SmallIntegerField(choices=((1, _("Good")), (-1, _("Bad"))))
+    note = models.CharField(_("reason"), max_length=MAX_NOTE, blank=True)
+    model = models.CharField(max_length=200, help_text=_("The model that wrote the answer."))
     rated_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

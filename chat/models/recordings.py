@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
@@ -30,10 +31,10 @@ class Recording(models.Model):
     mode = models.CharField(max_length=12)
     auto_send = models.BooleanField(default=False)
     status = models.CharField(max_length=10, choices=RecordingStatus.choices, default=RecordingStatus.STARTING)
-    reason = models.CharField(max_length=40, blank=True, help_text="Why it ended.")
+    reason = models.CharField(max_length=40, blank=True, help_text=_("Why it ended."))
     backend = models.CharField(max_length=40, blank=True)
     audio_ms = models.PositiveIntegerField(default=0)
-    audio = models.FileField(max_length=200, blank=True, help_text="Stored if the user's plan says so.")
+    audio = models.FileField(max_length=200, blank=True, help_text=_("Stored if the user's plan says so."))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -67,7 +68,7 @@ class Utterance(models.Model):
     confidence = models.FloatField(null=True, blank=True)
     message = models.ForeignKey(
         Message, null=True, blank=True, on_delete=models.SET_NULL, related_name="utterances",
-        help_text="The message created from it, when it was sent automatically.",
+        help_text=_("The message created from it, when it was sent automatically."),
     )  # fmt: skip
 
     class Meta:

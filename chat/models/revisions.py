@@ -8,6 +8,7 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from chat.models.messages import Message
 
@@ -15,17 +16,19 @@ READ_REVISION = "chat.read_revision"  # the permission to read the earlier texts
 
 
 class RevisionKind(models.TextChoices):
-    EDITED = "edited", "Edited in place"
-    DELETED = "deleted", "Deleted"
+    EDITED = "edited", _("Edited in place")
+    DELETED = "deleted", _("Deleted")
 
 
 class Revision(models.Model):
     """The text that a message had before one change. Only staff with a permission read it; no member does."""
 
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="revisions")
-    kind = models.CharField(max_length=8, choices=RevisionKind, help_text="What was done to it.")
+    kind = models.CharField(max_length=8, choices=RevisionKind, help_text=_("How the message was changed."))
     text = models.TextField(blank=True)
-    reasoning = models.TextField("thinking", blank=True, help_text="What the model thought. Only of a deleted answer.")
+    reasoning = models.TextField(
+        _("thinking"), blank=True, help_text=_("The model's thinking. Only for deleted answers.")
+    )
     changed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
     )

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
@@ -32,39 +33,45 @@ class Run(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="runs")
     prompt = models.ForeignKey(
-        Message, on_delete=models.CASCADE, related_name="answer_runs", help_text="The user's message."
+        Message, on_delete=models.CASCADE, related_name="answer_runs", help_text=_("The user's message.")
     )
     message = models.ForeignKey(
-        Message, on_delete=models.CASCADE, related_name="runs", db_index=False, help_text="The answer."
+        Message, on_delete=models.CASCADE, related_name="runs", db_index=False, help_text=_("The answer.")
     )  # fmt: skip
     part = models.PositiveSmallIntegerField(
-        default=1, db_default=1, help_text="1: the answer began with it. More: it continues the answer."
+        default=1,
+        db_default=1,
+        help_text=_("1: the run that started the answer. Higher numbers: runs that continued it."),
     )
-    latest = models.BooleanField(default=True, db_default=True, help_text="No later run continues its answer.")
+    latest = models.BooleanField(default=True, db_default=True, help_text=_("No later run continues its answer."))
     base_chars = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="How many characters of the answer were there before this run."
+        default=0, db_default=0, help_text=_("How many characters of the answer were there before this run.")
     )
     # Of a run with steps (`chat.models.tools`): what the finished ones have written stays for each further attempt.
-    step_count = models.PositiveSmallIntegerField(default=0, db_default=0, help_text="How many steps it has so far.")
+    step_count = models.PositiveSmallIntegerField(default=0, db_default=0, help_text=_("How many steps it has so far."))
     kept_chars = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="How many characters of the answer are of finished steps, or before them."
+        default=0,
+        db_default=0,
+        help_text=_("How many characters of the answer are from finished steps or from before them."),
     )
     kept_reasoning = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="How many characters of the thinking are of finished steps."
+        default=0, db_default=0, help_text=_("How many characters of the thinking are from finished steps.")
     )
     slot = models.PositiveSmallIntegerField(
-        default=0, db_default=0, help_text="Its place among answers side by side, from 1. 0: it is not one of several."
+        default=0,
+        db_default=0,
+        help_text=_("Its slot in a comparison, from 1. 0: not part of a comparison."),
     )
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="runs", db_index=False
     )
     model = models.CharField(max_length=200)
     endpoint = models.CharField(
-        max_length=200, blank=True, default="", db_default="", help_text="Host of the endpoint that answered."
+        max_length=200, blank=True, default="", db_default="", help_text=_("Host of the endpoint that answered.")
     )
     effort = models.CharField(
         max_length=6, choices=Effort.choices, blank=True, default="", db_default="",
-        help_text="How much the model should think for this answer alone. Empty: as the conversation says.",
+        help_text=_("How much the model should think for this answer only. Empty: the conversation's setting."),
     )  # fmt: skip
     # `asked`: the parameters of this answer alone. At the end also `sent`, what the request really had; `dropped`, the
     # names of those that the model does not accept; and how long the system prompt and the user's instructions were.
@@ -76,71 +83,78 @@ class Run(models.Model):
     lease_owner = models.CharField(max_length=120, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     enqueued_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the job was last published to the broker."
+        null=True, blank=True, help_text=_("When the job was last published to the broker.")
     )
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     checkpoint_epoch = models.CharField(max_length=32, blank=True)
     checkpoint_seq = models.BigIntegerField(default=0)
     ended_in_log = models.BooleanField(
-        default=False, help_text="The closing event has reached the conversation's event log."
+        default=False, help_text=_("The closing event has reached the conversation's event log.")
     )
 
     heard_chars = models.PositiveIntegerField(
-        null=True, blank=True, help_text="After a barge-in: how many characters of the answer were kept."
+        null=True, blank=True, help_text=_("After a barge-in: how many characters of the answer were kept.")
     )
     produced_chars = models.PositiveIntegerField(
-        null=True, blank=True, help_text="After a barge-in: how many characters had been generated."
+        null=True, blank=True, help_text=_("After a barge-in: how many characters had been generated.")
     )
     finish = models.CharField(
         max_length=10, choices=Finish.choices, blank=True, default="", db_default="",
-        help_text="How a complete answer ended. Empty: there is none.",
+        help_text=_("How a complete answer ended. Empty: there is none."),
     )  # fmt: skip
     upstream_said = models.TextField(
-        "the provider said", blank=True, default="", db_default="",
-        help_text="Why it failed, in the provider's own words, with secrets masked.",
+        _("provider message"), blank=True, default="", db_default="",
+        help_text=_("The provider's error message, with secrets masked."),
     )  # fmt: skip
-    upstream_request = models.CharField(
-        "the provider's request id", max_length=100, blank=True, default="", db_default=""
-    )
+    upstream_request = models.CharField(_("provider request id"), max_length=100, blank=True, default="", db_default="")
     upstream_model = models.CharField(
-        "the provider's model", max_length=200, blank=True, default="", db_default="",
-        help_text="Who answered, in the provider's words: a router or an alias may choose another model.",
+        _("provider model"), max_length=200, blank=True, default="", db_default="",
+        help_text=_(
+            "The model that answered, as reported by the provider. A router or an alias may choose "
+            "another model."
+        ),
     )  # fmt: skip
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.TextField(blank=True)
     input_tokens = models.PositiveIntegerField(null=True, blank=True)
     output_tokens = models.PositiveIntegerField(null=True, blank=True)
     reasoning_tokens = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="Part of the output tokens: what the model thought."
+        default=0, db_default=0, help_text=_("Part of the output tokens: what the model thought.")
     )
-    reasoning_chars = models.PositiveIntegerField(default=0, db_default=0, help_text="Length of the stored thinking.")
-    reasoning_ms = models.PositiveIntegerField(default=0, db_default=0, help_text="How long the model thought.")
+    reasoning_chars = models.PositiveIntegerField(
+        default=0, db_default=0, help_text=_("Length of the stored thinking.")
+    )
+    reasoning_ms = models.PositiveIntegerField(default=0, db_default=0, help_text=_("How long the model thought."))
     usage_estimated = models.BooleanField(default=False)
     usage_implausible = models.BooleanField(
-        default=False, db_default=False, help_text="The provider reported numbers that cannot be right."
+        default=False, db_default=False, help_text=_("The provider reported implausible numbers.")
     )
     cost = models.DecimalField(
-        max_digits=24, decimal_places=9, null=True, blank=True, help_text="Empty: no usage, or no price."
+        max_digits=24, decimal_places=9, null=True, blank=True, help_text=_("Empty: no usage, or no price.")
     )
     context_window = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Of the model, in tokens. Empty: not known."
+        null=True, blank=True, help_text=_("Of the model, in tokens. Empty: unknown.")
     )
     context_tokens = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Of the last request of a run with steps. Empty: the input tokens are."
+        null=True, blank=True, help_text=_("Of the last request of a run with steps. Empty: equal to the input tokens.")
     )
     context_dropped = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="Older messages that were left out of the request."
+        default=0, db_default=0, help_text=_("Number of older messages left out of the request.")
     )
     queued_ms = models.PositiveIntegerField(null=True, blank=True)
     first_token_ms = models.PositiveIntegerField(
-        null=True, blank=True, help_text="To the first text of the answer; thinking before it is part of that time."
+        null=True, blank=True, help_text=_("Time to the first text of the answer, including any thinking before it.")
     )
     first_reasoning_ms = models.PositiveIntegerField(
-        null=True, blank=True, help_text="To the first of the thinking. Empty: there was none."
+        null=True, blank=True, help_text=_("Time to the first token of thinking. Empty: there was none.")
     )
     total_ms = models.PositiveIntegerField(null=True, blank=True)
     trace_id = models.CharField(
-        max_length=32, blank=True, default="", db_default="", help_text="Identifies the run's log lines and its trace."
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Identifies the run's log lines and its trace."),
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -221,7 +235,7 @@ class Submission(models.Model):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="submissions")
     client_id = models.UUIDField()
-    fingerprint = models.BinaryField(max_length=32, help_text="SHA-256 of the command's body.")
+    fingerprint = models.BinaryField(max_length=32, help_text=_("SHA-256 of the command's body."))
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="submissions")
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="+")
     run = models.ForeignKey(Run, null=True, on_delete=models.CASCADE, related_name="+")

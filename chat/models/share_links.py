@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
@@ -15,14 +16,14 @@ from chat.models.messages import Message
 
 
 class ShareKind(models.TextChoices):
-    SNAPSHOT = "snapshot", "Snapshot"
-    LIVE = "live", "Live"
+    SNAPSHOT = "snapshot", _("Snapshot")
+    LIVE = "live", _("Live")
 
 
 class ShareAudience(models.TextChoices):
-    ANYONE = "anyone", "Anyone with the link"
-    USERS = "users", "People with an account"
-    PASSWORD = "password", "Anyone with the link and its password"  # a choice's name
+    ANYONE = "anyone", _("Anyone with the link")
+    USERS = "users", _("People with an account")
+    PASSWORD = "password", _("Anyone with the link and its password")  # a choice's name
 
 
 class ShareLink(models.Model):
@@ -36,19 +37,24 @@ class ShareLink(models.Model):
     token_hash = models.CharField(max_length=64, unique=True, editable=False)
     kind = models.CharField(max_length=10, choices=ShareKind.choices)
     audience = models.CharField(max_length=10, choices=ShareAudience.choices)
-    password = models.CharField(max_length=200, blank=True, default="", editable=False, help_text="Hashed.")
-    title = models.CharField(max_length=200, blank=True, default="", help_text="Of a snapshot, as it was then.")
+    password = models.CharField(max_length=200, blank=True, default="", editable=False, help_text=_("Hashed."))
+    title = models.CharField(
+        max_length=200, blank=True, default="", help_text=_("The title at the time of the snapshot.")
+    )
     show_names = models.BooleanField(default=True)
-    show_reasoning = models.BooleanField("show thinking", default=False)
+    show_reasoning = models.BooleanField(_("show thinking"), default=False)
     show_tools = models.BooleanField(
-        "show tools", default=False, db_default=False, help_text="Arguments and results of the tools that models used."
+        _("show tools"),
+        default=False,
+        db_default=False,
+        help_text=_("Arguments and results of the tools that models used."),
     )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="share_links")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
     views = models.PositiveIntegerField(default=0)
-    viewed_at = models.DateTimeField("last viewed", null=True, blank=True)
+    viewed_at = models.DateTimeField(_("last viewed"), null=True, blank=True)
 
     class Meta:
         constraints: ClassVar = (
@@ -72,7 +78,7 @@ class SharedMessage(models.Model):
 
     link = models.ForeignKey(ShareLink, on_delete=models.CASCADE, related_name="shared_messages", db_index=False)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="+")
-    number = models.PositiveIntegerField(help_text="Its place in the snapshot, from 0.")
+    number = models.PositiveIntegerField(help_text=_("Its place in the snapshot, from 0."))
     text = models.TextField(blank=True)
     html = models.TextField(blank=True)
     moderation = models.JSONField(default=dict)

@@ -10,6 +10,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from chat.models.moderation import ModerationDecision, Severity
 
@@ -40,15 +42,17 @@ class StrikeScale(models.Model):
 
     severity = models.PositiveSmallIntegerField(choices=Severity, unique=True)
     strikes = models.PositiveSmallIntegerField(
-        default=1, validators=[MaxValueValidator(100)], help_text="0: such a decision is no strike."
+        default=1, validators=[MaxValueValidator(100)], help_text=_("0: such decisions give no strikes.")
     )
     days = models.PositiveSmallIntegerField(
-        default=90, validators=[MinValueValidator(1), MaxValueValidator(3650)], help_text="After so many days they end."
+        default=90,
+        validators=[MinValueValidator(1), MaxValueValidator(3650)],
+        help_text=_("Strikes expire after this many days."),
     )
 
     class Meta:
-        verbose_name = "strikes of a severity"
-        verbose_name_plural = "strikes by severity"
+        verbose_name = _("strikes of a severity")
+        verbose_name_plural = _("strikes by severity")
         ordering: ClassVar = ("severity",)
 
     def __str__(self) -> str:
@@ -58,9 +62,9 @@ class StrikeScale(models.Model):
 class Consequence(models.TextChoices):
     """In the order of their severity."""
 
-    WARN = "warn", "Warn the person"
-    SUSPEND = "suspend", "Suspend the account for a time"
-    BLOCK = "block", "Block the account"
+    WARN = "warn", _("Warn the person")
+    SUSPEND = "suspend", _("Suspend the account for a time")
+    BLOCK = "block", _("Block the account")
 
 
 class PolicyStep(models.Model):
@@ -71,12 +75,12 @@ class PolicyStep(models.Model):
     consequence = models.CharField(max_length=8, choices=Consequence)
     hours = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(MOST_HOURS)],
-        help_text="Of a suspension.",
+        help_text=_("Length of the suspension."),
     )  # fmt: skip
     enabled = models.BooleanField(default=False)
 
     class Meta:
-        verbose_name = "policy step"
+        verbose_name = _("policy step")
         ordering: ClassVar = ("strikes", "pk")
         constraints: ClassVar = (
             models.CheckConstraint(
@@ -86,15 +90,21 @@ class PolicyStep(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.strikes} strikes in {self.days} days: {self.consequence}"
+        shown = {"strikes": self.strikes, "days": self.days, "consequence": self.get_consequence_display()}
+        said = ngettext(
+            "%(strikes)d strike within %(days)d days: %(consequence)s",
+            "%(strikes)d strikes within %(days)d days: %(consequence)s",
+            self.strikes,
+        )
+        return said % shown
 
     def clean(self) -> None:
         """Raises `ValidationError` unless `hours` is there for a suspension and for nothing else."""
         super().clean()
         wrong: dict[str, Any] = {}
         if self.consequence == Consequence.SUSPEND and not self.hours:
-            wrong["hours"] = "How long is the suspension?"
+            wrong["hours"] = gettext("Enter the length of the suspension.")
         elif self.consequence != Consequence.SUSPEND and self.hours:
-            wrong["hours"] = "Only a suspension has a length."
+            wrong["hours"] = gettext("Only a suspension has a length.")
         if wrong:
             raise ValidationError(wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
@@ -20,19 +21,20 @@ class Summary(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="summaries")
     last = models.OneToOneField(
-        Message, on_delete=models.CASCADE, related_name="summary", help_text="The newest message that it covers."
+        Message, on_delete=models.CASCADE, related_name="summary", help_text=_("The newest message that it covers.")
     )
-    messages = models.PositiveIntegerField(help_text="How many messages it covers.")
+    messages = models.PositiveIntegerField(help_text=_("How many messages it covers."))
     text = models.TextField()
     model = models.CharField(max_length=200)
     used = models.BooleanField(
-        default=True, help_text="Models get it. If not, a member undid it, and no other is made on its branches."
+        default=True,
+        help_text=_("Sent to models. If off, a member undid it, and no other summary is made on its branches."),
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         default_permissions = ()
-        verbose_name_plural = "summaries"
+        verbose_name_plural = _("summaries")
 
     def __str__(self) -> str:
         return f"summary {self.id}"

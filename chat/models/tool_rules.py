@@ -9,6 +9,8 @@ from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from chat.models.conversations import Conversation
 from chat.models.tools import Approval, ToolEffect
@@ -20,26 +22,32 @@ class KnownTool(models.Model):
     `gone_at`: its server does not list it any more, or this version has it no more.
     """
 
-    server = models.CharField(max_length=64, blank=True, help_text="The slug of its tool server. Empty: our own tool.")
-    name = models.CharField(max_length=128, help_text="As models call it, without its server.")
-    upstream_name = models.CharField(max_length=500, blank=True, help_text="As its server calls it.")
+    server = models.CharField(
+        max_length=64, blank=True, help_text=_("The short name of its tool server. Empty: a built-in tool.")
+    )
+    name = models.CharField(max_length=128, help_text=_("The name that models use, without the server."))
+    upstream_name = models.CharField(max_length=500, blank=True, help_text=_("The name that its server uses."))
     title = models.CharField(max_length=200)
     description = models.TextField(blank=True)
     parameters = models.JSONField(default=dict, blank=True)
-    recipe = models.JSONField(default=dict, blank=True, editable=False, help_text="How its server is asked.")
+    recipe = models.JSONField(default=dict, blank=True, editable=False, help_text=_("How its server is called."))
     effect = models.CharField(max_length=6, choices=ToolEffect.choices, default=ToolEffect.WRITES)
     approval = models.CharField(max_length=6, choices=Approval.choices, default=Approval.ASK)
-    outside = models.BooleanField(default=True, help_text="Its results are content from outside.")
-    enabled = models.BooleanField(default=True, help_text="Staff can turn it off for everybody.")
-    by_default = models.BooleanField(default=True, help_text="On in a conversation that chose no tools.")
+    outside = models.BooleanField(default=True, help_text=_("Its results are external content."))
+    enabled = models.BooleanField(default=True, help_text=_("If off, nobody can use it."))
+    by_default = models.BooleanField(
+        default=True, help_text=_("Enabled in conversations whose members chose no tools.")
+    )
     decided = models.BooleanField(
-        default=False, editable=False, help_text="Staff set its effect or approval, which its server does not change."
+        default=False,
+        editable=False,
+        help_text=_("Staff set its effect or approval, which its server does not change."),
     )
     changed_at = models.DateTimeField(
         null=True, blank=True, editable=False,
-        help_text="When its server changed it. It is off since then, until somebody looks at it.",
+        help_text=_("When its server changed it. It is off until staff review the change."),
     )  # fmt: skip
-    earlier = models.JSONField(null=True, blank=True, editable=False, help_text="What it was before it changed.")
+    earlier = models.JSONField(null=True, blank=True, editable=False, help_text=_("Its definition before the change."))
     seen_at = models.DateTimeField(default=timezone.now, editable=False)
     gone_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -79,28 +87,31 @@ class ToolPolicy(models.Model):
     """
 
     class Rule(models.TextChoices):
-        NEVER = "never", "Never ask"
-        ASK = "ask", "Ask, unless a person has allowed it for longer"
-        ALWAYS = "always", "Ask each time"
-        OFF = "off", "Not offered"
+        NEVER = "never", _("Never ask")
+        ASK = "ask", _("Ask unless permanently allowed")
+        ALWAYS = "always", _("Ask each time")
+        OFF = "off", _("Not offered")
 
     group = models.ForeignKey(
         Group, null=True, blank=True, on_delete=models.CASCADE, related_name="tool_policies",
-        help_text="Whom it is for. Empty: everybody.",
+        help_text=_("The group that the policy applies to. Empty: everyone."),
     )  # fmt: skip
-    server = models.CharField(max_length=64, blank=True, help_text="The slug of a tool server. Empty: our own tools.")
-    tool = models.CharField(max_length=128, blank=True, help_text="The name of a tool. Empty: all of them.")
+    server = models.CharField(
+        max_length=64, blank=True, help_text=_("The short name of a tool server. Empty: built-in tools.")
+    )
+    tool = models.CharField(max_length=128, blank=True, help_text=_("The name of a tool. Empty: all tools."))
     rule = models.CharField(max_length=6, choices=Rule.choices, default=Rule.ASK)
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:
-        verbose_name_plural = "tool policies"
+        verbose_name_plural = _("tool policies")
         constraints: ClassVar = (
             models.UniqueConstraint(fields=["group", "server", "tool"], nulls_distinct=False, name="tool_policy_once"),
         )
 
     def __str__(self) -> str:
-        return f"{self.server or 'own tools'} / {self.tool or 'all'}: {self.get_rule_display()}"
+        server, tool = self.server or gettext("built-in tools"), self.tool or gettext("all")
+        return f"{server} / {tool}: {self.get_rule_display()}"
 
 
 class ToolSwitch(models.Model):
@@ -108,7 +119,7 @@ class ToolSwitch(models.Model):
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     stopped = models.BooleanField(default=False)
-    reason = models.CharField(max_length=200, blank=True, help_text="People read it.")
+    reason = models.CharField(max_length=200, blank=True, help_text=_("Shown to users."))
     changed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )

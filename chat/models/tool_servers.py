@@ -18,6 +18,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib import encryption
 from accounts.lib.ids import uuid7
@@ -30,24 +32,24 @@ _RESERVED_HEADERS: Final = frozenset({"host", "content-length", "content-type", 
 
 
 class ServerKind(models.TextChoices):
-    MCP_HTTP = "mcp_http", "MCP over HTTP"
-    MCP_SSE = "mcp_sse", "MCP over HTTP with SSE (older)"
-    OPENAPI = "openapi", "HTTP API with an OpenAPI document"
-    MCP_STDIO = "mcp_stdio", "MCP in a child process (from the settings)"
+    MCP_HTTP = "mcp_http", _("MCP over HTTP")
+    MCP_SSE = "mcp_sse", _("MCP over HTTP with SSE (older)")
+    OPENAPI = "openapi", _("HTTP API with an OpenAPI document")
+    MCP_STDIO = "mcp_stdio", _("MCP in a child process (from the settings)")
 
 
 class ServerAuth(models.TextChoices):
-    NONE = "none", "None"
-    HEADERS = "headers", "Headers, the same for everybody"
-    OAUTH = "oauth", "Each person logs in (OAuth)"
+    NONE = "none", _("None")
+    HEADERS = "headers", _("Headers, the same for everyone")
+    OAUTH = "oauth", _("Each person logs in (OAuth)")
 
 
 class ConnectionState(models.TextChoices):
     """connecting -> connected -> expired (-> connecting)."""
 
-    CONNECTING = "connecting", "Not finished"
-    CONNECTED = "connected", "Connected"
-    EXPIRED = "expired", "Connect again"
+    CONNECTING = "connecting", _("Not finished")
+    CONNECTED = "connected", _("Connected")
+    EXPIRED = "expired", _("Connect again")
 
 
 class ToolServer(models.Model):
@@ -58,31 +60,31 @@ class ToolServer(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     slug = models.CharField(
-        "short name", max_length=64, unique=True,
-        validators=[RegexValidator("^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$", "Use only a-z, 0-9 and hyphens.")],
-        help_text="In the names of tools that two servers have. It cannot be changed later.",
+        _("short name"), max_length=64, unique=True,
+        validators=[RegexValidator("^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$", _("Use only a-z, 0-9 and hyphens."))],
+        help_text=_("Distinguishes tools that have the same name on several servers. It cannot be changed later."),
     )  # fmt: skip
-    title = models.CharField("name", max_length=80)
+    title = models.CharField(_("name"), max_length=80)
     kind = models.CharField(max_length=9, choices=ServerKind.choices, default=ServerKind.MCP_HTTP)
     address = models.CharField(
         max_length=500, blank=True,
-        help_text="For example https://example.com/mcp. Of an HTTP API: where its paths begin; empty: as its document"
-        " says.",
+        help_text=_("For example https://example.com/mcp. For an HTTP API: the base address; empty: the one in its "
+        "document."),
     )  # fmt: skip
     document_address = models.CharField(
-        max_length=500, blank=True, help_text="Where the OpenAPI document (JSON or YAML) is fetched from."
+        max_length=500, blank=True, help_text=_("Where the OpenAPI document (JSON or YAML) is fetched from.")
     )
-    document = models.TextField(blank=True, help_text="Or the document itself.")
-    auth = models.CharField("log-in", max_length=7, choices=ServerAuth.choices, default=ServerAuth.NONE)
+    document = models.TextField(blank=True, help_text=_("Alternatively, the document itself."))
+    auth = models.CharField(_("log-in"), max_length=7, choices=ServerAuth.choices, default=ServerAuth.NONE)
     encrypted_headers = models.TextField(blank=True, default="", editable=False)
     header_names = models.JSONField(default=list, editable=False)
     client_id = models.CharField(
-        max_length=500, blank=True, help_text="Of OAuth. Empty: the server registers Antiphon by itself."
+        max_length=500, blank=True, help_text=_("For OAuth. Empty: Antiphon registers itself with the server.")
     )
     encrypted_client_secret = models.TextField(blank=True, default="", editable=False)
-    scopes = models.CharField(max_length=500, blank=True, help_text="Empty: those that the server names.")
+    scopes = models.CharField(max_length=500, blank=True, help_text=_("Empty: the scopes that the server names."))
     limited = models.BooleanField(
-        "only for groups", default=False, help_text="Only members of the groups below can use it."
+        _("only for groups"), default=False, help_text=_("Only members of the groups below can use it.")
     )
     groups: models.ManyToManyField[Group, Any] = models.ManyToManyField(Group, blank=True, related_name="+")
     owner = models.ForeignKey(
@@ -92,24 +94,30 @@ class ToolServer(models.Model):
     enabled = models.BooleanField(default=True)
     trusted = models.BooleanField(
         default=False,
-        help_text="What it says of its tools counts: which only read, and changed descriptions. Otherwise every tool"
-        " of MCP counts as one that writes, and a tool that changes is off until staff have looked at it.",
+        help_text=_(
+            "Accept what the server says about its tools: which ones only read, and changes to their descriptions. "
+            "Otherwise every MCP tool is treated as writing, and a changed tool is off until staff review it."
+        ),
     )
     timeout = models.FloatField(
-        "call timeout",
+        _("call timeout"),
         default=60.0,
         validators=(MinValueValidator(1), MaxValueValidator(3600)),
-        help_text="In seconds.",
+        help_text=_("In seconds."),
     )
     # What workers found out.
-    protocol = models.CharField(max_length=32, blank=True, editable=False, help_text="The version that was agreed on.")
-    version = models.CharField(max_length=200, blank=True, editable=False, help_text="As the server names itself.")
+    protocol = models.CharField(max_length=32, blank=True, editable=False, help_text=_("The negotiated version."))
+    version = models.CharField(
+        max_length=200, blank=True, editable=False, help_text=_("Name and version reported by the server.")
+    )
     etag = models.CharField(max_length=200, blank=True, editable=False)
-    prompts = models.JSONField(default=list, editable=False, help_text="Its prompts: name, title, description.")
-    notes = models.JSONField(default=list, editable=False, help_text="Sentences for staff, such as skipped tools.")
-    listed_at = models.DateTimeField(null=True, editable=False, help_text="When its tools were listed last.")
+    prompts = models.JSONField(default=list, editable=False, help_text=_("Its prompts: name, title, description."))
+    notes = models.JSONField(
+        default=list, editable=False, help_text=_("Notes for staff, for example about skipped tools.")
+    )
+    listed_at = models.DateTimeField(null=True, editable=False, help_text=_("When its tools were last listed."))
     list_error = models.CharField(max_length=300, blank=True, editable=False)
-    checked_at = models.DateTimeField(null=True, editable=False, help_text="When listing them was tried last.")
+    checked_at = models.DateTimeField(null=True, editable=False, help_text=_("When listing them was last attempted."))
     tested_at = models.DateTimeField(null=True, blank=True, editable=False)
     test_passed = models.BooleanField(null=True, editable=False)
     test_said = models.TextField(blank=True, editable=False)
@@ -138,13 +146,15 @@ class ToolServer(models.Model):
                 except ValueError as error:
                     raise ValidationError({name: str(error)}) from None
         if self.kind in (ServerKind.MCP_HTTP, ServerKind.MCP_SSE) and not self.address:
-            raise ValidationError({"address": "Enter the address of the server."})
+            raise ValidationError({"address": gettext("Enter the address of the server.")})
         if self.kind == ServerKind.OPENAPI and not (self.document or self.document_address):
-            raise ValidationError({"document_address": "Enter where the document is, or paste it below."})
+            raise ValidationError({"document_address": gettext("Enter where the document is, or paste it below.")})
         if len(self.document) > MAX_DOCUMENT_CHARS:
-            raise ValidationError({"document": f"A document has at most {MAX_DOCUMENT_CHARS} characters."})
+            raise ValidationError(
+                {"document": gettext("A document has at most %(most)d characters.") % {"most": MAX_DOCUMENT_CHARS}}
+            )
         if self.kind == ServerKind.OPENAPI and self.auth == ServerAuth.OAUTH:
-            raise ValidationError({"auth": "An HTTP API cannot be logged in to by OAuth. Use headers."})
+            raise ValidationError({"auth": gettext("An HTTP API cannot be logged in to by OAuth. Use headers.")})
 
     def set_headers(self, headers: Mapping[str, str]) -> None:
         """Replaces the headers of every request."""
@@ -182,8 +192,8 @@ class ToolConnection(models.Model):
     encrypted_pending = models.TextField(blank=True, default="", editable=False)
     discovered = models.JSONField(default=dict, editable=False)
     scopes = models.CharField(max_length=1000, blank=True)
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="Of the access token. Empty: unknown.")
-    version = models.PositiveIntegerField(default=0, editable=False, help_text="Raised with every new token.")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text=_("Expiry of the access token. Empty: unknown."))
+    version = models.PositiveIntegerField(default=0, editable=False, help_text=_("Incremented with every new token."))
     error = models.CharField(max_length=300, blank=True)
     connected_at = models.DateTimeField(null=True, blank=True)
     refreshed_at = models.DateTimeField(null=True, blank=True)
@@ -192,8 +202,8 @@ class ToolConnection(models.Model):
 
     class Meta:
         default_permissions = ("view", "delete")
-        verbose_name = "log-in at a tool server"
-        verbose_name_plural = "log-ins at tool servers"
+        verbose_name = _("log-in at a tool server")
+        verbose_name_plural = _("log-ins at tool servers")
         constraints: ClassVar = (
             models.UniqueConstraint(fields=["user", "server"], name="tool_connection_once"),
             models.CheckConstraint(condition=Q(state__in=ConnectionState.values), name="tool_connection_state_known"),

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
@@ -16,32 +17,32 @@ from chat.models.runs import Run
 
 
 class StepKind(models.TextChoices):
-    MODEL = "model", "Model"
-    TOOL = "tool", "Tools"
-    APPROVAL = "approval", "Approval"
+    MODEL = "model", _("Model")
+    TOOL = "tool", _("Tools")
+    APPROVAL = "approval", _("Approval")
 
 
 class StepStatus(models.TextChoices):
     """running -> one of the rest."""
 
-    RUNNING = "running", "Running"
-    DONE = "done", "Done"
-    FAILED = "failed", "Failed"
-    CANCELLED = "cancelled", "Cancelled"
+    RUNNING = "running", _("Running")
+    DONE = "done", _("Done")
+    FAILED = "failed", _("Failed")
+    CANCELLED = "cancelled", _("Cancelled")
 
 
 class CallStatus(models.TextChoices):
     """asked (-> waiting -> allowed) -> running -> one of the rest; denied and cancelled also from the first three."""
 
-    ASKED = "asked", "Asked for"
-    WAITING = "waiting", "Waits for a person"
-    ALLOWED = "allowed", "Allowed"
-    RUNNING = "running", "Running"
-    OK = "ok", "Done"
-    ERROR = "error", "Failed"
-    DENIED = "denied", "Denied"
-    CANCELLED = "cancelled", "Cancelled"
-    UNKNOWN = "unknown", "Unknown – it may have happened"
+    ASKED = "asked", _("Requested")
+    WAITING = "waiting", _("Waits for a person")
+    ALLOWED = "allowed", _("Allowed")
+    RUNNING = "running", _("Running")
+    OK = "ok", _("Done")
+    ERROR = "error", _("Failed")
+    DENIED = "denied", _("Denied")
+    CANCELLED = "cancelled", _("Cancelled")
+    UNKNOWN = "unknown", _("Unknown – may have taken effect")
 
 
 READ_CALLS: Final = "chat.read_toolcall_content"  # the permission to read arguments and results of calls
@@ -56,25 +57,25 @@ CALL_ENDED: Final = (
 
 
 class ToolEffect(models.TextChoices):
-    READS = "reads", "Reads"
-    WRITES = "writes", "Writes or sends"
+    READS = "reads", _("Reads")
+    WRITES = "writes", _("Writes or sends")
 
 
 class Approval(models.TextChoices):
     """Whether a person must allow a call."""
 
-    NEVER = "never", "Never ask"
-    ASK = "ask", "Ask, unless a person has allowed it for longer"
-    ALWAYS = "always", "Ask each time"
+    NEVER = "never", _("Never ask")
+    ASK = "ask", _("Ask unless permanently allowed")
+    ALWAYS = "always", _("Ask each time")
 
 
 class Decision(models.TextChoices):
     """What a person decided about a call."""
 
-    ONCE = "once", "Allowed once"
-    CONVERSATION = "conversation", "Allowed in this conversation"
-    ALWAYS = "always", "Always allowed"
-    DENY = "deny", "Denied"
+    ONCE = "once", _("Allowed once")
+    CONVERSATION = "conversation", _("Allowed in this conversation")
+    ALWAYS = "always", _("Always allowed")
+    DENY = "deny", _("Denied")
 
 
 class Step(models.Model):
@@ -87,12 +88,12 @@ class Step(models.Model):
     id = models.BigAutoField(primary_key=True)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps", db_index=False)
     number = models.PositiveSmallIntegerField()
-    attempt = models.PositiveIntegerField(help_text="The attempt of the run that began it.")
+    attempt = models.PositiveIntegerField(help_text=_("The attempt of the run that started it."))
     kind = models.CharField(max_length=8, choices=StepKind.choices)
     status = models.CharField(max_length=9, choices=StepStatus.choices, default=StepStatus.RUNNING)
     endpoint = models.CharField(max_length=200, blank=True, default="", db_default="")
     text_chars = models.PositiveIntegerField(
-        default=0, db_default=0, help_text="The length of the answer's text at the end of this step."
+        default=0, db_default=0, help_text=_("Length of the answer's text at the end of this step, in characters.")
     )
     input_tokens = models.PositiveIntegerField(null=True, blank=True)
     output_tokens = models.PositiveIntegerField(null=True, blank=True)
@@ -128,38 +129,38 @@ class ToolCall(models.Model):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="calls", db_index=False)
     model_step = models.ForeignKey(
         Step, on_delete=models.CASCADE, related_name="requested_calls", db_index=False,
-        help_text="The step in which the model asked for it.",
+        help_text=_("The step in which the model asked for it."),
     )  # fmt: skip
     step = models.ForeignKey(
-        Step, on_delete=models.CASCADE, related_name="calls", help_text="The step in which it is made."
+        Step, on_delete=models.CASCADE, related_name="calls", help_text=_("The step in which it is made.")
     )
-    place = models.PositiveSmallIntegerField(help_text="Its place among the calls of its step, from 0.")
-    upstream_id = models.CharField(max_length=200, help_text="Its id in the model's words.")
-    name = models.CharField(max_length=128, help_text="As the model calls it.")
+    place = models.PositiveSmallIntegerField(help_text=_("Its index among the calls of its step, from 0."))
+    upstream_id = models.CharField(max_length=200, help_text=_("The id assigned by the model."))
+    name = models.CharField(max_length=128, help_text=_("The name that the model uses."))
     title = models.CharField(max_length=200, blank=True)
-    server = models.CharField(max_length=64, blank=True, help_text="The slug of its tool server. Empty: our own tool.")
+    server = models.CharField(
+        max_length=64, blank=True, help_text=_("The short name of its tool server. Empty: a built-in tool.")
+    )
     effect = models.CharField(max_length=6, choices=ToolEffect.choices, default=ToolEffect.WRITES)
     arguments = models.TextField(blank=True)
-    edited_arguments = models.TextField(blank=True, help_text="Empty: they were not edited.")
+    edited_arguments = models.TextField(blank=True, help_text=_("Empty: not edited."))
     status = models.CharField(max_length=9, choices=CallStatus.choices, default=CallStatus.ASKED)
     tries = models.PositiveSmallIntegerField(default=0, db_default=0)
-    attempt = models.PositiveIntegerField(default=0, help_text="The attempt of the run that tried it last.")
-    why = models.CharField(max_length=200, blank=True, help_text="Why it waits for a person.")
-    question = models.JSONField(null=True, blank=True, help_text="What the tool asks: sentence and JSON schema.")
-    answers = models.JSONField(default=list, blank=True, help_text="What people answered to its questions.")
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="When the wait ends with a denial.")
+    attempt = models.PositiveIntegerField(default=0, help_text=_("The latest attempt of the run that made the call."))
+    why = models.CharField(max_length=200, blank=True, help_text=_("Why it needs approval."))
+    question = models.JSONField(null=True, blank=True, help_text=_("The tool's question: text and JSON schema."))
+    answers = models.JSONField(default=list, blank=True, help_text=_("The answers to its questions."))
+    expires_at = models.DateTimeField(null=True, blank=True, help_text=_("When the call is denied if nobody decides."))
     decision = models.CharField(max_length=12, choices=Decision.choices, blank=True)
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     decided_at = models.DateTimeField(null=True, blank=True)
-    reason = models.TextField(
-        blank=True, default="", db_default="", help_text="Why it was denied, in the words of who did."
-    )
-    output = models.TextField(blank=True, help_text="What the model read of the result.")
-    output_chars = models.PositiveIntegerField(default=0, help_text="The result's whole length.")
-    sources = models.JSONField(default=list, blank=True, help_text="Numbered: n, title, url, passage.")
-    queries = models.JSONField(default=list, blank=True, help_text="What was searched for.")
+    reason = models.TextField(blank=True, default="", db_default="", help_text=_("The reason given for denying it."))
+    output = models.TextField(blank=True, help_text=_("The part of the result that the model read."))
+    output_chars = models.PositiveIntegerField(default=0, help_text=_("Length of the full result, in characters."))
+    sources = models.JSONField(default=list, blank=True, help_text=_("Numbered: n, title, url, passage."))
+    queries = models.JSONField(default=list, blank=True, help_text=_("The search queries."))
     cost = models.DecimalField(max_digits=24, decimal_places=9, null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -208,9 +209,9 @@ class ToolDecision(models.Model):
     call = models.ForeignKey(ToolCall, on_delete=models.CASCADE, related_name="decisions")
     decision = models.CharField(max_length=12, choices=Decision.choices)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
-    expired = models.BooleanField(default=False, help_text="Nobody decided in time.")
-    answered = models.BooleanField(default=False, help_text="It answers a question of the tool.")
-    edited = models.BooleanField(default=False, help_text="With other arguments than the model's.")
+    expired = models.BooleanField(default=False, help_text=_("Nobody decided in time."))
+    answered = models.BooleanField(default=False, help_text=_("The decision answers a question of the tool."))
+    edited = models.BooleanField(default=False, help_text=_("The arguments were edited."))
     at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -228,7 +229,7 @@ class ToolFile(models.Model):
     call = models.ForeignKey(ToolCall, on_delete=models.CASCADE, related_name="files")
     name = models.CharField(max_length=200)
     media_type = models.CharField(max_length=100)
-    size = models.PositiveIntegerField(help_text="In bytes.")
+    size = models.PositiveIntegerField(help_text=_("In bytes."))
     content = models.BinaryField()
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

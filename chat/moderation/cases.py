@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from accounts.lib.texts import gettext_noop
 from chat.models.moderation import Action, CaseOrigin, CaseStatus, CaseTarget, Category, Direction, ModerationCase
 from chat.moderation.rules import Verdict
 from chat.telemetry import metrics
@@ -15,15 +16,15 @@ MOST_FINDINGS: Final = 100  # that a case keeps; more say nothing new to a revie
 _ORDER: Final = {action: number for number, action in enumerate((Action.FLAG, Action.MASK, Action.HOLD, Action.BLOCK))}
 NOTICES: Final = {
     Action.FLAG: "",
-    Action.MASK: "Parts of this text were replaced because of this site's rules.",
-    Action.HOLD: "This waits for a reviewer before anybody else can read it.",
-    Action.BLOCK: "This was refused because of this site's rules.",
+    Action.MASK: gettext_noop("Parts of this text were replaced because of this site's rules."),
+    Action.HOLD: gettext_noop("This waits for a reviewer before anybody else can read it."),
+    Action.BLOCK: gettext_noop("This was refused because of this site's rules."),
 }
-ANSWER_STOPPED: Final = "This answer was stopped by this site's rules."
-ANSWER_MASKED: Final = "Parts of this answer were replaced because of this site's rules."
+ANSWER_STOPPED: Final = gettext_noop("This answer was stopped by this site's rules.")
+ANSWER_MASKED: Final = gettext_noop("Parts of this answer were replaced because of this site's rules.")
 REST_WITHHELD: Final = {
-    Action.HOLD: "The rest of this answer waits for a reviewer before anybody can read it.",
-    Action.BLOCK: "The rest of this answer was withheld because of this site's rules.",
+    Action.HOLD: gettext_noop("The rest of this answer waits for a reviewer before anybody can read it."),
+    Action.BLOCK: gettext_noop("The rest of this answer was withheld because of this site's rules."),
 }
 GENERAL: Final = frozenset({*NOTICES.values(), ANSWER_STOPPED, ANSWER_MASKED, *REST_WITHHELD.values()})
 """Notices that only say what happened at once, and not what was wrong with the text."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from django.db import transaction
 
+from accounts.lib.texts import gettext_noop
 from chat.models import ToolCall
 from chat.models.moderation import Action, CaseTarget, Direction, ModerationCase
 from chat.moderation.cases import NOTICES, Finding, finding_of, open_case
@@ -21,7 +22,7 @@ from chat.moderation.rules import RuleSet, Verdict, audience_of, rules_in_force
 from chat.moderation.structured import Find, search_json, search_value
 from chat.protocol.errors import Moderated
 
-MASKED: Final = "Parts of what you entered for a tool were replaced because of this site's rules."
+MASKED: Final = gettext_noop("Parts of what you entered for a tool were replaced because of this site's rules.")
 
 
 class CallRefusal(Exception):

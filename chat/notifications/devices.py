@@ -9,6 +9,7 @@ from typing import Final
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from accounts.auth.devices import describe_device
 from accounts.models import Session, User
@@ -44,9 +45,9 @@ def add_device(
     Raises `Invalid`.
     """
     if not push_is_on():
-        raise Invalid("Browser notifications are switched off on this site.")
+        raise Invalid(_("Browser notifications are switched off on this site."))
     if len(endpoint) > LONGEST_ENDPOINT or not may_send_to(endpoint):
-        raise Invalid("This browser’s notification service is not supported on this site.")
+        raise Invalid(_("This browser’s notification service is not supported on this site."))
     _check_key(p256dh, POINT_BYTES)
     _check_key(auth, SECRET_BYTES)
     values = {
@@ -65,7 +66,7 @@ def add_device(
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).get(pk=user.pk)  # of two at once the second sees the first
         PushSubscription.objects.filter(user=user, session_hash=session.hash).exclude(endpoint_hash=digest).delete()
-        row, _ = PushSubscription.objects.update_or_create(endpoint_hash=digest, defaults=values)
+        row, _is_new = PushSubscription.objects.update_or_create(endpoint_hash=digest, defaults=values)
         kept = PushSubscription.objects.filter(user=user).order_by("-id").values("pk")[:MOST_DEVICES]
         PushSubscription.objects.filter(user=user).exclude(pk__in=list(kept.values_list("pk", flat=True))).delete()
     return row
@@ -77,7 +78,7 @@ def _check_key(text: str, size: int) -> None:
     except ValueError:
         found = b""
     if len(found) != size or (size == POINT_BYTES and found[0] != 4):
-        raise Invalid("The browser’s notification keys are invalid.")
+        raise Invalid(_("The browser’s notification keys are invalid."))
 
 
 def remove_device(user_id: uuid.UUID, device_id: uuid.UUID) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Generator
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
+from django.utils.translation import gettext as _
+
 from chat.portability.json_stream import DAMAGED, ImportRefusedError, JsonStream
 
 MAX_BYTES: Final = 2 * 2**30  # of JSON in one file, unpacked; no more than one conversation of it is in memory
@@ -37,7 +39,7 @@ def open_documents(file: Path | IO[bytes], *, max_bytes: int = MAX_BYTES) -> Gen
 def _from_file(name: str, file: IO[bytes], max_bytes: int) -> JsonStream:
     file.seek(0)
     if file.read(2) == b"PK":
-        raise ImportRefusedError(f"{name} is an archive that is truncated or damaged.")
+        raise ImportRefusedError(_("%(name)s is an archive that is truncated or damaged.") % {"name": name})
     file.seek(0)
     return JsonStream(name, file, max_bytes)
 
@@ -51,25 +53,25 @@ def _from_archive(file: Path | IO[bytes], max_bytes: int) -> Generator[JsonStrea
                     yield document
                 max_bytes -= document.size
     except (*DAMAGED, ValueError) as error:
-        raise ImportRefusedError(f"The archive is truncated or damaged ({error}).") from None
+        raise ImportRefusedError(_("The archive is truncated or damaged (%(error)s).") % {"error": error}) from None
 
 
 def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     everything = archive.infolist()
     if len(everything) > MAX_MEMBERS:
-        raise ImportRefusedError(f"The archive has more than {MAX_MEMBERS} files.")
+        raise ImportRefusedError(_("The archive has more than %(max_members)s files.") % {"max_members": MAX_MEMBERS})
     wanted: dict[str, zipfile.ZipInfo] = {}
     for member in everything:
         path = PurePosixPath(member.filename.replace("\\", "/"))
         if not _WANTED.fullmatch(path.name) or member.is_dir():
             continue
         if path.is_absolute() or ".." in path.parts:
-            raise ImportRefusedError(f"{member.filename} points outside the archive.")
+            raise ImportRefusedError(_("%(filename)s points outside the archive.") % {"filename": member.filename})
         if member.filename in wanted:
-            raise ImportRefusedError(f"{member.filename} is in the archive twice.")
+            raise ImportRefusedError(_("%(filename)s is in the archive twice.") % {"filename": member.filename})
         if member.flag_bits & 1:
-            raise ImportRefusedError(f"{member.filename} is encrypted. Decrypt it first.")
+            raise ImportRefusedError(_("%(filename)s is encrypted. Decrypt it first.") % {"filename": member.filename})
         wanted[member.filename] = member
     if not wanted:
-        raise ImportRefusedError("There is no conversations.json in the archive: is it a ChatGPT export?")
+        raise ImportRefusedError(_("There is no conversations.json in the archive: is it a ChatGPT export?"))
     return [wanted[name] for name in sorted(wanted)]

@@ -20,6 +20,7 @@ from typing import IO, Final
 
 from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from chat.models import Comparison, Conversation, Member, Message, MessageRole, MessageStatus, Role, Run
@@ -155,7 +156,7 @@ def _save(
             try:
                 _save_together(user, [one])
             except (DataError, IntegrityError) as error:
-                failed[key] = f"The database refuses it ({type(error).__name__})."
+                failed[key] = _("The database refuses it (%(name)s).") % {"name": type(error).__name__}
         return failed
     return {}
 

@@ -14,6 +14,8 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, Any, Final
 
+from django.utils.translation import gettext as _
+
 MAX_ENTRY: Final = 128 * 2**20  # characters of JSON of one entry
 LISTS: Final = ("conversations", "recordings")  # of our own export
 _CHUNK: Final = 256 * 2**10  # bytes
@@ -58,12 +60,13 @@ class JsonStream:
                 raise json.JSONDecodeError("Extra data", self._text, self._at)
         except json.JSONDecodeError as error:
             raise ImportRefusedError(
-                f"{self.name} is not JSON, or it is truncated: {error.msg} at {self._place(error.pos)}."
+                _("%(name)s is not JSON, or it is truncated: %(msg)s at %(place)s.")
+                % {"name": self.name, "msg": error.msg, "place": self._place(error.pos)}
             ) from None
         except RecursionError:
-            raise ImportRefusedError(f"{self.name} is nested too deeply.") from None
+            raise ImportRefusedError(_("%(name)s is nested too deeply.") % {"name": self.name}) from None
         except ValueError:
-            raise ImportRefusedError(f"{self.name} contains a number that is too long.") from None
+            raise ImportRefusedError(_("%(name)s contains a number that is too long.") % {"name": self.name}) from None
 
     def _object(self) -> Iterator[tuple[str, Any]]:
         self.head = {}
@@ -133,20 +136,25 @@ class JsonStream:
                     self._at = end
                     return value
             if len(self._text) - self._at > MAX_ENTRY:
-                raise ImportRefusedError(f"{self.name} has an entry that is larger than {megabytes(MAX_ENTRY)}.")
+                raise ImportRefusedError(
+                    _("%(name)s has an entry that is larger than %(megabytes)s.")
+                    % {"name": self.name, "megabytes": megabytes(MAX_ENTRY)}
+                )
             self._read(max(_CHUNK, len(self._text) - self._at))  # twice as much each time
 
     def _read(self, size: int) -> None:
         try:
             raw = self._file.read(size)
         except DAMAGED as error:
-            raise ImportRefusedError(f"The archive is truncated or damaged ({error}).") from None
+            raise ImportRefusedError(_("The archive is truncated or damaged (%(error)s).") % {"error": error}) from None
         pending = len(self._decode.getstate()[0])
         try:
             more = self._decode.decode(raw, final=not raw)
         except UnicodeDecodeError as error:
             place = self.size - pending + error.start
-            raise ImportRefusedError(f"{self.name} is not UTF-8 text: byte {place} is invalid.") from None
+            raise ImportRefusedError(
+                _("%(name)s is not UTF-8 text: byte %(place)s is invalid.") % {"name": self.name, "place": place}
+            ) from None
         self.size += len(raw)
         if self.size > self._max_bytes:
             raise ImportRefusedError(f"{self.name} {self._exceeds} {megabytes(self._max_bytes)}.")

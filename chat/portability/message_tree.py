@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 from chat.models import MessageRole
 from chat.portability.formats import ImportedConversation, ImportedMessage
 from chat.portability.json_stream import ImportRefusedError
@@ -41,10 +43,10 @@ def normalise_tree(conversation: ImportedConversation) -> None:
     tree that is too large or broken.
     """
     if len(conversation.messages) > MAX_MESSAGES:
-        raise ImportRefusedError(f"It has more than {MAX_MESSAGES} messages.")
+        raise ImportRefusedError(_("It has more than %(max_messages)s messages.") % {"max_messages": MAX_MESSAGES})
     nodes = {node.id: replace(node, text=clean_text(node.text).strip()) for node in conversation.messages}
     if len(nodes) < len(conversation.messages):
-        raise ImportRefusedError("Two of its messages have the same id.")
+        raise ImportRefusedError(_("Two of its messages have the same id."))
     children: dict[str | None, list[ImportedMessage]] = {}
     for node in nodes.values():
         children.setdefault(node.parent if node.parent in nodes else None, []).append(node)
@@ -68,14 +70,19 @@ def normalise_tree(conversation: ImportedConversation) -> None:
             text = merged.text
             size += len(text)
             if len(text) > MAX_TEXT:
-                raise ImportRefusedError(f"One of its messages has more than {MAX_TEXT} characters: {merged.last.id}.")
+                raise ImportRefusedError(
+                    _("One of its messages has more than %(max_text)s characters: %(id)s.")
+                    % {"max_text": MAX_TEXT, "id": merged.last.id}
+                )
             if size > MAX_CHARACTERS:
-                raise ImportRefusedError(f"It has more than {MAX_CHARACTERS} characters.")
+                raise ImportRefusedError(
+                    _("It has more than %(max_characters)s characters.") % {"max_characters": MAX_CHARACTERS}
+                )
             kept[merged.last.id] = replace(merged.last, parent=merged.parent, text=text)
     if lost := next((name for name in nodes if name not in ends), None):
-        raise ImportRefusedError(f"Some of its messages are their own ancestors, such as {lost}.")
+        raise ImportRefusedError(_("Some of its messages are their own ancestors, such as %(lost)s.") % {"lost": lost})
     if not kept:
-        raise ImportRefusedError("It contains no messages.")
+        raise ImportRefusedError(_("It contains no messages."))
     conversation.messages = list(kept.values())
     tip = ends.get(conversation.tip or "", "")
     conversation.tip = tip if tip in kept else None

@@ -6,6 +6,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 from chat.protocol.errors import Invalid, TooLarge
 from chat.protocol.limits import MAX_AUDIO_BYTES
 
@@ -32,18 +34,24 @@ class Frame:
 def parse_frame(data: bytes) -> Frame:
     """Reads one binary frame. Raises `Invalid` or `TooLarge`."""
     if len(data) > AUDIO_HEADER.size + MAX_AUDIO_BYTES:
-        raise TooLarge(f"An audio frame can have at most {MAX_AUDIO_BYTES} bytes of audio.")
+        raise TooLarge(
+            _("An audio frame can have at most %(max_audio_bytes)s bytes of audio.")
+            % {"max_audio_bytes": MAX_AUDIO_BYTES}
+        )
     if len(data) < AUDIO_HEADER.size:
-        raise Invalid(f"An audio frame begins with a header of {AUDIO_HEADER.size} bytes.")
+        raise Invalid(_("An audio frame begins with a header of %(size)s bytes.") % {"size": AUDIO_HEADER.size})
     kind, flags, stream, number = AUDIO_HEADER.unpack_from(data)
     pcm = data[AUDIO_HEADER.size :]
     last = bool(flags & LAST)
     if kind != MICROPHONE:
-        raise Invalid(f"Audio of kind {kind} is not supported.")
+        raise Invalid(_("Audio of kind %(kind)s is not supported.") % {"kind": kind})
     if len(pcm) % 2:
         raise Invalid("16-bit audio must have an even number of bytes.")
     if len(pcm) < MIN_FRAME_MS * BYTES_PER_MS and not last:
-        raise Invalid(f"An audio frame must hold at least {MIN_FRAME_MS} ms; only the last may be shorter.")
+        raise Invalid(
+            _("An audio frame must hold at least %(min_frame_ms)s ms; only the last may be shorter.")
+            % {"min_frame_ms": MIN_FRAME_MS}
+        )
     return Frame(stream, number, pcm, last)
 
 

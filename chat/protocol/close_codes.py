@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from typing import Any
 
+from accounts.lib.texts import gettext_noop
+
 
 class AfterClose(enum.StrEnum):
     """What a client does when a socket closes. Codes that are not listed here (1006, 1012) ask for `RECONNECT`."""
@@ -26,10 +28,10 @@ class Close(enum.IntEnum):
     TOO_SLOW = 4001, AfterClose.RECONNECT
     NO_PONG = 4002, AfterClose.RECONNECT
     IDLE = 4010, AfterClose.REST
-    MALFORMED = 4400, AfterClose.STOP, "This page is out of date. Reload it to continue."
+    MALFORMED = 4400, AfterClose.STOP, gettext_noop("This page is out of date. Reload it to continue.")
     SESSION_ENDED = 4401, AfterClose.LOG_IN
-    ACCESS_REMOVED = 4403, AfterClose.LEAVE, "You no longer have access to this conversation."
-    FLOOD = 4429, AfterClose.STOP, "Too many connections. Close some tabs, then try again."
+    ACCESS_REMOVED = 4403, AfterClose.LEAVE, gettext_noop("You no longer have access to this conversation.")
+    FLOOD = 4429, AfterClose.STOP, gettext_noop("Too many connections. Close some tabs, then try again.")
 
     def __new__(cls, code: int, after: AfterClose, message: str = "") -> Close:
         member = int.__new__(cls, code)

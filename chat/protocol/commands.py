@@ -11,6 +11,7 @@ import uuid
 from typing import Annotated, Final, Literal, get_args
 
 import msgspec
+from django.utils.translation import gettext as _
 
 from chat.protocol.base import Command as Command
 from chat.protocol.base import Position as Position
@@ -178,7 +179,10 @@ def parse_command(frame: str) -> AnyCommand:
     """Reads one text frame. Raises `TooLarge`, `UnknownCommand` or `Invalid`, each saying what is wrong and where."""
     raw = _encode(frame)
     if len(raw) > MAX_FRAME_BYTES:
-        raise TooLarge(f"A frame can have at most {MAX_FRAME_BYTES} bytes; this one has {len(raw)}.")
+        raise TooLarge(
+            _("A frame can have at most %(max_frame_bytes)s bytes; this one has %(raw)s.")
+            % {"max_frame_bytes": MAX_FRAME_BYTES, "raw": len(raw)}
+        )
     try:
         return _decode(raw)
     except msgspec.ValidationError as error:
@@ -186,7 +190,7 @@ def parse_command(frame: str) -> AnyCommand:
             raise UnknownCommand from None
         raise Invalid(f"{error}.") from None
     except (msgspec.DecodeError, RecursionError, ValueError):
-        raise Invalid("The frame is not JSON, or nested too deeply.") from None
+        raise Invalid(_("The frame is not JSON, or nested too deeply.")) from None
 
 
 def _decode(raw: bytes) -> AnyCommand:
@@ -278,7 +282,10 @@ def clean_text(text: str) -> str:
     text = clean_controls(text)
     size = len(text.encode())
     if size > MAX_TEXT_BYTES:
-        raise TooLarge(f"A message can have at most {MAX_TEXT_BYTES} bytes; this one has {size}.")
+        raise TooLarge(
+            _("A message can have at most %(max_text_bytes)s bytes; this one has %(size)s.")
+            % {"max_text_bytes": MAX_TEXT_BYTES, "size": size}
+        )
     if not text.strip():
-        raise Invalid("The text is empty.")
+        raise Invalid(_("The text is empty."))
     return text

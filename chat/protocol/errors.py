@@ -15,70 +15,77 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 
+from django.utils.translation import gettext
+
+from accounts.lib.texts import gettext_noop
+
 
 class ChatError(Exception):
     """An error with a code for the client and a sentence for the user. `retry_after`: seconds.
+
+    The sentence is in the language that is active where the error is raised: the one of the socket or the request.
+    Sentences that are constants are marked by `gettext_noop` and translated here.
 
     `retryable`: the client may send the same command again automatically, with the same `client_id`.
     """
 
     code = "internal"
-    default_message = "Something went wrong on the server. Try again."
+    default_message = gettext_noop("Something went wrong on the server. Try again.")
     retryable = False
 
     def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
-        self.message = message or self.default_message
+        self.message = gettext(message or self.default_message)
         self.retry_after = retry_after
         super().__init__(self.message)
 
 
 class Invalid(ChatError):
     code = "invalid"
-    default_message = "This request isn't valid."
+    default_message = gettext_noop("This request isn't valid.")
 
 
 class UnknownCommand(ChatError):
     code = "unknown_command"
-    default_message = "This server doesn't support that command."
+    default_message = gettext_noop("This server doesn't support that command.")
 
 
 class TooLarge(ChatError):
     code = "too_large"
-    default_message = "That is too long."
+    default_message = gettext_noop("That is too long.")
 
 
 class NotFound(ChatError):
     code = "not_found"
-    default_message = "This doesn't exist, or you don't have access to it."
+    default_message = gettext_noop("This doesn't exist, or you don't have access to it.")
 
 
 class Forbidden(ChatError):
     code = "forbidden"
-    default_message = "You can read this conversation, but not write in it."
+    default_message = gettext_noop("You can read this conversation, but not write in it.")
 
 
 class Suspended(ChatError):
     """The account may read but not write until a time; the sentence says until when and why."""
 
     code = "suspended"
-    default_message = "Your account is suspended. You can read, but not write."
+    default_message = gettext_noop("Your account is suspended. You can read, but not write.")
 
 
 class Conflict(ChatError):
     code = "conflict"
-    default_message = "This id has already been used for a different message."
+    default_message = gettext_noop("This id has already been used for a different message.")
 
 
 class Busy(ChatError):
     code = "busy"
-    default_message = "An answer is still in progress. Wait for it to finish, or stop it."
+    default_message = gettext_noop("An answer is still in progress. Wait for it to finish, or stop it.")
 
 
 class Moderated(ChatError):
     """Refused by moderation. The person can appeal in the case `case_id`."""
 
     code = "moderated"
-    default_message = "This was refused because of this site's rules."
+    default_message = gettext_noop("This was refused because of this site's rules.")
 
     def __init__(self, message: str = "", *, case_id: uuid.UUID | None = None) -> None:
         super().__init__(message)
@@ -87,18 +94,20 @@ class Moderated(ChatError):
 
 class RateLimited(ChatError):
     code = "rate_limited"
-    default_message = "You're sending too fast. Please wait a moment."
+    default_message = gettext_noop("You're sending too fast. Please wait a moment.")
     retryable = True
 
 
 class QuotaExceeded(ChatError):
     code = "quota_exceeded"
-    default_message = "Your quota is used up."
+    default_message = gettext_noop("Your quota is used up.")
 
 
 class Unavailable(ChatError):
     code = "unavailable"
-    default_message = "The service is unavailable right now. Your message is kept and will be sent again automatically."
+    default_message = gettext_noop(
+        "The service is unavailable right now. Your message is kept and will be sent again automatically."
+    )
     retryable = True
 
 
@@ -110,7 +119,9 @@ class AsrUnavailable(ChatError):
     """`code`: the recogniser's own, where it differs (`busy`)."""
 
     code = "asr_unavailable"
-    default_message = "Speech recognition is unavailable right now. You can type instead, or try again in a moment."
+    default_message = gettext_noop(
+        "Speech recognition is unavailable right now. You can type instead, or try again in a moment."
+    )
     retryable = True
 
     def __init__(self, message: str = "", *, code: str = "asr_unavailable") -> None:

@@ -9,7 +9,9 @@ import math
 from typing import Any, Final
 
 import msgspec
+from django.utils.translation import gettext as _
 
+from accounts.lib.texts import gettext_noop
 from chat.protocol.commands import EFFORTS, TurnOptions, clean_controls
 from chat.protocol.errors import Invalid, TooLarge
 
@@ -17,9 +19,9 @@ MAX_PROMPT_CHARS: Final = 20_000  # also of a preset's
 MAX_TEMPERATURE: Final = 2.0
 MAX_ANSWER_TOKENS: Final = 1_000_000
 
-TEMPERATURE: Final = "The temperature must be a number from 0 to 2."
-MAX_TOKENS: Final = f"The longest answer must be a whole number of tokens from 1 to {MAX_ANSWER_TOKENS:,}."
-EFFORT: Final = f"The effort must be one of {', '.join(EFFORTS)}."
+TEMPERATURE: Final = gettext_noop("The temperature must be a number from 0 to 2.")
+MAX_TOKENS: Final = gettext_noop("The longest answer must be a whole number of tokens from 1 to 1,000,000.")
+EFFORT: Final = gettext_noop("The effort must be one of %(efforts)s.")
 
 
 def check_options(options: TurnOptions) -> TurnOptions:
@@ -44,7 +46,7 @@ def read_parameter(name: str, text: str) -> Any:
         case "max_tokens":
             return check_max_tokens(_number(text, MAX_TOKENS)) if text else None
     if text and text not in EFFORTS:
-        raise Invalid(EFFORT)
+        raise Invalid(_(EFFORT) % {"efforts": ", ".join(EFFORTS)})
     return text
 
 
@@ -53,7 +55,8 @@ def check_prompt(text: str) -> str:
     text = clean_controls(text).replace("\r\n", "\n").strip()
     if len(text) > MAX_PROMPT_CHARS:
         raise TooLarge(
-            f"The system prompt can have at most {MAX_PROMPT_CHARS:,} characters; this one has {len(text):,}."
+            _("The system prompt can have at most %(max_prompt_chars)s characters; this one has %(text)s.")
+            % {"max_prompt_chars": f"{MAX_PROMPT_CHARS:,}", "text": f"{len(text):,}"}
         )
     return text
 

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
+from django.utils.translation import gettext as _
 
 from accounts.lib.outage import OUTAGE
 from chat.protocol.close_codes import Close
@@ -101,7 +102,7 @@ class CommandRunner:
         self.connection.last_used = time.monotonic()
         if self._waiting >= COMMANDS_WAITING:
             metrics.denials["waiting"] += 1
-            self._slow_down(RateLimited("Too many commands are waiting. Try again.", retry_after=1), named(command))
+            self._slow_down(RateLimited(_("Too many commands are waiting. Try again."), retry_after=1), named(command))
             return
         self._waiting += 1
         self.connection.spawn(self._run(command))

@@ -16,6 +16,7 @@ from typing import Any, Final
 import structlog
 from channels.consumer import AsyncConsumer
 from django.conf import settings
+from django.utils import translation
 
 from accounts.auth.revocation import session_group, user_group, was_revoked
 from accounts.auth.sessions import still_valid
@@ -71,6 +72,8 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.scope = scope
         self.user_id = scope["user_id"]
         self.session_hash: str = scope["session_hash"]
+        # Sentences of errors are in the page's language: this task's own, and inherited by those that it starts.
+        translation.activate(scope.get("language") or settings.LANGUAGE_CODE)
         self.address = network_of((scope.get("client") or ("",))[0])
         self.connection = Connection(send, self.user_id, self.session_hash)
         # This task is the connection's own, and the tasks it starts inherit what is bound here.

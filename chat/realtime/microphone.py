@@ -16,6 +16,7 @@ from typing import Any, Final
 import redis
 import structlog
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
@@ -95,14 +96,14 @@ class Microphone:
     def _current(self, recording_id: uuid.UUID) -> Recorder:
         recorder = self._recorder
         if recorder is None or recorder.id != recording_id:
-            raise NotFound("That recording is not in progress on this connection.")
+            raise NotFound(_("That recording is not in progress on this connection."))
         return recorder
 
     async def start(self, command: AudioStart) -> None:
         if not settings.ASR_BACKENDS:
-            raise AsrUnavailable("Speech recognition is turned off on this server.")
+            raise AsrUnavailable(_("Speech recognition is turned off on this server."))
         if self._recorder is not None and not self._recorder.stopping:
-            raise Busy("A recording is already in progress on this connection.")
+            raise Busy(_("A recording is already in progress on this connection."))
         self._streams = (self._streams + 1) % 65536
         recorder = self._recorder = Recorder(self._streams, command.ref)
         try:
@@ -142,11 +143,11 @@ class Microphone:
         if recorder is None or frame.stream != recorder.stream:
             if self._ended[0] == frame.stream and now - self._ended[1] < LATE_SECONDS:
                 return
-            raise Invalid("This audio belongs to no recording in progress.")
+            raise Invalid(_("This audio belongs to no recording in progress."))
         if recorder.intake is None:
-            raise Invalid("Audio may only be sent after `audio.started`.")
+            raise Invalid(_("Audio may only be sent after `audio.started`."))
         if recorder.stopping:
-            raise Invalid("This recording was stopped.")
+            raise Invalid(_("This recording was stopped."))
         self._connection.last_used = now
         offset = recorder.intake.audio_bytes
         try:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import structlog
+from django.utils.translation import gettext as _
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
@@ -238,7 +239,8 @@ class Slot:
         with _slots:
             if not self._subscriptions.has_room(conversation.bytes):
                 raise RateLimited(
-                    f"This connection already follows {MAX_SUBSCRIPTIONS} conversations. Close one of them first."
+                    _("This connection already follows %(max_subscriptions)s conversations. Close one of them first.")
+                    % {"max_subscriptions": MAX_SUBSCRIPTIONS}
                 )
             if not self._released:  # otherwise the command has timed out meanwhile
                 self._conversation = conversation.bytes

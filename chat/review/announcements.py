@@ -13,9 +13,11 @@ from asgiref.sync import async_to_sync
 from channels.exceptions import ChannelFull
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import suspension
 from accounts.lib.outage import OUTAGE
+from accounts.lib.texts import gettext_noop
 from chat.eventlog import events, store
 from chat.eventlog.user_events import notify_conversation_listed, notify_user
 from chat.models import Conversation, Member
@@ -25,20 +27,22 @@ from chat.moderation.cases import GENERAL
 logger = structlog.get_logger(__name__)
 
 _SAID: Final = {
-    DecisionKind.RELEASE: "A reviewer decided in your favour.",
-    DecisionKind.MASK: "A reviewer decided that parts of your text stay replaced.",
-    DecisionKind.DELETE: "A reviewer removed your text because of this site's rules.",
-    DecisionKind.WARN: "You are warned: this was against this site's rules.",
-    DecisionKind.BLOCK: "Your account has been blocked.",
+    DecisionKind.RELEASE: gettext_noop("A reviewer decided in your favour."),
+    DecisionKind.MASK: gettext_noop("A reviewer decided that parts of your text stay replaced."),
+    DecisionKind.DELETE: gettext_noop("A reviewer removed your text because of this site's rules."),
+    DecisionKind.WARN: gettext_noop("You are warned: this was against this site's rules."),
+    DecisionKind.BLOCK: gettext_noop("Your account has been blocked."),
 }
 
 
 def statement_of(case: ModerationCase, decision: ModerationDecision) -> str:
     """What a decision says to the person: what was decided, the rule's sentence, whether a person or the policy did."""
     if decision.kind == DecisionKind.SUSPEND and decision.until is not None:
-        said = f"Your account is suspended until {timezone.localtime(decision.until):%d %b %Y, %H:%M %Z}."
+        said = _("Your account is suspended until %(localtime)s.") % {
+            "localtime": f"{timezone.localtime(decision.until):%d %b %Y, %H:%M %Z}"
+        }
     else:
-        said = _SAID.get(DecisionKind(decision.kind), "Your account was suspended.")
+        said = _SAID.get(DecisionKind(decision.kind), _("Your account was suspended."))
     if decision.kind == DecisionKind.RELEASE:
         return said
     by = "" if decision.decided_by_id else decision.note

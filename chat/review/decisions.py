@@ -16,6 +16,7 @@ from typing import Final
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from chat.models.moderation import CaseStatus, DecisionKind, ModerationCase, ModerationDecision, ModerationReport
@@ -60,13 +61,13 @@ def is_appeal(case: ModerationCase) -> bool:
 def why_not_review(actor: User, case: ModerationCase) -> str:
     """Why `actor` may not claim or decide this case; empty if they may."""
     if case.person_id == actor.pk:
-        return "This case is about a text of your own. Somebody else must decide it."
+        return _("This case is about a text of your own. Somebody else must decide it.")
     if ModerationReport.objects.filter(case=case, reporter=actor).exists():
-        return "You reported this yourself. Somebody else must decide it."
+        return _("You reported this yourself. Somebody else must decide it.")
     if is_appeal(case) and ModerationDecision.objects.filter(case=case, decided_by=actor).exists():
-        return "You decided this case. Somebody else must hear the appeal."
+        return _("You decided this case. Somebody else must hear the appeal.")
     if case.status == CaseStatus.DECIDED:
-        return "This case is decided."
+        return _("This case is decided.")
     return ""
 
 
@@ -77,7 +78,7 @@ def claim(actor: User, case_id: uuid.UUID) -> ModerationCase:
         if wrong := why_not_review(actor, case):
             raise Conflict(wrong)
         if case.status == CaseStatus.CLAIMED and case.claimed_by_id not in (actor.pk, None) and not is_stale(case):
-            raise Conflict(f"{case.claimed_by} has claimed this case.")
+            raise Conflict(_("%(claimed_by)s has claimed this case.") % {"claimed_by": case.claimed_by})
         case.status, case.claimed_by, case.claimed_at = CaseStatus.CLAIMED, actor, timezone.now()
         case.save(update_fields=["status", "claimed_by", "claimed_at"])
         return case
@@ -88,7 +89,7 @@ def release_claim(actor: User, case_id: uuid.UUID) -> ModerationCase:
     with transaction.atomic():
         case = _lock(case_id)
         if case.status != CaseStatus.CLAIMED or case.claimed_by_id != actor.pk:
-            raise Conflict("You have not claimed this case.")
+            raise Conflict(_("You have not claimed this case."))
         _unclaim(case)
         return case
 
@@ -110,7 +111,7 @@ def decide(actor: User, case_id: uuid.UUID, outcome: Outcome) -> Decided:
     with transaction.atomic():
         case = _lock_claimed(actor, case_id)
         if is_appeal(case):
-            raise Conflict("There is an appeal against this decision. Hear the appeal.")
+            raise Conflict(_("There is an appeal against this decision. Hear the appeal."))
         return _conclude(actor, case, outcome)
 
 
@@ -122,7 +123,7 @@ def hear_appeal(actor: User, case_id: uuid.UUID, outcome: Outcome) -> Decided:
     with transaction.atomic():
         case = _lock_claimed(actor, case_id)
         if not is_appeal(case):
-            raise Conflict("There is no appeal in this case.")
+            raise Conflict(_("There is no appeal in this case."))
         granted = outcome.text == DecisionKind.RELEASE
         undone = sanctions.undo(case, keep=None if granted else outcome.person)
         if granted:
@@ -140,21 +141,24 @@ def appeal(person: User, case_id: uuid.UUID, text: str) -> ModerationCase:
     """
     text = clean_controls(text).strip()
     if not text:
-        raise Invalid("Write what you want to say.")
+        raise Invalid(_("Write what you want to say."))
     if len(text) > MOST_APPEAL:
-        raise Invalid(f"At most {MOST_APPEAL} characters; these are {len(text)}.")
+        raise Invalid(
+            _("At most %(most_appeal)s characters; these are %(text)s.")
+            % {"most_appeal": MOST_APPEAL, "text": len(text)}
+        )
     with transaction.atomic():
         case = _lock(case_id)
         if case.person_id != person.pk or not is_known_to_person(case):
             raise NotFound
         if case.appealed_at is not None:
-            raise Conflict("You have already appealed. The decision about an appeal is final.")
+            raise Conflict(_("You have already appealed. The decision about an appeal is final."))
         if case.status == CaseStatus.DECIDED:
             _check_appealable(case)
             case.status, case.appealed_at = CaseStatus.APPEALED, timezone.now()
             case.claimed_by = case.claimed_at = None
         elif case.appeal:
-            raise Conflict("You have already written to the reviewers. You can appeal when they have decided.")
+            raise Conflict(_("You have already written to the reviewers. You can appeal when they have decided."))
         case.appeal = "\n\n".join(filter(None, (case.appeal, text)))
         case.save(update_fields=["status", "appeal", "appealed_at", "claimed_by", "claimed_at"])
         return case
@@ -170,17 +174,17 @@ def is_known_to_person(case: ModerationCase) -> bool:
 def _check_appealable(case: ModerationCase) -> None:
     kinds = set(case.decisions.values_list("kind", flat=True))
     if kinds <= {DecisionKind.RELEASE}:
-        raise Conflict("The decision was in your favour; there is nothing to appeal.")
+        raise Conflict(_("The decision was in your favour; there is nothing to appeal."))
     other = ModerationCase.objects.filter(target=case.target, target_id=case.target_id)
     if other.exclude(pk=case.pk).exclude(status=CaseStatus.DECIDED).exists():
-        raise Conflict("Another case about this text is open. You can appeal when it is decided.")
+        raise Conflict(_("Another case about this text is open. You can appeal when it is decided."))
 
 
 def _lock(case_id: uuid.UUID) -> ModerationCase:
     found = ModerationCase.objects.select_for_update(of=("self",)).select_related("person")
     case = found.filter(pk=case_id).first()
     if case is None:
-        raise NotFound("This case does not exist any more.")
+        raise NotFound(_("This case does not exist any more."))
     return case
 
 
@@ -189,7 +193,11 @@ def _lock_claimed(actor: User, case_id: uuid.UUID) -> ModerationCase:
     if wrong := why_not_review(actor, case):
         raise Conflict(wrong)
     if case.status != CaseStatus.CLAIMED or case.claimed_by_id != actor.pk:
-        other = f"{case.claimed_by} has claimed this case." if case.claimed_by else "Claim the case first."
+        other = (
+            _("%(claimed_by)s has claimed this case.") % {"claimed_by": case.claimed_by}
+            if case.claimed_by
+            else _("Claim the case first.")
+        )
         raise Conflict(other)
     return case
 
@@ -202,13 +210,13 @@ def _unclaim(case: ModerationCase) -> None:
 
 def _check_outcome(outcome: Outcome) -> None:
     if outcome.text is None and outcome.person is None:
-        raise Invalid("Decide something about the text or about the person.")
+        raise Invalid(_("Decide something about the text or about the person."))
     if outcome.text == DecisionKind.RELEASE and outcome.person is not None:
-        raise Invalid("A text that is released has no consequence for the person.")
+        raise Invalid(_("A text that is released has no consequence for the person."))
     if outcome.person == DecisionKind.SUSPEND and not 1 <= (outcome.hours or 0) <= MOST_HOURS:
-        raise Invalid(f"A suspension lasts 1 to {MOST_HOURS} hours.")
+        raise Invalid(_("A suspension lasts 1 to %(most_hours)s hours.") % {"most_hours": MOST_HOURS})
     if len(outcome.note) > MOST_NOTE:
-        raise Invalid(f"A note has at most {MOST_NOTE} characters.")
+        raise Invalid(_("A note has at most %(most_note)s characters.") % {"most_note": MOST_NOTE})
 
 
 def _conclude(actor: User, case: ModerationCase, outcome: Outcome) -> Decided:

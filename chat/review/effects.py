@@ -7,6 +7,7 @@ from typing import Final
 
 from django.db import transaction
 
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.catalog.presets import clear_presets_cache
 from chat.models import Conversation, Message, MessageStatus, Preset, Prompt
@@ -19,10 +20,10 @@ from chat.review.announcements import announce_title
 from chat.review.call_effects import of_call, of_file
 from chat.turns.releasing import HeldState, refuse_held, release_held
 
-GONE: Final = "It was never stored, or does not exist any more; the decision is recorded."
-KEPT: Final = "It stays as it is."
-REMOVED: Final = "A reviewer removed this because of this site's rules."
-MASKED: Final = "A reviewer decided that parts of this stay replaced."
+GONE: Final = gettext_noop("It was never stored, or does not exist any more; the decision is recorded.")
+KEPT: Final = gettext_noop("It stays as it is.")
+REMOVED: Final = gettext_noop("A reviewer removed this because of this site's rules.")
+MASKED: Final = gettext_noop("A reviewer decided that parts of this stay replaced.")
 MAX_TITLE: Final = 200
 MAX_NAME: Final = 120
 

@@ -9,33 +9,38 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from chat.models.moderation import CaseOrigin, CaseStatus, Category, Direction, ModerationCase, Severity
 from chat.review.decisions import CLAIM
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
+
 PAGE: Final = 50
 STATUSES: Final = {
-    "waiting": "Waiting",
-    "open": "Open",
-    "appealed": "Appealed",
-    "claimed": "Claimed",
-    "decided": "Decided",
+    "waiting": _("Waiting"),
+    "open": _("Open"),
+    "appealed": _("Appealed"),
+    "claimed": _("Claimed"),
+    "decided": _("Decided"),
 }
-AGES: Final = {"1h": (1, "Over 1 hour"), "24h": (24, "Over 1 day"), "7d": (7 * 24, "Over 7 days")}
-CLAIMS: Final = {"me": "By me", "nobody": "By nobody", "other": "By others"}
-CHOICES: Final[dict[str, dict[str, str]]] = {
+AGES: Final = {"1h": (1, _("Over 1 hour")), "24h": (24, _("Over 1 day")), "7d": (7 * 24, _("Over 7 days"))}
+CLAIMS: Final = {"me": _("By me"), "nobody": _("By nobody"), "other": _("By others")}
+ACTIONS: Final = {"flag": _("Flag"), "mask": _("Mask"), "hold": _("Hold"), "block": _("Block")}
+CHOICES: Final[dict[str, Mapping[str, str | StrPromise]]] = {
     "status": STATUSES,
     "severity": {str(value): label for value, label in Severity.choices},
     "category": dict(Category.choices),
     "direction": dict(Direction.choices),
     "origin": dict(CaseOrigin.choices),
-    "age": {key: label for key, (_, label) in AGES.items()},
+    "age": {key: label for key, (_hours, label) in AGES.items()},
     "claimed": CLAIMS,
 }
 TEXTS: Final = ("original", "original_reasoning", "appeal")  # no list loads them
@@ -139,6 +144,7 @@ def shown_rows(rows: list[ModerationCase], viewer: User) -> list[dict[str, Any]]
         {
             "case": row,
             "rules": ", ".join(dict.fromkeys(str(one.get("name") or one.get("judge") or "") for one in row.rules)),
+            "action": str(ACTIONS.get(row.action, row.action)),
             "mine": row.claimed_by_id == viewer.pk,
             "own": row.person_id == viewer.pk,
         }

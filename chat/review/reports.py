@@ -6,7 +6,9 @@ import uuid
 from typing import Final
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
+from accounts.lib.texts import gettext_noop
 from chat.models import Member, Message, Run
 from chat.models.moderation import (
     Action,
@@ -31,7 +33,7 @@ _CATEGORIES: Final = {
     ReportReason.PERSONAL: Category.PERSONAL,
     ReportReason.SPAM: Category.SPAM,
 }
-REPORTED: Final = "You have already reported this message."
+REPORTED: Final = gettext_noop("You have already reported this message.")
 
 
 def report_message(user_id: uuid.UUID, message_id: uuid.UUID, reason: str, note: str) -> ModerationCase:
@@ -42,12 +44,15 @@ def report_message(user_id: uuid.UUID, message_id: uuid.UUID, reason: str, note:
     """
     note = clean_controls(note).strip()
     if reason not in ReportReason.values:
-        raise Invalid("Choose a reason.")
+        raise Invalid(_("Choose a reason."))
     if len(note) > MOST_NOTE:
-        raise Invalid(f"A note has at most {MOST_NOTE} characters; this one has {len(note)}.")
+        raise Invalid(
+            _("A note has at most %(most_note)s characters; this one has %(note)s.")
+            % {"most_note": MOST_NOTE, "note": len(note)}
+        )
     message = _readable(user_id, message_id)
     if message.status in ("pending", "streaming"):
-        raise Invalid("This answer is still being written. Report it when it has ended.")
+        raise Invalid(_("This answer is still being written. Report it when it has ended."))
     mine = ModerationReport.objects.filter(
         reporter_id=user_id, case__target=CaseTarget.MESSAGE, case__target_id=message_id
     )

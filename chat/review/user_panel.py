@@ -6,6 +6,7 @@ from typing import Final
 
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts.lib.formatting import moment
 from accounts.models import User
@@ -23,20 +24,31 @@ def strikes_panel(viewer: User, user: User) -> UserPanel | None:
     rows = Strike.objects.filter(person=user).select_related("decision__case").order_by("-given_at")[:SHOWN]
     valid = sum(row.count for row in rows if row.taken_back_at is None and row.expires_at > timezone.now())
     return UserPanel(
-        f"Strikes: {valid}",
+        gettext("Strikes: %(count)d") % {"count": valid},
         [
             (
-                f"{row.count} for {row.decision.case.get_category_display().lower()}, {row.decision.kind}",
+                _about(row),
                 f"{moment(row.given_at)}, {_state(row)}",
                 reverse("admin:chat_moderationcase_change", args=[row.decision.case_id]),
             )
             for row in rows
         ],
-        "No strikes.",
+        gettext("No strikes."),
     )
+
+
+def _about(row: Strike) -> str:
+    decision = row.decision
+    shown = {
+        "count": row.count,
+        "category": decision.case.get_category_display().lower(),
+        "decision": decision.get_kind_display(),
+    }
+    return gettext("%(count)d for %(category)s, %(decision)s") % shown
 
 
 def _state(row: Strike) -> str:
     if row.taken_back_at is not None:
-        return "taken back after an appeal"
-    return f"{'until' if row.expires_at > timezone.now() else 'ended'} {moment(row.expires_at)}"
+        return gettext("withdrawn after an appeal")
+    said = gettext("until %(time)s") if row.expires_at > timezone.now() else gettext("expired %(time)s")
+    return said % {"time": moment(row.expires_at)}

@@ -11,6 +11,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from accounts.lib.ids import uuid7
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.conversations.membership import check_may_write
 from chat.models import Conversation, Member, Message, MessageRole, MessageStatus, Role, ShareLink
@@ -19,7 +20,7 @@ from chat.shares.reading import read_shared
 
 MOST_COPIED: Final = 2_000  # messages: the last ones
 MAX_TITLE: Final = 200
-WRITING: Final = "An answer is still being written. Make your copy when it is finished."
+WRITING: Final = gettext_noop("An answer is still being written. Make your copy when it is finished.")
 IN_PROGRESS: Final = (MessageStatus.PENDING, MessageStatus.STREAMING)
 
 
@@ -31,7 +32,7 @@ def copy_shared(link: ShareLink, user: User) -> Conversation:
     check_may_write(user.pk)
     title, messages = _read_all(link)
     if not messages:
-        raise Invalid("There is nothing to copy yet.")
+        raise Invalid(_("There is nothing to copy yet."))
     if any(message["status"] in IN_PROGRESS for message in messages):
         raise Busy(WRITING)
     with transaction.atomic():

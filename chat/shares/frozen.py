@@ -6,6 +6,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
+from django.utils.translation import gettext as _
+
+from accounts.lib.texts import gettext_noop
 from chat.conversations.branches import answers_beside, path_ids
 from chat.eventlog.payloads import message_dict
 from chat.eventlog.tool_events import read_steps
@@ -14,14 +17,16 @@ from chat.protocol.errors import Busy, Invalid
 
 MOST_MESSAGES: Final = 2_000  # of one snapshot: the last ones
 IN_PROGRESS: Final = (MessageStatus.PENDING, MessageStatus.STREAMING)
-NOT_FINISHED: Final = "An answer is being written. Share the conversation when it is finished, or share it live."
+NOT_FINISHED: Final = gettext_noop(
+    "An answer is being written. Share the conversation when it is finished, or share it live."
+)
 
 
 def freeze(link: ShareLink, leaf: uuid.UUID | None) -> None:
     """Stores the path to `leaf`, with answers beside it. Raises `Invalid` if there is none, and `Busy`."""
     ids = path_ids(link.conversation_id, leaf, limit=MOST_MESSAGES)
     if not ids:
-        raise Invalid("There is nothing to share yet.")
+        raise Invalid(_("There is nothing to share yet."))
     beside = answers_beside(ids[-1])
     ids[len(ids) - bool(beside) :] = beside
     found = Message.objects.in_bulk(ids)

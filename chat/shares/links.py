@@ -16,8 +16,10 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.lib.link_secrets import hash_of, new_secret
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.conversations.membership import check_may_write, member_of
 from chat.eventlog.share_events import recheck_shares_on_commit
@@ -30,9 +32,9 @@ USUAL_DAYS: Final = 30
 CHOICES_OF_DAYS: Final = (1, 7, 30, 90, 365)
 SHORTEST_PASSWORD: Final = 8
 LONGEST_PASSWORD: Final = 200
-TEMPORARY: Final = "A temporary chat cannot be shared: it is not kept. Start a conversation that is kept."
-REFUSED: Final = "You cannot share this conversation. Ask one of its owners."
-OFF: Final = "Share links are switched off on this site."
+TEMPORARY: Final = gettext_noop("A temporary chat cannot be shared: it is not kept. Start a conversation that is kept.")
+REFUSED: Final = gettext_noop("You cannot share this conversation. Ask one of its owners.")
+OFF: Final = gettext_noop("Share links are switched off on this site.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,10 @@ def create_share(actor_id: uuid.UUID, conversation_id: uuid.UUID, wanted: Wanted
         if conversation.temporary:
             raise Invalid(TEMPORARY)
         if working_shares().filter(conversation=conversation).count() >= MOST_LINKS:
-            raise Invalid(f"A conversation can have at most {MOST_LINKS} share links. Revoke one first.")
+            raise Invalid(
+                _("A conversation can have at most %(most_links)s share links. Revoke one first.")
+                % {"most_links": MOST_LINKS}
+            )
         now = timezone.now()
         is_snapshot = wanted.kind == ShareKind.SNAPSHOT
         link = ShareLink.objects.create(
@@ -99,15 +104,18 @@ def create_share(actor_id: uuid.UUID, conversation_id: uuid.UUID, wanted: Wanted
 def _check(wanted: Wanted) -> None:
     """Raises `Invalid`."""
     if wanted.kind not in ShareKind.values:
-        raise Invalid("Choose a snapshot or a live link.")
+        raise Invalid(_("Choose a snapshot or a live link."))
     if wanted.audience not in offered_audiences():
-        raise Invalid("Choose who can open the link.")
+        raise Invalid(_("Choose who can open the link."))
     if wanted.days not in CHOICES_OF_DAYS:
-        raise Invalid("Choose how long the link works.")
+        raise Invalid(_("Choose how long the link works."))
     if wanted.audience == ShareAudience.PASSWORD and not (
         SHORTEST_PASSWORD <= len(wanted.password) <= LONGEST_PASSWORD
     ):
-        raise Invalid(f"Choose a password of {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")
+        raise Invalid(
+            _("Choose a password of %(shortest_password)s to %(longest_password)s characters.")
+            % {"shortest_password": SHORTEST_PASSWORD, "longest_password": LONGEST_PASSWORD}
+        )
 
 
 def _check_may_share(actor_id: uuid.UUID, conversation_id: uuid.UUID) -> None:

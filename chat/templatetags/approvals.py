@@ -7,15 +7,25 @@ from typing import Any, Final
 from django import template
 from django.utils.translation import gettext as _
 
+from accounts.lib.texts import gettext_noop
+
 register = template.Library()
 
-_ANSWERED: Final = "%(who)s answered “%(title)s”"
-_DECLINED: Final = "%(who)s did not answer “%(title)s”"
-_ALLOWED: Final = {
-    "once": "%(who)s allowed “%(title)s” once",
-    "conversation": "%(who)s allowed “%(title)s” in this conversation",
-    "always": "%(who)s allowed “%(title)s” always",
-    "deny": "%(who)s denied “%(title)s”",
+_OWN: Final = {  # what the reader decided
+    "once": gettext_noop("You allowed “%(title)s” once."),
+    "conversation": gettext_noop("You allowed “%(title)s” in this conversation."),
+    "always": gettext_noop("You allowed “%(title)s” always."),
+    "deny": gettext_noop("You denied “%(title)s”."),
+    "silent": gettext_noop("You did not answer “%(title)s”."),
+    "answered": gettext_noop("You answered “%(title)s”."),
+}
+_THEIRS: Final = {
+    "once": gettext_noop("%(who)s allowed “%(title)s” once."),
+    "conversation": gettext_noop("%(who)s allowed “%(title)s” in this conversation."),
+    "always": gettext_noop("%(who)s allowed “%(title)s” always."),
+    "deny": gettext_noop("%(who)s denied “%(title)s”."),
+    "silent": gettext_noop("%(who)s did not answer “%(title)s”."),
+    "answered": gettext_noop("%(who)s answered “%(title)s”."),
 }
 
 
@@ -39,18 +49,13 @@ def approval_steps(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @register.filter
 def decision_words(decision: dict[str, Any], reader_id: str) -> str:
     """Who decided what about a call, in a sentence."""
-    values = {"title": decision["title"], "who": _("Somebody")}
+    by, did = decision["by"], decision["decision"]
+    values = {"title": decision["title"], "who": by["name"] if by else _("Somebody")}
     if decision.get("expired"):
         return _("Nobody decided about “%(title)s” in time.") % values
-    if by := decision["by"]:
-        values["who"] = _("You") if by["id"] == str(reader_id) else by["name"]
     if decision.get("answered"):
-        words = (
-            "%(who)s did not answer “%(title)s”" if decision["decision"] == "deny" else "%(who)s answered “%(title)s”"
-        )
-    else:
-        words = _ALLOWED[decision["decision"]]
-    said = str(_(words)) % values
+        did = "silent" if did == "deny" else "answered"
+    said = _((_OWN if by and by["id"] == str(reader_id) else _THEIRS)[did]) % values
     if reason := decision.get("reason"):
-        return _("%(said)s: “%(reason)s”") % {"said": said, "reason": reason}
-    return _("%(said)s, with changed arguments.") % {"said": said} if decision.get("edited") else f"{said}."
+        return f"{said} {_('Reason: “%(reason)s”') % {'reason': reason}}"
+    return f"{said} {_('The arguments were changed.')}" if decision.get("edited") else said

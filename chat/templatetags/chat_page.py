@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from django import template
 from django.templatetags.static import static
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
@@ -24,6 +24,7 @@ from chat.protocol.close_codes import describe_close_codes
 from chat.protocol.errors import retryable_codes
 from chat.protocol.limits import MAX_FRAME_BYTES, MAX_TEXT_BYTES
 from chat.templatetags.sources import cite, sources_of
+from chat.templatetags.steps import spell_seconds as spell_whole_seconds
 from chat.views.appeals import cases_url, describe_moderation
 
 register = template.Library()
@@ -53,7 +54,11 @@ def mark() -> SafeString:
 def protocol() -> SafeString:
     """What js/wire/protocol.js needs of the protocol: close codes, errors that may be tried again, sizes in bytes."""
     limits = {"text_bytes": MAX_TEXT_BYTES, "frame_bytes": MAX_FRAME_BYTES}
-    return json_script({"closes": describe_close_codes(), "retryable": retryable_codes(), "limits": limits}, "protocol")
+    closes = {
+        code: one | {"message": _(one["message"]) if one["message"] else ""}
+        for code, one in describe_close_codes().items()
+    }
+    return json_script({"closes": closes, "retryable": retryable_codes(), "limits": limits}, "protocol")
 
 
 @register.filter
@@ -82,7 +87,7 @@ def thinking(message: dict[str, Any]) -> str:
 def spell_seconds(milliseconds: int) -> str:
     """Whole seconds, at least one: `24 s`, `2 min 5 s`."""
     seconds = max(1, round(milliseconds / 1000))
-    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60} s"
+    return spell_whole_seconds(seconds)
 
 
 @register.filter
@@ -103,21 +108,27 @@ def endless(text: str) -> bool:
 def trouble(message: dict[str, Any]) -> str:
     """Why an answer is not whole, for a person; empty where it is."""
     run = message["run"] or {}
-    said = run.get("message")
+    said = _(run["message"]) if run.get("message") else ""
     match message["status"]:
         case "stopped":
             return str(said or _("Stopped."))
         case "interrupted":
             return str(said or _("The answer was interrupted."))
         case "failed":
-            return str(said or _("The model could not answer."))
-    return str(said or finish_note(run.get("finish") or "") or _replaced(message))
+            return str(said or _("The model couldn’t answer."))
+    return str(said or _note(run.get("finish") or "") or _replaced(message))
+
+
+def _note(finish: str) -> str:
+    """How a complete answer was cut; empty where it was not."""
+    note = finish_note(finish)
+    return _(note) if note else ""
 
 
 def _replaced(message: dict[str, Any]) -> str:
     """Why parts of a whole answer are not as the model wrote them."""
     done = message.get("moderation") or {}
-    return str(done["reason"]) if message["role"] == "assistant" and done.get("action") == "mask" else ""
+    return str(_(done["reason"])) if message["role"] == "assistant" and done.get("action") == "mask" else ""
 
 
 @register.filter
@@ -154,7 +165,7 @@ def mentions(message: dict[str, Any]) -> str:
 @register.filter
 def clock(moment: str | None, zone: ZoneInfo | None) -> str:
     """A time in the reader's zone, before the script shows it in the reader's language; empty where there is none."""
-    return date_format(datetime.fromisoformat(moment).astimezone(zone), "j M Y H:i") if moment else ""
+    return date_format(datetime.fromisoformat(moment).astimezone(zone), "SHORT_DATETIME_FORMAT") if moment else ""
 
 
 def left_out(names: list[str]) -> str:
@@ -176,11 +187,15 @@ def meta(message: dict[str, Any]) -> str:
     usage = message.get("usage") or {**run["usage"], "total_ms": run["timing"]["total_ms"]}
     parts = [file_name(run["model"])]
     if usage["total_ms"]:
-        parts.append(f"{usage['total_ms'] / 1000:.1f} s")
+        parts.append(_("%(seconds)s s") % {"seconds": number_format(usage["total_ms"] / 1000, 1)})
     tokens = usage["output_tokens"]
     if tokens:
         about = "≈ " if usage.get("estimated") else ""
-        parts.append(about + ngettext("%(count)d token", "%(count)d tokens", tokens) % {"count": tokens})
+        parts.append(
+            about
+            + ngettext("%(count)s token", "%(count)s tokens", tokens)
+            % {"count": number_format(tokens, 0, use_l10n=True, force_grouping=True)}
+        )
     if usage.get("cost") is not None:
         parts.append(money(Decimal(usage["cost"])))
     if dropped := run.get("parameters", {}).get("dropped"):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 
 from django import template
+from django.conf import settings
 from django.template.context import Context
+from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
 
-from chat.views.page_files import script_urls, stylesheet_urls
+from chat.views.page_files import TEXTS, script_urls, stylesheet_urls
 
 register = template.Library()
 
@@ -29,4 +32,13 @@ def modules(context: Context, page: str) -> SafeString:
     preloads = format_html_join("\n  ", '<link rel="modulepreload" href="{}">', ((url,) for url in first))
     nonce = context.get("CSP_NONCE", "")
     json_text = mark_safe(text)  # noqa: S308  # JSON of our own file names
-    return format_html('<script type="importmap" nonce="{}">{}</script>\n  {}', nonce, json_text, preloads)
+    texts = text_script()
+    return format_html('{}<script type="importmap" nonce="{}">{}</script>\n  {}', texts, nonce, json_text, preloads)
+
+
+def text_script() -> SafeString:
+    """The catalogue of the scripts' texts, which runs before any module; nothing in English."""
+    language = get_language() or settings.LANGUAGE_CODE
+    if language == "en":
+        return SafeString("")
+    return format_html('<script src="{}" defer></script>\n  ', static(f"{TEXTS}{language}.js"))

@@ -6,22 +6,25 @@ import json
 from typing import Any, Final
 
 from django import template
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
+
+from accounts.lib.texts import gettext_noop
 
 register = template.Library()
 
 LONGEST_ABOUT: Final = 80  # characters
 RUNNING: Final = ("asked", "allowed", "running")
 _TREATED: Final = {
-    "asked": "Waits for its turn",
-    "waiting": "Waits for a person",
-    "allowed": "Allowed",
-    "running": "Running…",
-    "error": "Failed",
-    "denied": "Denied",
-    "cancelled": "Cancelled",
-    "unknown": "It may have happened",
+    "asked": gettext_noop("Waits for its turn"),
+    "waiting": gettext_noop("Waits for a person"),
+    "allowed": gettext_noop("Allowed"),
+    "running": gettext_noop("Running…"),
+    "error": gettext_noop("Failed"),
+    "denied": gettext_noop("Denied"),
+    "cancelled": gettext_noop("Cancelled"),
+    "unknown": gettext_noop("It may have happened"),
 }
 
 
@@ -35,9 +38,11 @@ def tool_groups(steps: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
 def group_words(step: dict[str, Any]) -> str:
     """How many tools a step calls: `4 tools`; with failures: `4 tools, 1 failed`."""
     calls = step["calls"]
-    words = ngettext("%(count)d tool", "%(count)d tools", len(calls)) % {"count": len(calls)}
+    words = ngettext("%(count)s tool", "%(count)s tools", len(calls)) % {"count": len(calls)}
     failed = sum(call["status"] == "error" for call in calls)
-    return f"{words}, {_('%(count)d failed') % {'count': failed}}" if failed else words
+    return (
+        f"{words}, {ngettext('%(count)s failed', '%(count)s failed', failed) % {'count': failed}}" if failed else words
+    )
 
 
 @register.filter
@@ -64,14 +69,20 @@ def spell_ms(milliseconds: Any) -> str:
     if not isinstance(milliseconds, int):
         return ""
     if milliseconds < 9_950:
-        return f"{max(0.1, milliseconds / 1000):.1f} s"
-    seconds = round(milliseconds / 1000)
-    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60} s"
+        return _("%(seconds)s s") % {"seconds": number_format(max(0.1, milliseconds / 1000), 1)}
+    return spell_seconds(round(milliseconds / 1000))
+
+
+def spell_seconds(seconds: int) -> str:
+    """Whole seconds: `24 s`, `2 min 5 s`. Kept level with js/lib/texts.js."""
+    if seconds < 60:
+        return _("%(seconds)s s") % {"seconds": seconds}
+    return _("%(minutes)s min %(seconds)s s") % {"minutes": seconds // 60, "seconds": seconds % 60}
 
 
 @register.filter
 def file_size(size: int) -> str:
     """Bytes as a person reads them: `820 bytes`, `12 kB`, `3.4 MB`."""
     if size < 1_000:
-        return f"{size} bytes"
+        return ngettext("%(count)s byte", "%(count)s bytes", size) % {"count": size}
     return f"{round(size / 1_000)} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from accounts.quotas import reservations
 from chat.eventlog import events
@@ -67,7 +68,7 @@ def accept(
     if command.options is not None:
         command = msgspec.structs.replace(command, options=check_options(command.options))
     if isinstance(command, MessageSend) and command.attachments:
-        raise Invalid("Files can't be attached yet.")
+        raise Invalid(_("Files can't be attached yet."))
     compared_models(command)
     fingerprint = fingerprint_of(command)
     known = find_known(user_id, command.client_id, fingerprint)
@@ -181,9 +182,9 @@ def asked_once(command: NewTurn) -> dict[str, Any]:
     if options is None or (isinstance(command, MessageSend) and command.conversation_id is None):
         return {}
     if options.web_search is not None:
-        raise Invalid("Only a new conversation gets its web search with a message. Switch it in the conversation.")
+        raise Invalid(_("Only a new conversation gets its web search with a message. Switch it in the conversation."))
     if options.system_prompt is not None:
-        raise Invalid("Only a new conversation gets its system prompt with a message. Change it in its parameters.")
+        raise Invalid(_("Only a new conversation gets its system prompt with a message. Change it in its parameters."))
     asked = {"temperature": options.temperature, "max_tokens": options.max_tokens, "tools": options.tools}
     asked = {name: value for name, value in asked.items() if value is not None}
     return {"effort": options.effort or "", "parameters": {"asked": asked} if asked else {}}

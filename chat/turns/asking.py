@@ -9,6 +9,7 @@ from typing import Final
 
 from django.db import connection
 
+from accounts.lib.texts import gettext_noop
 from chat.models import ACTIVE, Answers, Conversation, MessageStatus, Run
 from chat.models.conversations import usual_rule
 from chat.protocol.commands import MessageEdit, MessageSend
@@ -16,7 +17,7 @@ from chat.protocol.errors import Busy
 from chat.turns.mentioning import read_mentions
 from chat.turns.mentions import ANY_MODEL, Found
 
-SEVERAL: Final = "Several answers are still in progress. Wait for them to finish, or choose one."
+SEVERAL: Final = gettext_noop("Several answers are still in progress. Wait for them to finish, or choose one.")
 
 # The nearest answer above a message, through messages that asked nobody.
 _ANSWER_ABOVE: Final = """

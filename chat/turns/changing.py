@@ -17,6 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.lib.texts import gettext_noop
 from chat.conversations.listing import notify_members
 from chat.conversations.membership import check_may_write, member_of
 from chat.models import (
@@ -40,12 +41,14 @@ from chat.protocol.commands import clean_controls, clean_text
 from chat.protocol.errors import Busy, Conflict, Forbidden, Invalid, NotFound, TooLarge
 from chat.turns.mentioning import note_mentions, notify_mentioned, store_mentions
 
-DELETED: Final = "This message was deleted."
-CHANGED: Final = "This message was changed meanwhile. Copy your text, reload the page and try again."
-WRITING: Final = "An answer is still being written here. Stop it, or wait until it has ended."
-NOT_YOURS: Final = "Only its author can edit this message."
-NO_ANSWER_OF_YOURS: Final = "Only an owner of the conversation, or who asked for it, can change this answer."
-NOT_YOURS_TO_DELETE: Final = "Only its author, or an owner of the conversation, can delete this message."
+DELETED: Final = gettext_noop("This message was deleted.")
+CHANGED: Final = gettext_noop("This message was changed meanwhile. Copy your text, reload the page and try again.")
+WRITING: Final = gettext_noop("An answer is still being written here. Stop it, or wait until it has ended.")
+NOT_YOURS: Final = gettext_noop("Only its author can edit this message.")
+NO_ANSWER_OF_YOURS: Final = gettext_noop(
+    "Only an owner of the conversation, or who asked for it, can change this answer."
+)
+NOT_YOURS_TO_DELETE: Final = gettext_noop("Only its author, or an owner of the conversation, can delete this message.")
 
 
 def edit_message(user_id: uuid.UUID, message_id: uuid.UUID, text: str, seen: str | None = None) -> Message:
@@ -151,9 +154,12 @@ def _clean(text: str, message: Message) -> str:
         return clean_text(text)
     text = clean_controls(text)
     if len(text) > settings.ANSWER_MAX_CHARS:
-        raise TooLarge(f"An answer can have at most {settings.ANSWER_MAX_CHARS} characters; this one has {len(text)}.")
+        raise TooLarge(
+            _("An answer can have at most %(answer_max_chars)s characters; this one has %(text)s.")
+            % {"answer_max_chars": settings.ANSWER_MAX_CHARS, "text": len(text)}
+        )
     if not text.strip():
-        raise Invalid("The text is empty.")
+        raise Invalid(_("The text is empty."))
     return text
 
 

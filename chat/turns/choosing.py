@@ -9,6 +9,7 @@ from typing import Final
 from django.db import transaction
 
 from accounts.lib.db import in_db
+from accounts.lib.texts import gettext_noop
 from chat.conversations.member_branches import keep_branches
 from chat.conversations.membership import member_of
 from chat.eventlog import events, store
@@ -17,8 +18,8 @@ from chat.protocol.errors import Conflict, Invalid, NotFound
 from chat.turns import stop
 from chat.turns.comparing import Choice, mark_chosen
 
-ALREADY: Final = "Another answer was chosen already. Switch to this one with the arrows below the answer."
-NOT_COMPARED: Final = "Only one of several answers side by side can be chosen."
+ALREADY: Final = gettext_noop("Another answer was chosen already. Switch to this one with the arrows below the answer.")
+NOT_COMPARED: Final = gettext_noop("Only one of several answers side by side can be chosen.")
 
 
 @dataclass(frozen=True, slots=True)

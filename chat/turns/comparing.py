@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.utils.translation import gettext as _
+
 from chat.catalog.access import choose_model
 from chat.models import ACTIVE, Comparison, Message, MessageStatus, Run, RunStatus
 from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend, NewTurn
@@ -27,9 +29,9 @@ def compared_models(command: NewTurn) -> Sequence[str] | None:
     if isinstance(command, MessageRegenerate) or command.models is None:
         return None
     if isinstance(command, MessageSend) and command.model:
-        raise Invalid("A message can have a model or several models, not both.")
+        raise Invalid(_("A message can have a model or several models, not both."))
     if len(set(command.models)) < len(command.models):
-        raise Invalid("Choose different models to compare.")
+        raise Invalid(_("Choose different models to compare."))
     return command.models
 
 

@@ -10,7 +10,9 @@ from typing import Final
 
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.catalog.access import choose_model
 from chat.conversations.member_branches import keep_branches
@@ -30,13 +32,13 @@ from chat.turns.comparing import is_open
 from chat.turns.limits import check_runs_under_way, reserve_quota
 from chat.turns.statements import lock_sender
 
-COMPLETE: Final = "This answer is complete, so there is nothing to continue."
-FILTERED: Final = "The provider's content filter ended this answer. It can't be continued."
-EMPTY: Final = "This answer has no text to continue. Try again instead."
-TOO_LONG: Final = "This answer has reached its maximum length."
-ANSWERED: Final = "The conversation has gone on since. Only its last answer can be continued."
-MODERATED_ANSWER: Final = "This answer was stopped because of this site's rules. It can't be continued."
-IMPORTED: Final = "This answer was not written here, so it can't be continued."
+COMPLETE: Final = gettext_noop("This answer is complete, so there is nothing to continue.")
+FILTERED: Final = gettext_noop("The provider's content filter ended this answer. It can't be continued.")
+EMPTY: Final = gettext_noop("This answer has no text to continue. Try again instead.")
+TOO_LONG: Final = gettext_noop("This answer has reached its maximum length.")
+ANSWERED: Final = gettext_noop("The conversation has gone on since. Only its last answer can be continued.")
+MODERATED_ANSWER: Final = gettext_noop("This answer was stopped because of this site's rules. It can't be continued.")
+IMPORTED: Final = gettext_noop("This answer was not written here, so it can't be continued.")
 
 
 def accept_continue(user_id: uuid.UUID, command: MessageContinue, check: Check = accept_any) -> Accepted:
@@ -81,7 +83,7 @@ def _lock_answer(user_id: uuid.UUID, message_id: uuid.UUID) -> tuple[Message, Ru
     if message is None:  # the purge deleted it a moment ago
         raise NotFound
     if message.role != MessageRole.ASSISTANT:
-        raise Invalid("Only answers can be continued.")
+        raise Invalid(_("Only answers can be continued."))
     run = Run.objects.select_related("prompt").filter(message_id=message_id, latest=True).first()
     if run is None:
         raise Invalid(IMPORTED)

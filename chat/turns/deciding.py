@@ -10,9 +10,11 @@ from typing import Any, Final
 import structlog
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
+from accounts.lib.texts import gettext_noop
 from chat.conversations.membership import check_may_write, member_of
 from chat.jobs.dispatch import BrokerAway, enqueue
 from chat.models import CallStatus, Conversation, Decision, Run, RunStatus, ToolCall, ToolDecision, WaitingFor
@@ -27,12 +29,12 @@ from chat.runs.decisions import EXPIRED, Decided, WaitChanged, decide
 from chat.runs.questions import check_answer
 
 MAX_ARGUMENTS_BYTES: Final = 64 * 1024
-OVER: Final = "This call doesn't wait for a decision any more."
-NO_OBJECT: Final = "The arguments are not a JSON object."
-QUESTION: Final = "This call asks a question. Answer it, or decline."
-NO_QUESTION: Final = "This call asks no question."
+OVER: Final = gettext_noop("This call doesn't wait for a decision any more.")
+NO_OBJECT: Final = gettext_noop("The arguments are not a JSON object.")
+QUESTION: Final = gettext_noop("This call asks a question. Answer it, or decline.")
+NO_QUESTION: Final = gettext_noop("This call asks no question.")
 MAX_REASON_CHARS: Final = 1_000
-ONLY_DENIALS: Final = "A reason can be given only with a denial."
+ONLY_DENIALS: Final = gettext_noop("A reason can be given only with a denial.")
 
 logger = structlog.get_logger(__name__)
 
@@ -140,7 +142,10 @@ def _edited(arguments: str | dict[str, Any] | None, call: ToolCall) -> str:
     except RecursionError:
         raise Invalid(NO_OBJECT) from None
     if len(text.encode()) > MAX_ARGUMENTS_BYTES:
-        raise TooLarge(f"Arguments can have at most {MAX_ARGUMENTS_BYTES // 1024} KiB.")
+        raise TooLarge(
+            _("Arguments can have at most %(max_arguments_bytes)s KiB.")
+            % {"max_arguments_bytes": MAX_ARGUMENTS_BYTES // 1024}
+        )
     try:
         parsed = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
@@ -154,7 +159,10 @@ def _reason(text: str | None) -> str:
     """Why a call is denied, as it is stored; empty where nobody says."""
     reason = clean_controls(text or "").strip()
     if len(reason) > MAX_REASON_CHARS:
-        raise TooLarge(f"A reason can have at most {MAX_REASON_CHARS:,} characters.")
+        raise TooLarge(
+            _("A reason can have at most %(max_reason_chars)s characters.")
+            % {"max_reason_chars": f"{MAX_REASON_CHARS:,}"}
+        )
     return reason
 
 

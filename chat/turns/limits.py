@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from accounts.quotas import reservations
 from chat.models import Run
@@ -19,11 +20,13 @@ def check_runs_under_way(count: int, *, wanted: int = 1) -> None:
         return
     metrics.denials["runs"] += 1
     if wanted > limit:
-        raise Invalid(f"You can have at most {limit} answers in progress. Compare fewer models.")
-    message = "Too many answers are in progress. Wait for one to finish, or stop one."
+        raise Invalid(_("You can have at most %(limit)s answers in progress. Compare fewer models.") % {"limit": limit})
+    message = _("Too many answers are in progress. Wait for one to finish, or stop one.")
     if wanted > 1 and count < limit:
         room = "only one more" if limit - count == 1 else f"only {limit - count} more"
-        message = f"There is room for {room}, and you asked for {wanted} answers. Wait for one to finish, or stop one."
+        message = _(
+            "There is room for %(room)s, and you asked for %(wanted)s answers. Wait for one to finish, or stop one."
+        ) % {"room": room, "wanted": wanted}
     raise RateLimited(message, retry_after=5)
 
 

@@ -7,13 +7,14 @@ from typing import Any, Final
 
 from django.utils import timezone
 
+from accounts.lib.texts import gettext_noop
 from chat.conversations.membership import check_may_write, member_of
 from chat.models import Conversation, Member, QueuedMessage, QueuedState
 from chat.protocol.errors import Forbidden, NotFound
 from chat.telemetry import metrics
 
-GONE: Final = "This message waits no more: it was sent or removed."
-NOT_YOURS: Final = "Only its author can change a message that waits."
+GONE: Final = gettext_noop("This message waits no more: it was sent or removed.")
+NOT_YOURS: Final = gettext_noop("Only its author can change a message that waits.")
 
 
 def waiting_rows(conversation_id: uuid.UUID) -> list[QueuedMessage]:

@@ -12,6 +12,7 @@ from typing import Final
 from django.db import connection, transaction
 from django.utils import timezone
 
+from accounts.lib.texts import gettext_noop
 from chat.conversations.branches import newest_leaf
 from chat.models import (
     ACTIVE,
@@ -36,13 +37,13 @@ UNWATCHED: Final = "unwatched"
 BEHIND: Final = "behind"
 DELETED: Final = "deleted"
 SENTENCES: Final = {
-    FAILED: "The answer before it failed.",
-    STOPPED: "The answer before it was stopped.",
-    UNWATCHED: "The answer before it was stopped because nobody had this conversation open.",
-    BEHIND: "It waits for the message of the same author before it.",
-    DELETED: "The conversation was deleted meanwhile.",
-    "not_found": "Its author is not a member of this conversation any more.",
-    "viewer": "Its author can only read this conversation now.",
+    FAILED: gettext_noop("The answer before it failed."),
+    STOPPED: gettext_noop("The answer before it was stopped."),
+    UNWATCHED: gettext_noop("The answer before it was stopped because nobody had this conversation open."),
+    BEHIND: gettext_noop("It waits for the message of the same author before it."),
+    DELETED: gettext_noop("The conversation was deleted meanwhile."),
+    "not_found": gettext_noop("Its author is not a member of this conversation any more."),
+    "viewer": gettext_noop("Its author can only read this conversation now."),
 }
 OF_THE_LINE: Final = ("", FAILED, STOPPED, UNWATCHED, BEHIND)  # reasons that end by what happens before the message
 RETRY_SECONDS: Final = 5.0  # at least, after a refusal that may pass

@@ -13,6 +13,7 @@ from channels.exceptions import ChannelFull
 from django.conf import settings
 from django.db.models import QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from chat.catalog.access import models_of
 from chat.eventlog.user_events import notify_user
@@ -42,7 +43,9 @@ def note_mentions(message: Message) -> None:
     found = read_mentions(message.author_id, message.conversation_id, message.text)
     message.mentions = [one.stored() for one in found]
     if len(people_of(message)) > MOST_MENTIONED:
-        raise Invalid(f"A message can mention at most {MOST_MENTIONED} people.")
+        raise Invalid(
+            _("A message can mention at most %(most_mentioned)s people.") % {"most_mentioned": MOST_MENTIONED}
+        )
 
 
 def note_released(message: Message) -> Sequence[uuid.UUID]:

@@ -8,8 +8,10 @@ from typing import Final
 
 import msgspec
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from accounts.lib.ids import uuid7
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.catalog.presets import choose_preset
 from chat.conversations.folders import folder_of
@@ -24,9 +26,11 @@ from chat.turns.changing import check_not_deleted
 from chat.turns.comparing import Choice, choose_by_sending, place_of_retry
 from chat.turns.statements import PlaceRow, begin_conversation, lock_place, lock_sender, sender, usual_model
 
-FOLLOWED: Final = "Only answers can be regenerated, and the model asked about the last message of a branch."
-WAITS: Final = "The answer before waits for a decision about a tool. Decide, or stop it."
-HELD: Final = "The message before waits for a reviewer. Withdraw it, or wait for the decision."
+FOLLOWED: Final = gettext_noop(
+    "Only answers can be regenerated, and the model asked about the last message of a branch."
+)
+WAITS: Final = gettext_noop("The answer before waits for a decision about a tool. Decide, or stop it.")
+HELD: Final = gettext_noop("The message before waits for a reviewer. Withdraw it, or wait for the decision.")
 _WAITS_FOR: Final = {WaitingFor.MODERATION.value: HELD, WaitingFor.APPROVAL.value: WAITS}
 
 
@@ -73,7 +77,7 @@ def find_place(user_id: uuid.UUID, command: NewTurn) -> Place:
     if answer.role == MessageRole.USER:
         return _unanswered(answer, member)
     if answer.parent is None:
-        raise Invalid("This answer has no question.")
+        raise Invalid(_("This answer has no question."))
     place = _beside(answer.conversation, member.user, prompt=answer.parent)
     place.slot, model = place_of_retry(answer)
     check_not_withheld(answer.parent)
@@ -94,7 +98,7 @@ def _unanswered(question: Message, member: Member) -> Place:
 
 def _new_conversation(user_id: uuid.UUID, command: MessageSend) -> Place:
     if command.parent_id is not None:
-        raise Invalid("A new conversation has no message to reply to.")
+        raise Invalid(_("A new conversation has no message to reply to."))
     named = command.model or (command.models[0] if command.models else None)
     preset = choose_preset(user_id, command.preset_id, named) if command.preset_id else None
     if command.folder_id and command.temporary:
@@ -118,11 +122,11 @@ def _below(user_id: uuid.UUID, command: MessageSend) -> Place:
     """Below the parent that the command names, or below the conversation's newest message."""
     assert command.conversation_id is not None
     if command.temporary:
-        raise Invalid("Only a new conversation can be made temporary.")
+        raise Invalid(_("Only a new conversation can be made temporary."))
     if command.preset_id:
-        raise Invalid("Only a new conversation can be given a preset.")
+        raise Invalid(_("Only a new conversation can be given a preset."))
     if command.folder_id:
-        raise Invalid("Only a new conversation begins in a folder. Move this one there.")
+        raise Invalid(_("Only a new conversation begins in a folder. Move this one there."))
     found = lock_place(user_id, command.conversation_id, command.parent_id)
     if found is None:
         raise NotFound
@@ -186,5 +190,5 @@ def _lock_message(user_id: uuid.UUID, message_id: uuid.UUID, role: MessageRole |
     if message is None:  # the purge deleted it a moment ago
         raise NotFound
     if role is not None and message.role != role:
-        raise Invalid("Only your own messages can be edited.")
+        raise Invalid(_("Only your own messages can be edited."))
     return message, member

@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
+from accounts.lib.texts import gettext_noop
 from chat.conversations.titles import title_from
 from chat.eventlog import events, store
 from chat.eventlog.user_events import notify_conversation_listed
@@ -32,8 +33,8 @@ from chat.runs.closing import announcements, close_in_log
 from chat.runs.ending import Ended, end_run
 from chat.turns.mentioning import note_released, notify_mentioned, read_message
 
-REFUSED: Final = "A reviewer refused this message."
-WITHDRAWN: Final = "This message was withdrawn before a reviewer read it."
+REFUSED: Final = gettext_noop("A reviewer refused this message.")
+WITHDRAWN: Final = gettext_noop("This message was withdrawn before a reviewer read it.")
 CODE: Final = "moderated"
 
 logger = structlog.get_logger(__name__)

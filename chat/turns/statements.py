@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from django.db import connection
 
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from accounts.quotas.reservations import METERED
 from chat.conversations.member_branches import KEEP_BRANCHES
@@ -23,9 +24,8 @@ from chat.protocol.commands import TurnOptions
 from chat.protocol.errors import TooLarge
 from chat.protocol.parameters import MAX_PROMPT_CHARS
 
-LONG_TOGETHER: Final = (
-    f"The system prompt and the folder's instructions have more than {MAX_PROMPT_CHARS:,} characters together. "
-    "Shorten one of them."
+LONG_TOGETHER: Final = gettext_noop(
+    "The system prompt and the folder's instructions have more than 20,000 characters together. Shorten one of them."
 )
 
 # Until when and why a user may not write; NULL: they may.

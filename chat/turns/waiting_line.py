@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from chat.conversations.membership import check_may_write, member_of
 from chat.models import (
@@ -158,7 +159,7 @@ def remove(user_id: uuid.UUID, command: QueueRemove) -> uuid.UUID:
         row = lock_row(command.message_id)
         member = member_of(user_id, row.conversation_id)
         if row.author_id != user_id and member.role != Role.OWNER:
-            raise Forbidden("Only its author and the owners of the conversation can remove a message that waits.")
+            raise Forbidden(_("Only its author and the owners of the conversation can remove a message that waits."))
         discard(row)
     return row.conversation_id
 
@@ -198,7 +199,7 @@ def move(user_id: uuid.UUID, command: QueueMove) -> uuid.UUID:
         order = [one for one in own if one.pk != row.pk]
         places = [one.pk for one in order]
         if command.before is not None and command.before not in places:
-            raise Invalid(GONE if command.before != row.pk else "A message cannot be moved before itself.")
+            raise Invalid(GONE if command.before != row.pk else _("A message cannot be moved before itself."))
         order.insert(len(order) if command.before is None else places.index(command.before), row)
         for one, position in zip(order, [one.position for one in own], strict=True):
             if one.position != position:
@@ -222,7 +223,8 @@ def _check_room(rows: Sequence[QueuedMessage], user_id: uuid.UUID) -> None:
     if 0 < limit <= own or len(rows) >= MOST_WAITING:
         metrics.waiting_line["full"] += 1
         raise Busy(
-            f"{own if 0 < limit <= own else len(rows)} messages are waiting already. Remove one, or send one now."
+            _("%(value)s messages are waiting already. Remove one, or send one now.")
+            % {"value": own if 0 < limit <= own else len(rows)}
         )
 
 

@@ -46,7 +46,7 @@ def describe_moderation(message: dict[str, Any], reader_id: str) -> str:
         return ""
     own = (message["author"] or {}).get("id") == reader_id
     authors, others = moderation_words().get(done["action"], ("", ""))
-    reason = f" {done['reason']}" if own and done["reason"] not in USUAL else ""
+    reason = f" {_(done['reason'])}" if own and done["reason"] not in USUAL else ""
     return f"{authors if own or message['role'] == 'assistant' else others}{reason}"
 
 

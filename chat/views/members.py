@@ -168,5 +168,5 @@ def _id(post: Any, name: str) -> uuid.UUID | None:
 def _number(text: str, most: int) -> int:
     """A positive whole number. Raises `Invalid`."""
     if not text.isascii() or not text.isdecimal() or len(text) > 6:
-        raise Invalid(f"Enter a whole number from 1 to {most:,}.")
+        raise Invalid(_("Enter a whole number from 1 to %(most)s.") % {"most": f"{most:,}"})
     return int(text)

@@ -8,15 +8,17 @@ from typing import Any, Final
 
 from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
+from accounts.lib.texts import gettext_noop
 from chat.conversations import folders, organising, tags, trashing
 from chat.eventlog.user_events import notify_list_changed
 from chat.protocol.errors import ChatError, Invalid
 from chat.views.decorators import command, for_members
 
-UNCONFIRMED: Final = "Type “delete all” to confirm."
+UNCONFIRMED: Final = gettext_noop("Type “delete all” to confirm.")
 CONFIRMED: Final = "delete all"
 Action = Callable[[HttpRequest, uuid.UUID, list[uuid.UUID]], dict[str, Any]]
 
@@ -43,7 +45,7 @@ def organise(request: HttpRequest) -> dict[str, Any]:
     """
     action = ACTIONS.get(request.POST.get("action", ""))
     if action is None:
-        raise Invalid("There is no such action.")
+        raise Invalid(_("There is no such action."))
     return action(request, user_of(request).pk, ids_of(request))
 
 
@@ -125,7 +127,7 @@ def ids_of(request: HttpRequest) -> list[uuid.UUID]:
     try:
         return list(dict.fromkeys(uuid.UUID(one) for one in named.split(",") if one.strip()))
     except ValueError:
-        raise Invalid("These are no conversations.") from None
+        raise Invalid(_("These are no conversations.")) from None
 
 
 def _fields(request: HttpRequest) -> dict[str, str]:
@@ -137,7 +139,7 @@ def _id(request: HttpRequest, name: str) -> uuid.UUID | None:
     try:
         return uuid.UUID(text) if text else None
     except ValueError:
-        raise Invalid(f"This is no {name}.") from None
+        raise Invalid(_("This is no %(name)s.") % {"name": name}) from None
 
 
 def _wanted(request: HttpRequest, name: str) -> uuid.UUID:

@@ -18,6 +18,7 @@ from django.templatetags.static import static
 HERE: Final = Path(__file__).parents[1] / "static"
 SCRIPTS: Final = "chat/js/"
 STYLES: Final = "chat/css/"
+TEXTS: Final = "chat/texts/"
 VENDOR: Final = {  # by the names that modules use. The last two are no modules: formulas.js adds them to the page
     "markdown-it": "chat/vendor/markdown-it.js",
     "temml": "chat/vendor/temml.js",

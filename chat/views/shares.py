@@ -25,6 +25,7 @@ from accounts.auth.adapter import client_ip, site_url
 from accounts.auth.requests import user_of
 from accounts.lib import rate_limit
 from accounts.lib.outage import OUTAGE
+from accounts.lib.texts import gettext_noop
 from chat.conversations.membership import member_of
 from chat.models import ShareAudience, ShareKind, ShareLink
 from chat.protocol.errors import ChatError, Invalid, NotFound, Unavailable
@@ -52,7 +53,7 @@ POLICY: Final = {
     "base-uri": [NONE],
     "frame-ancestors": [NONE],  # no report-uri: a report names the page, and so the link's secret
 }
-WRONG: Final = "This password is not right."
+WRONG: Final = gettext_noop("This password is not right.")
 
 logger = structlog.get_logger(__name__)
 View = Callable[..., HttpResponse]

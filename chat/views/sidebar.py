@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
@@ -54,7 +55,7 @@ def place_of(request: HttpRequest) -> list_pages.Place:
     """Where in the list a page is to begin. Raises `Invalid`."""
     asked = {name: request.GET[name] for name in PLACES if request.GET.get(name)}
     if len(asked) > 1:
-        raise Invalid("A page of the list begins at one place.")
+        raise Invalid(_("A page of the list begins at one place."))
     try:
         return list_pages.Place(
             after=asked.get("after", ""),
@@ -64,7 +65,7 @@ def place_of(request: HttpRequest) -> list_pages.Place:
             day=datetime.date.fromisoformat(asked["day"]) if "day" in asked else None,
         )
     except ValueError:
-        raise Invalid("Invalid position in the list.") from None
+        raise Invalid(_("Invalid position in the list.")) from None
 
 
 def list_beside(

@@ -12,13 +12,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.auth.requests import user_of
+from accounts.lib.texts import gettext_noop
 from chat.conversations.membership import check_may_write, member_of
 from chat.models import KnownTool, Role, ToolApproval
 from chat.protocol.errors import Forbidden, NotFound
 from chat.views.decorators import command, for_members
 
 MOST_SHOWN: Final = 200
-NOT_YOURS: Final = "Only who gave an approval, or an owner of the conversation, can take it back."
+NOT_YOURS: Final = gettext_noop("Only who gave an approval, or an owner of the conversation, can take it back.")
 
 
 @require_safe

@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.auth.requests import user_of
+from accounts.lib.texts import gettext_noop
 from chat.conversations import organising, trashing
 from chat.protocol.errors import Forbidden, Invalid, NotFound
 from chat.retention import trash
@@ -20,7 +21,7 @@ from chat.runs.clock import database_time
 from chat.views.decorators import for_members, zone_of
 from chat.views.organising import ids_of
 
-GONE: Final = "It is no longer in the trash."
+GONE: Final = gettext_noop("It is no longer in the trash.")
 
 
 @require_safe

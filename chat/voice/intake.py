@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 from chat.protocol.audio_frames import BYTES_PER_MS, MIN_FRAME_MS, Frame
 from chat.protocol.errors import Invalid, RateLimited
 
@@ -26,11 +28,14 @@ class Intake:
     def take(self, frame: Frame, now: float) -> int:
         """Counts a frame in; how many milliseconds are missing before it. Raises `Invalid` or `RateLimited`."""
         if frame.number < self.next_number:
-            raise Invalid(f"Audio frame {frame.number} came after frame {self.next_number - 1}.")
+            raise Invalid(
+                _("Audio frame %(number)s came after frame %(next_number)s.")
+                % {"number": frame.number, "next_number": self.next_number - 1}
+            )
         self._allowance = min(self._allowance + (now - self._at) * 1000 * PACE, BURST_MS)
         self._at = now
         if frame.ms > self._allowance:
-            raise RateLimited("Audio arrives faster than real time.", retry_after=1)
+            raise RateLimited(_("Audio arrives faster than real time."), retry_after=1)
         self._allowance -= frame.ms
         missing = frame.number - self.next_number
         self.next_number = frame.number + 1

@@ -23,6 +23,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
 from accounts.auth.revocation import user_group
 from accounts.lib.db import in_db
@@ -129,8 +130,8 @@ async def begin(user_id: uuid.UUID, command: AudioStart, address: str = "") -> u
     if refused:
         await in_db(finish, recording_id, RecordingStatus.FAILED, reason="busy")
         if refused == 1:
-            raise Busy("You are already recording on another device or tab. Stop that recording first.")
-        raise Busy("Too many recordings are in progress. Try again in a moment.", retry_after=10)
+            raise Busy(_("You are already recording on another device or tab. Stop that recording first."))
+        raise Busy(_("Too many recordings are in progress. Try again in a moment."), retry_after=10)
     try:
         await asyncio.to_thread(enqueue_transcription, recording_id)
     except BaseException:
@@ -156,7 +157,7 @@ def _insert(user_id: uuid.UUID, command: AudioStart) -> uuid.UUID:
             )
             reserve_audio(user_id, row.pk, settings.RECORDING_SECONDS)
     except IntegrityError:
-        raise Conflict("This recording has already been started.") from None
+        raise Conflict(_("This recording has already been started.")) from None
     except QuotaFull as error:
         raise QuotaExceeded(str(error), retry_after=error.retry_after) from None
     return row.pk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.settings.environment import VAR_DIR, env
+from config.settings.environment import BASE_DIR, VAR_DIR, env
 
 STATIC_URL = "/static/"
 STATIC_ROOT = env.path("STATIC_ROOT", VAR_DIR / "static")  # `manage.py prepare` fills it
@@ -25,6 +25,15 @@ SERVESTATIC_KEEP_ONLY_HASHED_FILES = True
 # Compressed already, or, as source maps, read by developers only.
 SERVESTATIC_SKIP_COMPRESS_EXTENSIONS = ("gif", "jpg", "jpeg", "png", "webp", "woff", "woff2", "br", "gz", "zip", "map")
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]  # others once their catalogues are complete
+# Those whose catalogue is complete, by their own names; a test holds each to it. `manage.py translations` keeps them.
+LANGUAGES = [
+    ("en", "English"),
+]
+ADMIN_LANGUAGES = ("en",)  # whose catalogue of the admin is complete as well; in others the admin is in English
+PAGES_LOCALE, ADMIN_LOCALE = BASE_DIR / "config/locale/pages", BASE_DIR / "config/locale/admin"
+LOCALE_PATHS = [PAGES_LOCALE, ADMIN_LOCALE]
+LANGUAGE_COOKIE_NAME = "language"
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+FORMAT_MODULE_PATH = "config.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True

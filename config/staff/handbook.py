@@ -12,6 +12,7 @@ from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext
 
 PATH: Final = Path(settings.BASE_DIR) / "docs" / "staff.md"
 
@@ -20,7 +21,7 @@ def show_handbook(request: HttpRequest) -> HttpResponse:
     """The page; 404 where the project is installed without its docs, in which case the sidebar has no link."""
     if not PATH.exists():
         raise Http404
-    context = {**admin.site.each_context(request), "title": "Help", "text": read_handbook()}
+    context = {**admin.site.each_context(request), "title": gettext("Help"), "text": read_handbook()}
     return TemplateResponse(request, "admin/help.html", context)
 
 

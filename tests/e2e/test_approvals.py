@@ -73,7 +73,7 @@ def test_allowed_with_other_arguments(page: Page, stack: Stack) -> None:
     button(page, "Allow in this conversation").press("Enter")
     expect(card).to_have_count(0)
     line = page.locator(".decisions li")
-    expect(line).to_contain_text("You allowed “Send an email” in this conversation, with changed arguments.")
+    expect(line).to_contain_text("You allowed “Send an email” in this conversation. The arguments were changed.")
     expect(line).to_be_focused()
     ended(page)
     expect(other).to_have_title("Antiphon")
@@ -81,7 +81,7 @@ def test_allowed_with_other_arguments(page: Page, stack: Stack) -> None:
     assert (row["edited_arguments"], row["decision"]) == ('{"to": "dave@example.org"}', "conversation")
     assert any(said.startswith("You allowed") for said in page.evaluate("window.heard"))
     page.reload()
-    expect(line).to_contain_text("You allowed “Send an email” in this conversation, with changed arguments.")
+    expect(line).to_contain_text("You allowed “Send an email” in this conversation. The arguments were changed.")
     expect(card).to_have_count(0)
     shoot_views(page, "approval-decided")
     page.locator("#tools-button").click()
@@ -129,7 +129,7 @@ def test_denied_with_a_reason(page: Page, stack: Stack, upstream: FakeOpenAI) ->
     shoot_views(page, "approval-reason")
     button(page, "Deny").click()
     line = page.locator(".decisions li")
-    said = "You denied “Send an email”: “Carol has left. <b>Write</b> to Dave.”"
+    said = "You denied “Send an email”. Reason: “Carol has left. <b>Write</b> to Dave.”"
     expect(line).to_contain_text(said)
     ended(page)
     assert said in page.evaluate("window.heard")

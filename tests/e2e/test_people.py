@@ -86,7 +86,7 @@ def test_switching_somebody_off_while_they_are_here(rita: Page, stack: Stack, br
     rita.goto(f"{stack.url}/admin/accounts/user/{id_}/change/")
     expect(rita.get_by_text("Chrome on Linux")).to_be_visible()
     rita.get_by_role("button", name="Disable").click()
-    expect(rita.get_by_text("has been disabled and logged out everywhere")).to_be_visible()
+    expect(rita.get_by_text("has been disabled and logged out")).to_be_visible()
     expect(theirs).to_have_url(f"{stack.url}/accounts/login/?next=%2F", timeout=5000)
     theirs.get_by_label("Email").fill("quentin@example.org")
     theirs.get_by_label("Password").fill(PASSWORD)
@@ -138,7 +138,7 @@ def test_an_erasure_called_off(rita: Page, stack: Stack) -> None:
     [row] = stack.sql(state, id_)
     assert row == {"is_active": False, "later": True}
     rita.get_by_role("button", name="Cancel erasure").click()
-    expect(rita.get_by_text("Erasure cancelled. The account is as it was before.")).to_be_visible()
+    expect(rita.get_by_text("Erasure cancelled. The account has been restored to its previous state.")).to_be_visible()
     [row] = stack.sql(state, id_)
     assert row == {"is_active": True, "later": None}
 

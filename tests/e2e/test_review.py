@@ -138,7 +138,7 @@ def test_the_review_from_the_keyboard(page: Page, staff: BrowserContext, stack: 
     shoot_views(desk, "case")
     keys.press("Control+Enter")
     expect(desk.get_by_text("Decided. The text of the message was removed.")).to_be_visible()
-    expect(desk.get_by_text("Nothing waits here.")).to_be_visible()
+    expect(desk.get_by_text("No cases are waiting.")).to_be_visible()
     made = stack.sql("SELECT kind, note FROM chat_moderationdecision ORDER BY id")
     assert [tuple(row.values()) for row in made] == [("delete", "Two jokes, d and w"), ("warn", "Two jokes, d and w")]
     desk.goto(f"{stack.url}/admin/moderation/")

@@ -15,6 +15,8 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.formats import date_format
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from unfold.admin import StackedInline
@@ -22,6 +24,7 @@ from unfold.decorators import display
 
 from accounts import audit
 from accounts.lib.encryption import UnreadableError
+from accounts.staff.labels import TEST_COLOURS, Label, test_label
 from accounts.staff.recorded import RecordedAdmin
 from chat.catalog.access import clear_rules_cache
 from chat.models import KnownModel
@@ -29,8 +32,8 @@ from workers.endpoints.connection_test import request_connection_test
 from workers.endpoints.forms import EndpointForm, HeadersForm, ModelFormSet
 from workers.endpoints.overview import count_offered, environment_endpoints, listed_models
 from workers.endpoints.windows import learnt_elsewhere, model_windows
-from workers.models import SMALLEST_WINDOW, Endpoint, EndpointModel, Use
-from workers.providers.kinds import AUTO, KIND_NAMES
+from workers.models import SMALLEST_WINDOW, Endpoint, EndpointKind, EndpointModel, Use
+from workers.providers.kinds import AUTO
 
 
 class ModelInline(StackedInline):  # type: ignore[misc]  # unfold ships no types
@@ -43,7 +46,7 @@ class ModelInline(StackedInline):  # type: ignore[misc]  # unfold ships no types
         ("headers", "extra_query", "extra_body"),
     )
     extra = 0
-    verbose_name_plural = "models (none: those that the endpoint lists)"
+    verbose_name_plural = _("models (none: those that the endpoint lists)")
 
 
 @admin.register(Endpoint)
@@ -57,13 +60,13 @@ class EndpointAdmin(RecordedAdmin):
     change_form_outer_before_template = "workers/endpoint_test.html"
     fieldsets = (
         (None, {"fields": ("name", "kind", "base_url", "api_key", "remove_key", "use", "position")}),
-        ("Fallback", {"fields": ("fallback", "fallback_model")}),
-        ("Cut answers", {"fields": ("prefill",)}),
+        (_("Fallback"), {"fields": ("fallback", "fallback_model")}),
+        (_("Cut answers"), {"fields": ("prefill",)}),
         (
-            "Timeouts",
+            _("Timeouts"),
             {"fields": (("connect_timeout", "first_chunk_timeout"), ("idle_timeout", "total_timeout"))},
         ),
-        ("Added to every request", {"fields": ("headers", "extra_query", "extra_body")}),
+        (_("Added to every request"), {"fields": ("headers", "extra_query", "extra_body")}),
     )
     search_fields = ("name", "base_url")
     _offered: dict[str, int] | None = None
@@ -104,8 +107,10 @@ class EndpointAdmin(RecordedAdmin):
         """Redirects to the endpoint's page, which has the connection test."""
         if "_addanother" in request.POST or "_popup" in request.POST:
             return super().response_add(request, obj, post_url_continue)  # type: ignore[no-any-return]  # untyped base
-        api = f" as {KIND_NAMES[obj.api]}" if obj.kind == AUTO else ""
-        messages.success(request, f"{obj} has been saved{api}. Now test the connection.")
+        said = gettext("%(endpoint)s has been saved. Now test the connection.")
+        if obj.kind == AUTO:
+            said = gettext("%(endpoint)s has been saved as %(api)s. Now test the connection.")
+        messages.success(request, said % {"endpoint": obj, "api": EndpointKind(obj.api).label})
         return redirect("admin:workers_endpoint_change", obj.pk)
 
     # --- the test ------------------------------------------------------------------------------------------------
@@ -147,7 +152,8 @@ class EndpointAdmin(RecordedAdmin):
                 raise PermissionDenied
             tokens = int(window) if window.isdecimal() and len(window) < 10 else None
             if not name or (window and (tokens is None or tokens < SMALLEST_WINDOW)):
-                messages.error(request, f"A context window is a whole number of tokens, at least {SMALLEST_WINDOW}.")
+                said = gettext("A context window must be a whole number of at least %(least)d tokens.")
+                messages.error(request, said % {"least": SMALLEST_WINDOW})
             else:
                 endpoint.set_window(name, tokens)
                 endpoint.save(update_fields=["model_windows"])
@@ -190,33 +196,34 @@ class EndpointAdmin(RecordedAdmin):
         return super().changelist_view(request, context)
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="Use", ordering="use", label={"offered": "success", "fallback": "info", "off": "warning"}
+        description=_("Use"), ordering="use", label={"offered": "success", "standby": "info", "off": "warning"}
     )
-    def coloured_use(self, row: Endpoint) -> str:
-        return {Use.OFFERED: "offered", Use.STANDBY: "fallback", Use.OFF: "off"}[Use(row.use)]
+    def coloured_use(self, row: Endpoint) -> Label:
+        shown = {Use.OFFERED: gettext("offered"), Use.STANDBY: gettext("fallback"), Use.OFF: gettext("off")}
+        return Label(row.use, shown[Use(row.use)])
 
-    @admin.display(description="Offered models")
+    @admin.display(description=_("Offered models"))
     def offered(self, row: Endpoint) -> str:
         return "?" if self._offered is None else str(self._offered.get(str(row.pk), 0))
 
-    @admin.display(description="API", ordering="kind")
+    @admin.display(description=_("API"), ordering="kind")
     def api(self, row: Endpoint) -> str:
-        return KIND_NAMES[row.api]
+        return str(EndpointKind(row.api).label)
 
-    @admin.display(description="Extra headers")
+    @admin.display(description=_("Extra headers"))
     def stored_headers(self, row: Endpoint) -> str:
-        return ", ".join(row.header_names) or "none"
+        return ", ".join(row.header_names) or gettext("none")
 
-    @admin.display(description="Key")
+    @admin.display(description=_("Key"))
     def key(self, row: Endpoint) -> str:
         if row.key_set_at is None:
-            return "none"
+            return gettext("none")
         try:
             row.read_key()
         except UnreadableError:
-            return "cannot be decrypted: enter it again"
-        return f"set on {date_format(timezone.localtime(row.key_set_at), 'Y-m-d')}"
+            return gettext("cannot be decrypted: enter it again")
+        return gettext("set on %(date)s") % {"date": date_format(timezone.localtime(row.key_set_at), "Y-m-d")}
 
-    @display(description="Last test", label={"works": "success", "fails": "danger"})  # type: ignore[untyped-decorator]
-    def last_test(self, row: Endpoint) -> str:
-        return "–" if row.tested_at is None else "works" if row.test_passed else "fails"
+    @display(description=_("Last test"), label=TEST_COLOURS)  # type: ignore[untyped-decorator]
+    def last_test(self, row: Endpoint) -> Label:
+        return test_label(row.tested_at, row.test_passed)

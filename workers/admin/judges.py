@@ -14,12 +14,15 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.admin import TabularInline
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import audit
+from accounts.staff.labels import TEST_COLOURS, Label, test_label
 from accounts.staff.recorded import RecordedAdmin
 from chat.models.moderation import Direction
 from workers.models import Judge, JudgedCategory
@@ -29,7 +32,7 @@ from workers.moderation.judge_test import request_judge_test
 
 class JudgeForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
     directions = forms.MultipleChoiceField(
-        choices=[(one.value, one.label) for one in JUDGED_DIRECTIONS], label="What it judges",
+        choices=[(one.value, one.label) for one in JUDGED_DIRECTIONS], label=_("What it judges"),
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )  # fmt: skip
 
@@ -44,7 +47,9 @@ class CategoryFormSet(BaseInlineFormSet):  # type: ignore[type-arg]  # as above
         if any(self.errors) or not self.instance.enabled:
             return
         if not any(form.cleaned_data and not form.cleaned_data.get("DELETE") for form in self.forms):
-            raise ValidationError("A judge without a category would never find anything. Add one, or switch it off.")
+            raise ValidationError(
+                gettext("A judge without categories never matches. Add a category or disable the judge.")
+            )
 
 
 class CategoryInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
@@ -53,7 +58,7 @@ class CategoryInline(TabularInline):  # type: ignore[misc]  # unfold ships no ty
     fields = ("category", "threshold", "action", "severity", "when_away")
     extra = 0
     hide_title = True
-    verbose_name_plural = "categories (others are ignored)"
+    verbose_name_plural = _("categories (others are ignored)")
 
 
 @admin.register(Judge)
@@ -69,9 +74,9 @@ class JudgeAdmin(RecordedAdmin):
     readonly_fields = ("version", "changed_at")
     fieldsets = (
         (None, {"fields": ("name", "enabled", "backend", "endpoint", "model")}),
-        ("What it judges", {"fields": ("directions", "mode", ("timeout", "behind_timeout"))}),
-        ("What the person reads", {"fields": ("notice",)}),
-        ("About this judge", {"fields": (("version", "changed_at"),)}),
+        (_("What it judges"), {"fields": ("directions", "mode", ("timeout", "behind_timeout"))}),
+        (_("Message to the user"), {"fields": ("notice",)}),
+        (_("Details"), {"fields": (("version", "changed_at"),)}),
     )
 
     # --- the test ------------------------------------------------------------------------------------------------
@@ -102,10 +107,10 @@ class JudgeAdmin(RecordedAdmin):
 
     # --- the list ------------------------------------------------------------------------------------------------
 
-    @admin.display(description="Judges")
+    @admin.display(description=_("Judges"))
     def shown_directions(self, row: Judge) -> str:
-        return ", ".join(Direction(direction).label for direction in row.directions)
+        return ", ".join(str(Direction(direction).label) for direction in row.directions)
 
-    @display(description="Last test", label={"works": "success", "fails": "danger"})  # type: ignore[untyped-decorator]
-    def last_test(self, row: Judge) -> str:
-        return "–" if row.tested_at is None else "works" if row.test_passed else "fails"
+    @display(description=_("Last test"), label=TEST_COLOURS)  # type: ignore[untyped-decorator]
+    def last_test(self, row: Judge) -> Label:
+        return test_label(row.tested_at, row.test_passed)

@@ -17,6 +17,8 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.formats import date_format
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
@@ -24,6 +26,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 
 from accounts import audit
 from accounts.lib.encryption import UnreadableError
+from accounts.staff.labels import TEST_COLOURS, Label, test_label
 from accounts.staff.recorded import RecordedAdmin
 from workers.models import SearchKind, SearchProvider
 from workers.models.search import note_search_tool
@@ -36,11 +39,11 @@ class SearchProviderForm(forms.ModelForm):  # type: ignore[type-arg]  # the para
     """`api_key` is never pre-filled. A value replaces the stored key, which is never shown."""
 
     api_key = forms.CharField(
-        label="API key", required=False, max_length=4000, strip=True,
+        label=_("API key"), required=False, max_length=4000, strip=True,
         widget=UnfoldAdminPasswordWidget(render_value=False, attrs={"autocomplete": "off"}),
-        help_text="Stored encrypted and never shown again. Leave empty to keep it.",
+        help_text=_("Stored encrypted and never shown again. Leave empty to keep it."),
     )  # fmt: skip
-    remove_key = forms.BooleanField(label="Remove the key", required=False, widget=UnfoldBooleanWidget)
+    remove_key = forms.BooleanField(label=_("Remove the key"), required=False, widget=UnfoldBooleanWidget)
 
     class Meta:
         model = SearchProvider
@@ -53,7 +56,7 @@ class SearchProviderForm(forms.ModelForm):  # type: ignore[type-arg]  # the para
     def clean_api_key(self) -> str:
         key: str = self.cleaned_data["api_key"]
         if not (key.isascii() and key.isprintable()) or " " in key:
-            raise ValidationError("A key must be one line of ASCII characters without spaces.")
+            raise ValidationError(gettext("A key must be one line of ASCII characters without spaces."))
         return key
 
     def _post_clean(self) -> None:
@@ -63,12 +66,12 @@ class SearchProviderForm(forms.ModelForm):  # type: ignore[type-arg]  # the para
         entered = self.cleaned_data.get("api_key")
         stored = self.instance.encrypted_key and not self.cleaned_data.get("remove_key")
         if entered and self.cleaned_data.get("remove_key"):
-            self.add_error("remove_key", "Enter a new key or remove the key, not both.")
+            self.add_error("remove_key", gettext("Enter a new key or remove the key, not both."))
         elif stored and not entered and self._before and self._before != self.instance.url:
             # Otherwise anyone who may change a provider could have its key sent to a server of theirs.
-            self.add_error("api_key", "The stored key is for another address. Enter the key again.")
+            self.add_error("api_key", gettext("The stored key is for another address. Enter the key again."))
         elif self.instance.kind in NEEDS_KEY and not entered and not stored:
-            self.add_error("api_key", "This service needs a key.")
+            self.add_error("api_key", gettext("This service needs a key."))
 
 
 @admin.register(SearchProvider)
@@ -82,7 +85,7 @@ class SearchProviderAdmin(RecordedAdmin):
     fieldsets = (
         (None, {"fields": ("name", "enabled", "kind", "address", "api_key", "remove_key")}),
         (
-            "Searches",
+            _("Searches"),
             {
                 "fields": (
                     ("results", "price"),
@@ -156,16 +159,16 @@ class SearchProviderAdmin(RecordedAdmin):
 
     # --- the list ------------------------------------------------------------------------------------------------
 
-    @admin.display(description="Key")
+    @admin.display(description=_("Key"))
     def key(self, row: SearchProvider) -> str:
         if row.key_set_at is None:
-            return "none"
+            return gettext("none")
         try:
             row.read_key()
         except UnreadableError:
-            return "cannot be decrypted: enter it again"
-        return f"set on {date_format(timezone.localtime(row.key_set_at), 'Y-m-d')}"
+            return gettext("cannot be decrypted: enter it again")
+        return gettext("set on %(date)s") % {"date": date_format(timezone.localtime(row.key_set_at), "Y-m-d")}
 
-    @display(description="Last test", label={"works": "success", "fails": "danger"})  # type: ignore[untyped-decorator]
-    def last_test(self, row: SearchProvider) -> str:
-        return "–" if row.tested_at is None else "works" if row.test_passed else "fails"
+    @display(description=_("Last test"), label=TEST_COLOURS)  # type: ignore[untyped-decorator]
+    def last_test(self, row: SearchProvider) -> Label:
+        return test_label(row.tested_at, row.test_passed)

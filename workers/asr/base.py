@@ -18,6 +18,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
+from django.utils.translation import gettext as _
+
 SAMPLE_RATE: Final = 16_000
 BYTES_PER_MS: Final = SAMPLE_RATE * 2 // 1000
 
@@ -74,7 +76,7 @@ def unavailable(detail: str, *, retryable: bool = True) -> AsrError:
     """The error of a recogniser that is down, has crashed or does not answer."""
     return AsrError(
         "asr_unavailable",
-        "Speech recognition is not available right now. You can type instead, or try again in a moment.",
+        _("Speech recognition is not available right now. You can type instead, or try again in a moment."),
         retryable=retryable,
         detail=detail,
     )
@@ -82,7 +84,7 @@ def unavailable(detail: str, *, retryable: bool = True) -> AsrError:
 
 def busy(detail: str) -> AsrError:
     """The error where every recogniser of this process is in use."""
-    return AsrError("busy", "All speech recognisers are in use. Try again in a moment.", detail=detail)
+    return AsrError("busy", _("All speech recognisers are in use. Try again in a moment."), detail=detail)
 
 
 class AsrSession(Protocol):

@@ -10,6 +10,8 @@ from django.core.exceptions import ValidationError
 from django.forms.models import BaseInlineFormSet
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget, UnfoldBooleanWidget
 
 from workers.models import Endpoint, EndpointModel, Use
@@ -28,7 +30,7 @@ class HeadersForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter e
     """`headers` is never pre-filled. A value replaces the stored headers, of which only the names are shown."""
 
     headers = forms.CharField(
-        label="Extra headers", required=False, max_length=20_000, strip=True,
+        label=_("Extra headers"), required=False, max_length=20_000, strip=True,
         widget=SecretTextarea(attrs={"rows": 2, "autocomplete": "off", "spellcheck": "false"}),
     )  # fmt: skip
 
@@ -36,9 +38,13 @@ class HeadersForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter e
         super().__init__(*args, **kwargs)
         if "headers" in self.fields:
             names = ", ".join(self.instance.header_names)
-            help_text = 'A JSON object such as {"X-Title": "Antiphon"}. Stored encrypted; only the names are shown.'
+            help_text = gettext(
+                'A JSON object such as {"X-Title": "Antiphon"}. Stored encrypted; only the names are shown.'
+            )
             if names:
-                help_text = f"Set: {names}. A new JSON object replaces all of them, {{}} removes them. Empty: kept."
+                help_text = gettext(
+                    "Currently set: %(names)s. A new JSON object replaces them, {} removes them. Empty: keep them."
+                ) % {"names": names}
             self.fields["headers"].help_text = help_text
 
     def clean_headers(self) -> dict[str, str] | None:
@@ -62,10 +68,10 @@ class EndpointForm(HeadersForm):
     """`api_key` is never pre-filled. A value replaces the stored key, which is never shown."""
 
     api_key = forms.CharField(
-        label="API key", required=False, max_length=4000, strip=True,
+        label=_("API key"), required=False, max_length=4000, strip=True,
         widget=UnfoldAdminPasswordWidget(render_value=False, attrs={"autocomplete": "off"}),
     )  # fmt: skip
-    remove_key = forms.BooleanField(label="Remove the key", required=False, widget=UnfoldBooleanWidget)
+    remove_key = forms.BooleanField(label=_("Remove the key"), required=False, widget=UnfoldBooleanWidget)
 
     class Meta:
         model = Endpoint
@@ -77,16 +83,16 @@ class EndpointForm(HeadersForm):
         if "api_key" in self.fields:
             set_at = self.instance.key_set_at
             if set_at is None:
-                help_text = "Stored encrypted and never shown again. Empty: the endpoint requires none."
+                help_text = gettext("Stored encrypted and never shown again. Empty: the endpoint requires no key.")
             else:
                 when = date_format(timezone.localtime(set_at), "Y-m-d H:i")
-                help_text = f"Set on {when} and never shown again. Leave empty to keep it."
+                help_text = gettext("Set on %(date)s and never shown again. Leave empty to keep it.") % {"date": when}
             self.fields["api_key"].help_text = help_text
 
     def clean_api_key(self) -> str:
         key: str = self.cleaned_data["api_key"]
         if not (key.isascii() and key.isprintable()) or " " in key:
-            raise ValidationError("A key must be one line of ASCII characters without spaces.")
+            raise ValidationError(gettext("A key must be one line of ASCII characters without spaces."))
         return key
 
     def clean(self) -> dict[str, Any] | None:
@@ -98,16 +104,18 @@ class EndpointForm(HeadersForm):
         sent = cleaned.get("headers")
         names = self.instance.header_names if sent is None else list(sent)
         if (has_key or cleaned.get("api_key")) and key_header in [name.lower() for name in names]:
-            raise ValidationError({"headers": f"The API key is sent as {key_header}. Enter it only once."})
+            said = gettext("The API key is sent as %(header)s. Enter it only once.") % {"header": key_header}
+            raise ValidationError({"headers": said})
         if cleaned.get("api_key") and cleaned.get("remove_key"):
-            raise ValidationError({"remove_key": "Enter a new key or remove the key, not both."})
+            raise ValidationError({"remove_key": gettext("Enter a new key or remove the key, not both.")})
         moved = _origin(self._before) != _origin(cleaned.get("base_url", self._before))
         if kept and moved:
             # Otherwise anyone who may change an endpoint could have its key sent to a server of theirs.
-            raise ValidationError({"api_key": f"The stored key is for {_origin(self._before)}. Enter the key again."})
+            said = gettext("The stored key is for %(origin)s. Enter the key again.")
+            raise ValidationError({"api_key": said % {"origin": _origin(self._before)}})
         if self.instance.encrypted_headers and sent is None and moved:
-            said = f"The stored headers are for {_origin(self._before)}. Enter them again, or {{}} to remove them."
-            raise ValidationError({"headers": said})
+            said = gettext("The stored headers are for %(origin)s. Enter them again, or {} to remove them.")
+            raise ValidationError({"headers": said % {"origin": _origin(self._before)}})
         return cleaned
 
 
@@ -135,10 +143,10 @@ class ModelFormSet(BaseInlineFormSet):  # type: ignore[type-arg]  # as above
             .first()
         )
         if clash is not None:
-            raise ValidationError(
-                f"The endpoint {clash.endpoint} already offers {clash.name}. Remove it there, or make this endpoint a"
-                " fallback only."
+            said = gettext(
+                "The endpoint %(endpoint)s already offers %(model)s. Remove it there, or make this endpoint a fallback."
             )
+            raise ValidationError(said % {"endpoint": clash.endpoint, "model": clash.name})
 
     def _check_headers(self) -> None:
         """A model's headers, too, are not sent to another server than the one they were entered for."""
@@ -148,6 +156,5 @@ class ModelFormSet(BaseInlineFormSet):  # type: ignore[type-arg]  # as above
         for form in self.forms:
             entered = getattr(form, "cleaned_data", {})
             if form.instance.encrypted_headers and entered.get("headers") is None and not entered.get("DELETE"):
-                raise ValidationError(
-                    f"The stored headers of {form.instance} are for {_origin(before)}. Enter them again."
-                )
+                said = gettext("The stored headers of %(model)s are for %(origin)s. Enter them again.")
+                raise ValidationError(said % {"model": form.instance, "origin": _origin(before)})

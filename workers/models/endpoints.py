@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib import encryption
 from accounts.lib.ids import uuid7
@@ -22,19 +25,26 @@ from workers.providers.extras import check_body, check_query
 from workers.providers.kinds import AUTO, KIND_NAMES, resolve_kind
 from workers.providers.url_policy import check_address, endpoint_name
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
+
 SMALLEST_WINDOW: Final = 256  # tokens
 _TOKENS: Final = (MinValueValidator(SMALLEST_WINDOW), MaxValueValidator(1_000_000_000))
 _SECONDS: Final = (MinValueValidator(0.1), MaxValueValidator(3600))
+_OF_ENDPOINT: Final = _("In seconds. Empty: the endpoint's timeout applies.")
 
 
-def _seconds(name: str, setting: str, otherwise: str = "") -> models.FloatField[Any, Any]:
-    otherwise = otherwise or f"Empty: the setting {setting}."
-    return models.FloatField(name, null=True, blank=True, validators=_SECONDS, help_text=f"In seconds. {otherwise}")
+def _of_setting(setting: str) -> StrPromise:
+    return format_lazy(_("In seconds. Empty: the setting {setting} applies."), setting=setting)
+
+
+def _seconds(name: StrPromise, help_text: StrPromise) -> models.FloatField[Any, Any]:
+    return models.FloatField(name, null=True, blank=True, validators=_SECONDS, help_text=help_text)
 
 
 class EndpointKind(models.TextChoices):
-    AUTO = AUTO, "Found from the address"
-    OPENAI_CHAT = "openai_chat", KIND_NAMES["openai_chat"]
+    AUTO = AUTO, _("Detected from the address")
+    OPENAI_CHAT = "openai_chat", _("OpenAI-compatible chat completions")
     OPENAI_RESPONSES = "openai_responses", KIND_NAMES["openai_responses"]
     AZURE = "azure", KIND_NAMES["azure"]
     ANTHROPIC = "anthropic", KIND_NAMES["anthropic"]
@@ -43,19 +53,19 @@ class EndpointKind(models.TextChoices):
 
 
 class Use(models.TextChoices):
-    OFFERED = "offered", "Offered: users may choose its models"
-    STANDBY = "standby", "Fallback: only used while another endpoint is down"
-    OFF = "off", "Off: not used"
+    OFFERED = "offered", _("Offered: users may choose its models")
+    STANDBY = "standby", _("Fallback: only used while another endpoint is down")
+    OFF = "off", _("Off: not used")
 
 
 class Prefill(models.TextChoices):
     """How an endpoint is asked to go on with an answer that was cut (`workers.providers.http.continuing`)."""
 
-    AUTO = "", "By its address"
-    INSTRUCT = "instruct", "With an instruction: works everywhere"
-    ASSISTANT = "assistant", "It writes on in a last message of the assistant (Ollama, llama.cpp, OpenRouter)"
-    VLLM = "vllm", "It writes on with continue_final_message (vLLM, SGLang)"
-    PREFIX = "prefix", "It writes on in a message with prefix (Mistral, DeepSeek)"
+    AUTO = "", _("Automatic, by address")
+    INSTRUCT = "instruct", _("Instruction: works everywhere")
+    ASSISTANT = "assistant", _("Prefilled assistant message (Ollama, llama.cpp, OpenRouter)")
+    VLLM = "vllm", _("continue_final_message (vLLM, SGLang)")
+    PREFIX = "prefix", _("Message with prefix (Mistral, DeepSeek)")
 
 
 class ExtrasModel(models.Model):
@@ -65,11 +75,11 @@ class ExtrasModel(models.Model):
     header_names = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), editable=False)
     extra_query = models.JSONField(
         default=dict, db_default=models.Value({}, models.JSONField()), blank=True,
-        help_text='A JSON object, for example {"api-version": "2024-10-21"}.',
+        help_text=_('A JSON object, for example {"api-version": "2024-10-21"}.'),
     )  # fmt: skip
     extra_body = models.JSONField(
         default=dict, db_default=models.Value({}, models.JSONField()), blank=True,
-        help_text='A JSON object of fields that every request gets, for example {"options": {"num_ctx": 16384}}.',
+        help_text=_('A JSON object of fields added to every request, for example {"options": {"num_ctx": 16384}}.'),
     )  # fmt: skip
 
     class Meta:
@@ -100,53 +110,54 @@ class Endpoint(ExtrasModel):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=80, unique=True)
     kind = models.CharField(
-        "API", max_length=16, choices=EndpointKind.choices, default=EndpointKind.AUTO,
-        help_text="Found from the address: Anthropic, Gemini, Azure and Ollama by their host or port, else"
-        " OpenAI-compatible.",
+        _("API"), max_length=16, choices=EndpointKind.choices, default=EndpointKind.AUTO,
+        help_text=_("Detected from the address: Anthropic, Gemini, Azure and Ollama by host or port, otherwise"
+        " OpenAI-compatible."),
     )  # fmt: skip
     base_url = models.CharField(
-        "address", max_length=500, help_text="For example https://api.openai.com/v1. It often ends in /v1."
+        _("address"), max_length=500, help_text=_("For example https://api.openai.com/v1. It often ends in /v1.")
     )
     encrypted_key = models.TextField(blank=True, editable=False)
     key_set_at = models.DateTimeField(null=True, blank=True, editable=False)
     use = models.CharField(max_length=8, choices=Use.choices, default=Use.OFFERED)
     position = models.PositiveIntegerField(
         default=10,
-        help_text="Lowest first. If two endpoints offer the same model, the one with the lower position serves it.",
+        help_text=_("Lowest first. If two endpoints offer the same model, the one with the lower position serves it."),
     )
     fallback = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
-        help_text="The endpoint to use while this one is down.",
+        help_text=_("The endpoint to use while this one is down."),
     )  # fmt: skip
     fallback_model = models.CharField(
-        max_length=200, blank=True, help_text="The model to use there. Empty: the model that the user chose."
+        max_length=200, blank=True, help_text=_("The model to use there. Empty: the model that the user chose.")
     )
     shown_models = models.JSONField(
         default=list,
         db_default=models.Value([], models.JSONField()),
         editable=False,
-        help_text="Names of listed models that are offered although they look hidden.",
+        help_text=_("Names of listed models that are offered although they look hidden."),
     )
     hidden_models = models.JSONField(
         default=list,
         db_default=models.Value([], models.JSONField()),
         editable=False,
-        help_text="Names of listed models not to offer.",
+        help_text=_("Names of listed models not to offer."),
     )
     model_windows = models.JSONField(
         default=dict,
         db_default=models.Value({}, models.JSONField()),
         editable=False,
-        help_text="Context windows in tokens that staff set, by the name of a listed model.",
+        help_text=_("Context windows in tokens that staff set, by the name of a listed model."),
     )
     prefill = models.CharField(
-        "cut answers", max_length=12, blank=True, default="", db_default="", choices=Prefill.choices,
-        help_text="How it is asked to go on with an answer that was cut. A model that refuses is asked by instruction.",
+        _("continuation of truncated answers"), max_length=12, blank=True, default="", db_default="",
+        choices=Prefill.choices,
+        help_text=_("How to request the rest of a truncated answer. If the model refuses, an instruction is used."),
     )  # fmt: skip
-    connect_timeout = _seconds("connect timeout", "MODEL_CONNECT_TIMEOUT")
-    first_chunk_timeout = _seconds("first-token timeout", "MODEL_FIRST_CHUNK_TIMEOUT")
-    idle_timeout = _seconds("idle timeout", "MODEL_IDLE_TIMEOUT")
-    total_timeout = _seconds("total timeout", "MODEL_TOTAL_TIMEOUT")
+    connect_timeout = _seconds(_("connect timeout"), _of_setting("MODEL_CONNECT_TIMEOUT"))
+    first_chunk_timeout = _seconds(_("first-token timeout"), _of_setting("MODEL_FIRST_CHUNK_TIMEOUT"))
+    idle_timeout = _seconds(_("idle timeout"), _of_setting("MODEL_IDLE_TIMEOUT"))
+    total_timeout = _seconds(_("total timeout"), _of_setting("MODEL_TOTAL_TIMEOUT"))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     tested_at = models.DateTimeField(null=True, blank=True, editable=False)
     test_passed = models.BooleanField(null=True, editable=False)
@@ -186,11 +197,11 @@ class Endpoint(ExtrasModel):
         if self.fallback_id is not None:
             assert self.fallback is not None
             if self.fallback_id == self.pk:
-                raise ValidationError({"fallback": "An endpoint cannot be its own fallback."})
+                raise ValidationError({"fallback": gettext("An endpoint cannot be its own fallback.")})
             if self.fallback.use == Use.OFF:
-                raise ValidationError({"fallback": "That endpoint is off. Change its use first."})
+                raise ValidationError({"fallback": gettext("That endpoint is off. Change its use first.")})
         elif self.fallback_model:
-            raise ValidationError({"fallback_model": "Choose a fallback endpoint first."})
+            raise ValidationError({"fallback_model": gettext("Choose a fallback endpoint first.")})
 
     def set_key(self, key: str) -> None:
         """Sets a new API key; an empty one means that the endpoint requires none."""
@@ -216,19 +227,19 @@ class EndpointModel(ExtrasModel):
     """A model of an endpoint, as named by staff. An endpoint without any offers the models that it lists."""
 
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="models")
-    name = models.CharField("model", max_length=200, help_text="The name that the endpoint uses.")
-    label = models.CharField(max_length=200, blank=True, help_text="The name that users see. Empty: the same.")
+    name = models.CharField(_("model"), max_length=200, help_text=_("The name that the endpoint uses."))
+    label = models.CharField(max_length=200, blank=True, help_text=_("The name that users see. Empty: the same."))
     window = models.PositiveIntegerField(
-        "context window", null=True, blank=True, validators=_TOKENS,
-        help_text="In tokens. Empty: what the endpoint lists, or what was learnt from it.",
+        _("context window"), null=True, blank=True, validators=_TOKENS,
+        help_text=_("In tokens. Empty: as listed by the endpoint, or as learnt from its responses."),
     )  # fmt: skip
-    first_chunk_timeout = _seconds("first-token timeout", "", "Empty: the endpoint's.")
-    idle_timeout = _seconds("idle timeout", "", "Empty: the endpoint's.")
-    total_timeout = _seconds("total timeout", "", "Empty: the endpoint's.")
+    first_chunk_timeout = _seconds(_("first-token timeout"), _OF_ENDPOINT)
+    idle_timeout = _seconds(_("idle timeout"), _OF_ENDPOINT)
+    total_timeout = _seconds(_("total timeout"), _OF_ENDPOINT)
     position = models.PositiveIntegerField(default=10)
 
     class Meta:
-        verbose_name = "model"
+        verbose_name = _("model")
         ordering = ("position", "id")
         constraints: ClassVar = (models.UniqueConstraint(fields=["endpoint", "name"], name="endpoint_model_once"),)
 
@@ -243,16 +254,16 @@ class ModelFact(models.Model):
 
     endpoint = models.CharField(max_length=200)
     model = models.CharField(max_length=200)
-    window = models.PositiveIntegerField(null=True, help_text="In tokens, as a refusal named it.")
+    window = models.PositiveIntegerField(null=True, help_text=_("In tokens, taken from the endpoint's error message."))
     window_at = models.DateTimeField(null=True)
     ratios = models.JSONField(
-        default=dict, help_text="By kind of text: real tokens divided by estimated ones, of the last answers."
+        default=dict, help_text=_("By kind of text: actual divided by estimated tokens of recent answers.")
     )
     measured_at = models.DateTimeField(null=True)
     refused = models.JSONField(
         default=dict,
         db_default=models.Value({}, models.JSONField()),
-        help_text="What the model does not accept, and when it refused it.",
+        help_text=_("What the model does not accept, and when it rejected it."),
     )
 
     class Meta:

@@ -10,6 +10,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from chat.models.moderation import Action, Category, Direction, Severity
@@ -27,19 +29,19 @@ _THRESHOLD: Final = (MinValueValidator(0.01), MaxValueValidator(1.0))
 
 
 class JudgeKind(models.TextChoices):
-    OPENAI = "openai", "OpenAI's moderation API"
-    GUARD = "guard", "Chat model that answers safe or unsafe, such as Llama Guard"
-    JSON = "json", "Any chat model, asked for scores"
+    OPENAI = "openai", _("OpenAI's moderation API")
+    GUARD = "guard", _("Safety model that answers safe or unsafe, such as Llama Guard")
+    JSON = "json", _("Any chat model, asked for scores")
 
 
 class JudgeMode(models.TextChoices):
-    BEFORE = "before", "Before – the model is asked after the verdict"
-    PARALLEL = "parallel", "In parallel – only the first words wait for it; the model gets the text at once"
+    BEFORE = "before", _("Before – the model is asked only after the verdict")
+    PARALLEL = "parallel", _("In parallel – the model is asked immediately; its first words wait for the verdict")
 
 
 class AwayPolicy(models.TextChoices):
-    OPEN = "open", "Let through and judge later"
-    CLOSED = "closed", "Refuse"
+    OPEN = "open", _("Let through and judge later")
+    CLOSED = "closed", _("Refuse")
 
 
 class Judge(models.Model):
@@ -47,31 +49,34 @@ class Judge(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=80, unique=True)
-    enabled = models.BooleanField(default=False, help_text="In force within 5 seconds, on all workers.")
-    backend = models.CharField("kind", max_length=8, choices=JudgeKind, default=JudgeKind.OPENAI)
+    enabled = models.BooleanField(default=False, help_text=_("Takes effect within 5 seconds on all workers."))
+    backend = models.CharField(_("kind"), max_length=8, choices=JudgeKind, default=JudgeKind.OPENAI)
     endpoint = models.ForeignKey(
         Endpoint, on_delete=models.PROTECT, related_name="+",
-        help_text="Texts are sent there. One that is for judging alone is set to be a fallback only.",
+        help_text=_("Texts are sent to this endpoint. If it is only for judging, set its use to fallback."),
     )  # fmt: skip
     model = models.CharField(
-        max_length=200, help_text="For example omni-moderation-latest, or the name under which Llama Guard is served."
+        max_length=200,
+        help_text=_("For example omni-moderation-latest, or the name under which Llama Guard is served."),
     )
     directions = ArrayField(
-        models.CharField(max_length=8, choices=Direction), default=list, help_text="What it judges."
+        models.CharField(max_length=8, choices=Direction), default=list, help_text=_("What it judges.")
     )
     mode = models.CharField(
-        "questions", max_length=8, choices=JudgeMode, default=JudgeMode.BEFORE,
-        help_text="Answers are always judged behind their stream, sentence by sentence.",
+        _("questions"), max_length=8, choices=JudgeMode, default=JudgeMode.BEFORE,
+        help_text=_("Answers are always judged while they stream, sentence by sentence."),
     )  # fmt: skip
     timeout = models.FloatField(
-        default=1.5, validators=_SECONDS, help_text="How many seconds a question waits for the verdict."
+        default=1.5, validators=_SECONDS, help_text=_("How many seconds a question waits for the verdict.")
     )
     behind_timeout = models.FloatField(
-        "timeout for answers", default=10.0, validators=_SECONDS,
-        help_text="In seconds, for each part of an answer. Nothing waits for it.",
+        _("timeout for answers"), default=10.0, validators=_SECONDS,
+        help_text=_("In seconds, for each part of an answer. The stream does not wait for it."),
     )  # fmt: skip
     notice = models.CharField(
-        max_length=300, blank=True, help_text="What the person reads. Empty: a general sentence about the action."
+        max_length=300,
+        blank=True,
+        help_text=_("The message shown to the user. Empty: a general sentence about the action."),
     )
     version = models.PositiveIntegerField(default=1, editable=False)
     changed_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -109,15 +114,15 @@ class Judge(models.Model):
         super().clean()
         unknown = [one for one in self.directions or () if one not in JUDGED_DIRECTIONS]
         if not self.directions or unknown:
-            said = "A judge is asked about what people write, what models answer, or both."
+            said = gettext("A judge is asked about what people write, what models answer, or both.")
             raise ValidationError({"directions": said})
         if not hasattr(self, "endpoint"):
             return
         if self.endpoint.use == Use.OFF:
-            raise ValidationError({"endpoint": "That endpoint is off. Change its use first."})
+            raise ValidationError({"endpoint": gettext("That endpoint is off. Change its use first.")})
         if self.backend == JudgeKind.OPENAI and self.endpoint.api not in ("openai_chat", "openai_responses"):
             raise ValidationError(
-                {"endpoint": "OpenAI's moderation API is offered by OpenAI and by servers with its API only."}
+                {"endpoint": gettext("OpenAI's moderation API is offered by OpenAI and by servers with its API only.")}
             )
 
 
@@ -127,7 +132,7 @@ class JudgedCategory(models.Model):
     judge = models.ForeignKey(Judge, on_delete=models.CASCADE, related_name="categories")
     category = models.CharField(max_length=16, choices=Category)
     threshold = models.FloatField(
-        default=0.5, validators=_THRESHOLD, help_text="From 0.01 to 1. A chat model that only says unsafe gives 1."
+        default=0.5, validators=_THRESHOLD, help_text=_("From 0.01 to 1. A chat model that only says unsafe gives 1.")
     )
     action = models.CharField(
         max_length=8, default=Action.FLAG, choices=[(one.value, one.label) for one in JUDGE_ACTIONS]
@@ -136,8 +141,8 @@ class JudgedCategory(models.Model):
     when_away = models.CharField(max_length=8, choices=AwayPolicy, default=AwayPolicy.OPEN)
 
     class Meta:
-        verbose_name = "category"
-        verbose_name_plural = "categories"
+        verbose_name = _("category")
+        verbose_name_plural = _("categories")
         ordering: ClassVar = ("category",)
         constraints: ClassVar = (
             models.UniqueConstraint(fields=["judge", "category"], name="judged_category_once"),

@@ -9,6 +9,9 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib import encryption
 from accounts.lib.ids import uuid7
@@ -25,9 +28,9 @@ _DEFAULT_ADDRESSES: Final = {
 
 
 class SearchKind(models.TextChoices):
-    SEARXNG = "searxng", "SearXNG – a server of your own"
-    BRAVE = "brave", "Brave Search API"
-    TAVILY = "tavily", "Tavily"
+    SEARXNG = "searxng", _("SearXNG – a server of your own")
+    BRAVE = "brave", _("Brave Search API")
+    TAVILY = "tavily", _("Tavily")
 
 
 class SearchProvider(models.Model):
@@ -38,23 +41,26 @@ class SearchProvider(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=80, unique=True)
-    enabled = models.BooleanField(default=True, help_text="Without an enabled provider nobody can search the web.")
+    enabled = models.BooleanField(default=True, help_text=_("Without an enabled provider, web search is unavailable."))
     kind = models.CharField(max_length=8, choices=SearchKind.choices, default=SearchKind.SEARXNG)
     address = models.CharField(
         max_length=500, blank=True,
-        help_text="Of SearXNG, for example http://searxng:8080. Its settings must allow the format json. Empty for"
-        " others: the service's own.",
+        help_text=_("For SearXNG, for example http://searxng:8080; its settings must allow the json format. "
+        "For other services, leave empty to use their own address."),
     )  # fmt: skip
     encrypted_key = models.TextField(blank=True, editable=False)
     key_set_at = models.DateTimeField(null=True, blank=True, editable=False)
     results = models.PositiveSmallIntegerField(
         default=8, validators=(MinValueValidator(1), MaxValueValidator(MOST_RESULTS)),
-        help_text=f"How many results the model gets of each search, up to {MOST_RESULTS}.",
+        help_text=format_lazy(_("How many results of a search the model gets, up to {most}."), most=MOST_RESULTS),
     )  # fmt: skip
     price = amount_field(
-        "price of a search", default=0, validators=RANGE, help_text="In US dollars. It goes into the usage ledger."
+        _("price per search"),
+        default=0,
+        validators=RANGE,
+        help_text=_("In US dollars. Added to the usage ledger."),
     )
-    position = models.PositiveIntegerField(default=10, help_text="Lowest first.")
+    position = models.PositiveIntegerField(default=10, help_text=_("Lowest first."))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     tested_at = models.DateTimeField(null=True, blank=True, editable=False)
     test_passed = models.BooleanField(null=True, editable=False)
@@ -76,7 +82,7 @@ class SearchProvider(models.Model):
     def clean(self) -> None:
         super().clean()
         if not self.address and self.kind == SearchKind.SEARXNG:
-            raise ValidationError({"address": "Enter the address of the SearXNG server."})
+            raise ValidationError({"address": gettext("Enter the address of the SearXNG server.")})
         if self.address:
             try:
                 self.address = check_address(self.address)

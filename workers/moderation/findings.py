@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from accounts.lib.texts import gettext_noop
 from chat.models.moderation import Action, CaseOrigin, Category, Severity
 from chat.moderation.cases import NOTICES, REST_WITHHELD, Finding
 from workers.moderation.config import CategoryPolicy
 from workers.moderation.judge import Judgement
 
-UNCHECKED_QUESTION: Final = (
+UNCHECKED_QUESTION: Final = gettext_noop(
     "This could not be checked just now, so it was not sent to the model. Please try again soon."
 )
-UNCHECKED_ANSWER: Final = "The rest of this answer could not be checked just now, so it was withheld."
+UNCHECKED_ANSWER: Final = gettext_noop("The rest of this answer could not be checked just now, so it was withheld.")
 _ORDER: Final = (Action.FLAG, Action.HOLD, Action.BLOCK)
 
 

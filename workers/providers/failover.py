@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from workers.providers.base import (
     DEFAULT,
@@ -181,7 +182,7 @@ class FailoverAnswer:
             if wait is not None:
                 self._failure = self._failure or ProviderError(
                     "upstream_unavailable",
-                    "The model can't be reached right now. Please try again in a moment.",
+                    _("The model can't be reached right now. Please try again in a moment."),
                     retry_after=wait,
                     detail=f"circuit breaker open for {wait:.0f} s",
                 )

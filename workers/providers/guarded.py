@@ -14,9 +14,10 @@ from typing import Any, Final
 import httpcore2
 import httpx2
 
+from accounts.lib.texts import gettext_noop
 from workers.providers.address_policy import AddressPolicy, RefusedAddressError
 
-REFUSED: Final = "This address may not be connected to."
+REFUSED: Final = gettext_noop("This address may not be connected to.")
 
 
 def guarded_socket(policy: AddressPolicy) -> Callable[[tuple[Any, ...]], socket.socket]:

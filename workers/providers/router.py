@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from typing import Final
 
 import structlog
+from django.utils.translation import gettext as _
 
 from chat.catalog.offered_models import PUBLISHED_SECONDS, PublishedModel
 from workers.providers.base import DEFAULT, ChatModel, ChatTurn, Chunk, ListedModel, OnRequest, Options, ProviderError
@@ -273,7 +274,7 @@ class ModelRouter:
         except KeyError:
             pass
         raise ProviderError(
-            "model_not_found", "This model is no longer available. Choose another one.", detail="no endpoint"
+            "model_not_found", _("This model is no longer available. Choose another one."), detail="no endpoint"
         )
 
     def _leave(self, member: RouterMember) -> None:

@@ -11,8 +11,12 @@ import msgspec
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext
 
+from accounts.auth.language import language_of
 from accounts.auth.sessions import live_sessions
+from accounts.lib.texts import gettext_noop
 from chat.conversations.membership import WRITERS
 from chat.models import Conversation, Member, Message, PushSubscription, Run, WaitingFor
 from chat.notifications.devices import with_session
@@ -22,12 +26,12 @@ LONGEST_TEXT: Final = 140  # characters of a message that a notification shows
 SITE: Final = "Antiphon"
 
 _PLAIN: Final = {
-    Kind.ANSWERED: "An answer is ready.",
-    Kind.FAILED: "An answer failed.",
-    Kind.WROTE: "There is a new message in a shared conversation.",
-    Kind.MENTIONED: "You were mentioned in a conversation.",
-    Kind.ADDED: "You were added to a conversation.",
-    Kind.DECIDE: "An answer waits for your decision.",
+    Kind.ANSWERED: gettext_noop("An answer is ready."),
+    Kind.FAILED: gettext_noop("An answer failed."),
+    Kind.WROTE: gettext_noop("There is a new message in a shared conversation."),
+    Kind.MENTIONED: gettext_noop("You were mentioned in a conversation."),
+    Kind.ADDED: gettext_noop("You were added to a conversation."),
+    Kind.DECIDE: gettext_noop("An answer waits for your decision."),
 }
 
 
@@ -60,22 +64,26 @@ def devices_for(
     rows = with_session(PushSubscription.objects.filter(Exists(member), user__in=users))
     rows = rows.filter(Q(retry_at=None) | Q(retry_at__lt=Now()))
     rows = rows.annotate(is_live=Exists(live_sessions().filter(hash=OuterRef("session_hash"))))
-    devices: list[Any] = list(rows.order_by("user", "pk"))
+    devices: list[Any] = list(rows.select_related("user").order_by("user", "pk"))
     if not devices:
         return []
     conversation = Conversation.objects.only("title", "temporary").get(pk=conversation_id)
-    plain = _payload(kind, conversation, None)
-    told = _payload(kind, conversation, message, with_text=True)
-    return [
+    made: dict[tuple[str, bool], bytes] = {}
+    found = []
+    for device in devices:
         # Who has to log in again first sees no text either.
-        Notification(device, told if device.with_text and device.is_live and not conversation.temporary else plain)
-        for device in devices
-    ]
+        with_text = device.with_text and device.is_live and not conversation.temporary
+        key = language_of(device.user), with_text
+        if key not in made:
+            with translation.override(key[0]):
+                made[key] = _payload(kind, conversation, message if with_text else None, with_text=with_text)
+        found.append(Notification(device, made[key]))
+    return found
 
 
 def _payload(kind: Kind, conversation: Conversation, message: Message | None, *, with_text: bool = False) -> bytes:
     """JSON for the service worker (templates/chat/service-worker.js)."""
-    body = _PLAIN[kind]
+    body = gettext(_PLAIN[kind])
     if with_text and message is not None and message.text:
         line = " ".join(message.text.split())
         line = line if len(line) <= LONGEST_TEXT else line[: LONGEST_TEXT - 1] + "…"

@@ -13,6 +13,7 @@ from typing import Final
 
 import redis
 import structlog
+from django.utils.translation import gettext as _
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
@@ -53,7 +54,7 @@ class Dictation:
             await asyncio.wait({self._sender}, timeout=FINISH_SECONDS)
             if not self._sender.done():
                 self._sender.cancel()
-                await self._return_unsent("An answer was still being written, so this was not sent.")
+                await self._return_unsent(_("An answer was still being written, so this was not sent."))
 
     async def _send(self) -> None:
         waited = 0.0

@@ -12,17 +12,18 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
+from accounts.lib.texts import gettext_noop
 from chat.runs.tool_rules import Policy, applying_policy, own_name, stricter
 from workers.tools.base import Approval, Effect
 
 Outcome = Literal["allow", "ask", "off"]
 
-OFF: Final = "This tool is turned off here."
-OUTSIDE: Final = "Content from outside is in this conversation, so whatever writes or sends asks again."
-CONVERSATION: Final = "In this conversation, each call asks."
-EACH_TIME: Final = "This tool asks each time."
-READS: Final = "Nobody has allowed this tool for longer yet."
-WRITES: Final = "This tool writes or sends, and nobody has allowed it for longer yet."
+OFF: Final = gettext_noop("This tool is turned off here.")
+OUTSIDE: Final = gettext_noop("Content from outside is in this conversation, so whatever writes or sends asks again.")
+CONVERSATION: Final = gettext_noop("In this conversation, each call asks.")
+EACH_TIME: Final = gettext_noop("This tool asks each time.")
+READS: Final = gettext_noop("Nobody has allowed this tool for longer yet.")
+WRITES: Final = gettext_noop("This tool writes or sends, and nobody has allowed it for longer yet.")
 
 
 @dataclass(frozen=True, slots=True)

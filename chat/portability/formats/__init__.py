@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+from django.utils.translation import gettext as _
 
 from chat.portability.export import FORMAT
 from chat.portability.formats import chatgpt, open_webui, own
@@ -82,13 +83,13 @@ def _read(document: str, number: int, entry: Any, known: Format) -> Iterator[Imp
     try:
         if known.key and not (isinstance(entry, dict) and known.key in entry):
             what = f"has no “{known.key}”" if isinstance(entry, dict) else "is not an object"
-            conversation = ImportedConversation("", "", error=f"It is no conversation: it {what}.")
+            conversation = ImportedConversation("", "", error=_("It is no conversation: it %(what)s.") % {"what": what})
         else:
             conversation = known.reader(entry)
     except msgspec.ValidationError as error:
         conversation = ImportedConversation("", "", error=f"{error}.")
     except (OverflowError, ValueError):
-        conversation = ImportedConversation("", "", error="It contains a number that is out of range.")
+        conversation = ImportedConversation("", "", error=_("It contains a number that is out of range."))
     if conversation is not None:
         conversation.place = f"{document}, conversation {number}{suffix}"
         yield conversation

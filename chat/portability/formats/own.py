@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from django.utils.translation import gettext as _
 from msgspec import Struct
 
 from chat.portability.export import VERSION
@@ -62,9 +63,9 @@ class Conversation(Struct):
 def check_head(name: str, data: dict[str, Any]) -> None:
     """Raises `ImportRefusedError` for an export of another version, or without conversations."""
     if data.get("version") != VERSION:
-        raise ImportRefusedError(f"{name} was exported by a newer version.")
+        raise ImportRefusedError(_("%(name)s was exported by a newer version.") % {"name": name})
     if not isinstance(data.get("conversations"), list):
-        raise ImportRefusedError(f"{name} has no list of conversations.")
+        raise ImportRefusedError(_("%(name)s has no list of conversations.") % {"name": name})
 
 
 def read_conversation(entry: Any) -> ImportedConversation | None:

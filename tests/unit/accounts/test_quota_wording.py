@@ -17,9 +17,10 @@ pytestmark = pytest.mark.unit
 def test_the_script_has_the_words_of_the_server() -> None:
     [script] = (Path(settings.BASE_DIR) / "chat" / "static" / "chat" / "js").rglob("allowance.js")
     text = script.read_text()
-    for name, words in (("UNITS", UNITS), ("PERIODS", PERIODS)):
-        found = re.search(rf"const {name} = \{{(.*?)\}}", text, re.DOTALL)
-        assert found is not None
-        shown = dict(re.findall(r'(\w+): "([^"]*)"', found.group(1)))
-        shown.pop(Unit.MONEY.value, None)  # the script does not know the currency
-        assert shown == {key: str(value) for key, value in words.items() if key != Unit.MONEY.value}
+    periods = dict(re.findall(r'(\w+): tc\("period of a quota", "([^"]*)"\)', text))
+    assert periods == {key: str(value) for key, value in PERIODS.items()}
+    for unit, words in UNITS.items():
+        [plain, with_model] = re.findall(rf"^  {unit}: .*$", text, re.MULTILINE)
+        shown = "of spending" if unit == Unit.MONEY.value else str(words)  # the script does not know the currency
+        assert f"of {{limit}} {shown} left {{period}}." in plain
+        assert f"of {{limit}} {shown} with {{model}} left {{period}}." in with_model

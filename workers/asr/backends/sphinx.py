@@ -8,6 +8,8 @@ import os
 from collections.abc import Callable
 from typing import Any, Final
 
+from django.utils.translation import gettext as _
+
 from workers.asr.audio.gated_session import FinalTranscript, GatedSession
 from workers.asr.backends.sphinx_pool import Decoder, SphinxPool
 from workers.asr.backends.sphinx_process import DECODE_SECONDS, REPLY, REQUEST
@@ -35,7 +37,7 @@ class SphinxBackend:
         if config.language.partition("-")[0].lower() not in self.caps.languages:
             raise AsrError(
                 "asr_unavailable",
-                "Speech recognition knows English only here.",
+                _("Speech recognition knows English only here."),
                 retryable=False,
                 detail=f"pocketsphinx has no model for {config.language}",
             )

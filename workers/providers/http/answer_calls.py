@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from accounts.lib.texts import gettext_noop
 from workers.providers.base import Chunk, ProviderError, Replay, RequestedCall, ToolSpec
 from workers.providers.http.calls import CallCollector
 from workers.providers.http.json_values import Report, mend_all
@@ -18,7 +19,7 @@ LENGTH_REASONS: Final = frozenset(
     {"length", "max_tokens", "max_output_tokens", "model_length", "max_length", "token_limit", "error_limit"}
 )
 MAX_REPLAY: Final = 1_048_576  # bytes; what is larger is not sent back
-CUT: Final = "The model's call of a tool was cut off because its answer reached the greatest length."
+CUT: Final = gettext_noop("The model's call of a tool was cut off because its answer reached the greatest length.")
 FILTERED: Final = frozenset(
     {
         "content_filter",

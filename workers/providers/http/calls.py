@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
+from accounts.lib.texts import gettext_noop
 from workers.providers.base import ProviderError, RequestedCall
 from workers.providers.http.json_values import NO_JSON, garbage, load_json, mend
 
@@ -19,7 +20,7 @@ MAX_CALLS: Final = 128  # of one answer; more are left out
 MAX_ARGUMENTS: Final = 1_048_576  # characters of all arguments of one answer
 MAX_ID: Final = 200  # characters
 MAX_NAME: Final = 200
-TOO_LONG: Final = "The model's call of a tool is too long. Please try again."
+TOO_LONG: Final = gettext_noop("The model's call of a tool is too long. Please try again.")
 
 _MADE: Final = re.compile(r"call_x[0-9a-f]{16}\Z")
 

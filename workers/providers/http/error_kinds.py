@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-REFUSED_BY_FILTER: Final = "The model's provider refused to answer because of its content rules."
-NOT_SET_UP: Final = "This model isn't set up correctly. Please tell an administrator."
-TOO_SLOW: Final = "The model took too long to respond. Please try again."
-BUSY: Final = "The model is busy. Please try again in a moment."
+from accounts.lib.texts import gettext_noop
+
+REFUSED_BY_FILTER: Final = gettext_noop("The model's provider refused to answer because of its content rules.")
+NOT_SET_UP: Final = gettext_noop("This model isn't set up correctly. Please tell an administrator.")
+TOO_SLOW: Final = gettext_noop("The model took too long to respond. Please try again.")
+BUSY: Final = gettext_noop("The model is busy. Please try again in a moment.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +26,28 @@ class ErrorKind:
     retryable: bool = False
 
 
-_CONTEXT = ErrorKind("context_too_long", "This conversation is too long for the model. Start a new one, or shorten it.")
-_MODEL = ErrorKind("model_not_found", "This model is no longer available. Choose another one.")
+_CONTEXT = ErrorKind(
+    "context_too_long", gettext_noop("This conversation is too long for the model. Start a new one, or shorten it.")
+)
+_MODEL = ErrorKind("model_not_found", gettext_noop("This model is no longer available. Choose another one."))
 _ADDRESS = ErrorKind("upstream_refused", NOT_SET_UP)
 _MOVED = ErrorKind("upstream_error", NOT_SET_UP)
 _KEY = ErrorKind("upstream_unauthorized", NOT_SET_UP)
-_QUOTA = ErrorKind("upstream_quota", "This model's account has no credit left. Please tell an administrator.")
+_QUOTA = ErrorKind(
+    "upstream_quota", gettext_noop("This model's account has no credit left. Please tell an administrator.")
+)
 RATE = ErrorKind("upstream_rate_limited", BUSY, True)
 _FILTER = ErrorKind("upstream_refused", REFUSED_BY_FILTER)
-_REFUSED = ErrorKind("upstream_refused", "The model's server rejected this request.")
+_REFUSED = ErrorKind("upstream_refused", gettext_noop("The model's server rejected this request."))
 _FORBIDDEN = ErrorKind(
-    "upstream_refused", "This model can't be used here. Choose another one, or tell an administrator."
+    "upstream_refused", gettext_noop("This model can't be used here. Choose another one, or tell an administrator.")
 )
 _SLOW = ErrorKind("upstream_timeout", TOO_SLOW, True)
-_BROKEN = ErrorKind("upstream_error", "The model's server has a problem. Please try again.", True)
-_LOADING = ErrorKind("upstream_loading", "The model is being loaded. Please try again in a moment.", True)
-_UNKNOWN = ErrorKind("upstream_error", "The model's server sent an unexpected response. Please try again.")
+_BROKEN = ErrorKind("upstream_error", gettext_noop("The model's server has a problem. Please try again."), True)
+_LOADING = ErrorKind("upstream_loading", gettext_noop("The model is being loaded. Please try again in a moment."), True)
+_UNKNOWN = ErrorKind(
+    "upstream_error", gettext_noop("The model's server sent an unexpected response. Please try again.")
+)
 
 _BY_CODE: Final[Mapping[str, ErrorKind]] = {
     "context_length_exceeded": _CONTEXT,

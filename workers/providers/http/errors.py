@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from django.utils.translation import ngettext
+
 from workers.providers.base import ProviderError
 from workers.providers.http.error_fields import error_fields, shorten_words, words_of
 from workers.providers.http.error_kinds import BUSY, RATE, find_kind
@@ -73,10 +75,22 @@ def busy(retry_after: float | None) -> str:
         return BUSY
     seconds = max(1, math.ceil(retry_after))
     if seconds >= 7200:
-        return f"The model is busy. Try again in {math.ceil(seconds / 3600)} hours."
+        hours = math.ceil(seconds / 3600)
+        return ngettext(
+            "The model is busy. Try again in %(count)s hour.", "The model is busy. Try again in %(count)s hours.", hours
+        ) % {"count": hours}
     if seconds >= 120:
-        return f"The model is busy. Try again in {math.ceil(seconds / 60)} minutes."
-    return f"The model is busy. Try again in {seconds} second{'' if seconds == 1 else 's'}."
+        minutes = math.ceil(seconds / 60)
+        return ngettext(
+            "The model is busy. Try again in %(count)s minute.",
+            "The model is busy. Try again in %(count)s minutes.",
+            minutes,
+        ) % {"count": minutes}
+    return ngettext(
+        "The model is busy. Try again in %(count)s second.",
+        "The model is busy. Try again in %(count)s seconds.",
+        seconds,
+    ) % {"count": seconds}
 
 
 def _retry_delay(fields: Mapping[str, Any]) -> float | None:

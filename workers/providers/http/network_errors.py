@@ -7,7 +7,9 @@ from typing import Final
 
 import aiohttp
 import httpx2
+from django.utils.translation import gettext as _
 
+from accounts.lib.texts import gettext_noop
 from workers.providers.address_policy import RefusedAddressError
 from workers.providers.base import ProviderError
 from workers.providers.http.error_kinds import NOT_SET_UP, TOO_SLOW
@@ -23,8 +25,8 @@ EDGE_ERRORS: Final = (
     OSError,
 )
 
-_UNREACHABLE: Final = "The model can't be reached right now. Please try again."
-_CLOSED: Final = "The connection to the model was lost before it answered. Please try again."
+_UNREACHABLE: Final = gettext_noop("The model can't be reached right now. Please try again.")
+_CLOSED: Final = gettext_noop("The connection to the model was lost before it answered. Please try again.")
 
 # The transport wraps what it catches (a reset becomes a connect timeout), so the first cause counts, and the most
 # specific class comes first: (exception, code, sentence, retryable, reason).
@@ -63,4 +65,4 @@ def translate(error: Exception, secrets: tuple[str, ...], *, answering: bool = F
                 detail = scrub(f"{type(cause).__name__}: {cause}", secrets)
                 return ProviderError(code, message, retryable=retryable, detail=detail, reason=reason)
     detail = scrub(f"{type(error).__name__}: {error}", secrets)
-    return ProviderError("upstream_error", "The model can't be used right now. Please try again.", detail=detail)
+    return ProviderError("upstream_error", _("The model can't be used right now. Please try again."), detail=detail)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
+from accounts.lib.texts import gettext_noop
 from workers.providers.base import Chunk, ProviderError, TokenUsage, ToolSpec
 from workers.providers.http.answer_calls import FILTERED, LENGTH_REASONS, AnswerCalls
 from workers.providers.http.error_fields import is_error
@@ -22,7 +23,7 @@ from workers.providers.thinking_tags import ThinkingTags
 
 DONE: Final = frozenset({b"[DONE]", b"[done]", b'"[DONE]"'})  # the last event of many servers, in any dialect
 REASON_CHARS: Final = 100
-CUT: Final = "The connection to the model was lost in the middle of the answer."
+CUT: Final = gettext_noop("The connection to the model was lost in the middle of the answer.")
 MAX_TOKENS: Final = 100_000_000  # more in one answer is not plausible; no context window has a tenth of it
 MODEL_CHARS: Final = 200
 
@@ -100,16 +101,14 @@ class AnswerReader(ABC):
         self.failure = error.with_traceback(None)  # its frames hold the answer, or a key that the server echoed
 
     def _feed(self, chunks: list[Chunk], data: bytes) -> None:
-        if not self.began:
-            data = self._begin(data)
-            if not data:
-                return
+        if not self.began and not (data := self._begin(data)):
+            return
         if self._body is None:
             self._read(chunks, self._splitter.feed(data))
-            return
-        self._body += data
-        if len(self._body) > MAX_EVENT_BYTES:
+        elif len(self._body) + len(data) > MAX_EVENT_BYTES:
             raise garbage("a body without end")
+        else:
+            self._body += data
 
     def _begin(self, data: bytes) -> bytes:
         """Distinguishes a JSON body from events by the first character, because content types are not reliable.
@@ -118,7 +117,7 @@ class AnswerReader(ABC):
         """
         self._head += data
         if not self._marked:
-            if len(self._head) < len(BYTE_ORDER_MARK) and BYTE_ORDER_MARK.startswith(self._head):
+            if self._head != BYTE_ORDER_MARK and BYTE_ORDER_MARK.startswith(self._head):
                 return b""
             self._head = self._head.removeprefix(BYTE_ORDER_MARK)
             self._marked = True
@@ -223,13 +222,13 @@ class AnswerReader(ABC):
             self.model = mend(name)[:MODEL_CHARS]
 
     def note_finish(self, chunks: list[Chunk], reason: str, *, output: bool) -> None:
-        """A finish reason has arrived. `output`: its event had text or reasoning, too."""
+        """A finish reason has arrived, as `content_filter: OTHER` perhaps. `output`: its event had output, too."""
         if reason.lower() in ("null", "none"):
             return
-        kind, reason = reason.partition(":")[0], reason[:REASON_CHARS]
         # Some servers send a finish reason with every chunk: only the first one, after the text, is the end.
         self.settled = self.finish_reason is None and bool(self.has_output or self.calls) and not output
-        reason = self.calls.rename(kind if kind.lower() in FILTERED else reason)  # as in "content_filter: OTHER"
+        kind = reason.partition(":")[0]
+        reason = self.calls.rename(kind if kind.lower() in FILTERED else reason[:REASON_CHARS])
         if reason != self.finish_reason:
             self.finish_reason = reason
             chunks.append(Chunk(finish_reason=reason))

@@ -15,6 +15,7 @@ from typing import Final, cast
 import httpx2
 import msgspec
 import structlog
+from django.utils.translation import gettext as _
 
 from workers.providers.base import Awaited, ChatTurn, Chunk, OnRequest, Options, ProviderError, TokenUsage
 from workers.providers.config import Extras, Timeouts, merge_fields
@@ -221,14 +222,12 @@ class AnswerRequest:
     def _timeout(self) -> ProviderError:
         limits = self._timeouts
         if self._loop.time() >= self._deadline:
-            message, detail = "The answer took too long and was stopped.", f"total timeout of {limits.total:g} s"
+            message, detail = _("The answer took too long and was stopped."), f"total timeout of {limits.total:g} s"
         elif self._first_byte_by is not None:
             message, detail = TOO_SLOW, f"first-token timeout of {limits.first_chunk:g} s"
         else:
-            message, detail = (
-                "The model stopped responding in the middle of the answer.",
-                f"idle timeout of {limits.idle:g} s",
-            )
+            message = _("The model stopped responding in the middle of the answer.")
+            detail = f"idle timeout of {limits.idle:g} s"
         return ProviderError("upstream_timeout", message, detail=detail)
 
     async def _retry(self, failure: ProviderError) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from accounts.lib.texts import gettext_noop
 from workers.providers.base import ProviderError
 
 MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-GARBAGE: Final = "The model's server sent an unexpected response."
+GARBAGE: Final = gettext_noop("The model's server sent an unexpected response.")
 
 
 def is_body(start: bytes, *, json_lines: bool) -> bool:

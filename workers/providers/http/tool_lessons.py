@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from accounts.lib.texts import gettext_noop
 from workers.providers.base import ChatTurn, ProviderError
 from workers.providers.http.learned import NO_STREAM, Lesson
 from workers.providers.model_facts import TOOLS
 
-NO_TOOLS_MESSAGE: Final = "This model can't call tools. Choose another model, or ask without tools."
+NO_TOOLS_MESSAGE: Final = gettext_noop("This model can't call tools. Choose another model, or ask without tools.")
 
 _TOOL: Final = r"\b(?:tools?|tool[ -](?:use|usage|calls?|calling|choice)|function[ _-]call(?:s|ing)?|functions)\b"
 # Ollama, vLLM, llama.cpp, OpenRouter, LiteLLM, Groq, Mistral, Gemini, OpenAI, DeepSeek, Bedrock and others.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 from workers.providers.base import ChatTurn, ProviderError
 from workers.providers.http.answer_calls import FILTERED
 from workers.providers.http.error_kinds import REFUSED_BY_FILTER
@@ -25,17 +27,17 @@ def find_fault(reader: AnswerReader) -> ProviderError | None:
     if reason in FILTERED:
         return ProviderError("upstream_refused", REFUSED_BY_FILTER)
     if reader.calls.open and reason in _TOOLS:
-        message = "The model tried to call a tool, but its call could not be read. Please try again."
+        message = _("The model tried to call a tool, but its call could not be read. Please try again.")
         return ProviderError("upstream_garbage", message, detail=f"{reason} without a call")
     if reader.calls.called or reason in _TOOLS:
-        message = "The model asked for a tool that isn't available here. Try again, or choose another model."
+        message = _("The model asked for a tool that isn't available here. Try again, or choose another model.")
         return ProviderError("upstream_tool_call", message)
     if reader.reasoning:
         return None
     if not reader.began:
-        message = "The model's server sent nothing. Please try again, or shorten the conversation."
+        message = _("The model's server sent nothing. Please try again, or shorten the conversation.")
         return ProviderError("upstream_empty", message, reason=NOTHING)
-    return ProviderError("upstream_empty", "The model sent an empty answer. Please try again.")
+    return ProviderError("upstream_empty", _("The model sent an empty answer. Please try again."))
 
 
 def fold_system(turns: Sequence[ChatTurn]) -> list[ChatTurn]:

@@ -12,10 +12,12 @@ import msgspec
 import structlog
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.lib.db import in_db
 from accounts.lib.encryption import UnreadableError
 from accounts.lib.outage import OUTAGE
+from accounts.lib.texts import gettext_noop
 from chat.jobs.tool_servers import ServerReply
 from chat.jobs.worker_replies import WAIT_SECONDS, is_awaited, send_reply
 from chat.models import ToolConnection
@@ -27,7 +29,7 @@ from workers.tools.servers.refresh import fetch_listing, refresh_soon
 from workers.tools.servers.stored import StoredServer, find_server, read_server
 from workers.tools.servers.tokens import save_tokens
 
-GONE: Final = ServerReply(False, "It has been deleted.")
+GONE: Final = ServerReply(False, gettext_noop("It has been deleted."))
 REPLY_SECONDS: Final = 3.0  # of the time that a page waits, for the way back
 
 logger = structlog.get_logger(__name__)
@@ -44,16 +46,20 @@ async def answer(action: str, id_: uuid.UUID, args: Sequence[str], reply_to: str
         logger.warning("tool_server_request_failed", action=action, id=str(id_), detail=error.detail or error.sentence)
         reply = ServerReply(False, error.sentence)
     except UnreadableError:
-        reply = ServerReply(False, "What is stored here cannot be decrypted. Disconnect, then connect again.")
+        reply = ServerReply(False, _("What is stored here cannot be decrypted. Disconnect, then connect again."))
     except TimeoutError:
         logger.warning("tool_server_request_failed", action=action, id=str(id_), detail="time")
-        reply = ServerReply(False, f"The server did not answer within {WAIT_SECONDS - REPLY_SECONDS:g} s.")
+        reply = ServerReply(
+            False,
+            _("The server did not answer within %(wait_seconds)s s.")
+            % {"wait_seconds": f"{WAIT_SECONDS - REPLY_SECONDS:g}"},
+        )
     except OUTAGE as error:
         logger.warning("tool_server_request_failed", action=action, id=str(id_), detail=type(error).__name__)
-        reply = ServerReply(False, "The database cannot be reached at the moment. Try again.")
+        reply = ServerReply(False, _("The database cannot be reached at the moment. Try again."))
     except Exception:
         logger.exception("tool_server_request_crashed", action=action, id=str(id_))
-        reply = ServerReply(False, "This failed because of an internal error, which is in the worker's log.")
+        reply = ServerReply(False, _("This failed because of an internal error, which is in the worker's log."))
     await send_reply(reply_to, msgspec.json.encode(reply))
 
 
@@ -89,9 +95,13 @@ async def _test(server_id: uuid.UUID) -> ServerReply:
     count = len(listing.tools)
     tools = "1 tool" if count == 1 else f"{count} tools"
     took = int((time.monotonic() - began) * 1000)
-    sentence = f"It works: {listing.version or server.title} lists {tools} ({took} ms)."
+    sentence = _("It works: %(value)s lists %(tools)s (%(took)s ms).") % {
+        "value": listing.version or server.title,
+        "tools": tools,
+        "took": took,
+    }
     if held:
-        sentence += f" {held} changed or new: look at them below."
+        sentence += _(" %(held)s changed or new: look at them below.") % {"held": held}
     return ServerReply(True, " ".join([sentence, *listing.notes])[:2000])
 
 
@@ -123,7 +133,7 @@ async def _begin(connection: ToolConnection, server: StoredServer, state: str, c
 async def _finish(connection: ToolConnection, server: StoredServer) -> ServerReply:
     pending = connection.read("pending")
     if not pending.get("code"):
-        return ServerReply(False, "This log-in has ended already. Connect again.")
+        return ServerReply(False, _("This log-in has ended already. Connect again."))
     oauth = await load_client("oauth")
     tokens = await oauth.finish(
         server, pending["code"], pending.get("issuer"), pending=pending, client=connection.read("client"),
@@ -139,7 +149,7 @@ async def _finish(connection: ToolConnection, server: StoredServer) -> ServerRep
 
     await in_db(save)
     refresh_soon(server.id)
-    return ServerReply(True, f"You are connected to {server.title}.")
+    return ServerReply(True, _("You are connected to %(title)s.") % {"title": server.title})
 
 
 async def _revoke(connection: ToolConnection, server: StoredServer) -> ServerReply:
@@ -149,7 +159,7 @@ async def _revoke(connection: ToolConnection, server: StoredServer) -> ServerRep
         server, tokens, client=connection.read("client"), discovered=connection.discovered
     )
     await in_db(connection.delete)
-    ended = " Its tokens were revoked there, too." if revoked else ""
+    ended = _(" Its tokens were revoked there, too.") if revoked else ""
     return ServerReply(True, f"You are no longer connected to {server.title}.{ended}")
 
 

@@ -13,9 +13,11 @@ from weakref import WeakKeyDictionary
 import structlog
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.lib.db import in_db
 from accounts.lib.encryption import UnreadableError
+from accounts.lib.texts import gettext_noop
 from chat.models import ConnectionState, ToolConnection
 from workers.tools.base import ToolError
 from workers.tools.servers.pool import load_client
@@ -28,7 +30,7 @@ EARLY_SECONDS: Final = 5.0  # likewise, while the old token is still good
 LOOK_SECONDS: Final = 0.25  # between two looks at another process's refresh
 AT_ONCE: Final = 2  # refreshes at one server from a process: each keeps a thread and a database connection
 USED_EVERY: Final = timedelta(minutes=1)  # how exact `last_used_at` is
-CONNECT_AGAIN: Final = "Connect again under Settings, My connections."
+CONNECT_AGAIN: Final = gettext_noop("Connect again under Settings, My connections.")
 
 logger = structlog.get_logger(__name__)
 _slots: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[uuid.UUID, asyncio.Semaphore]] = WeakKeyDictionary()
@@ -98,7 +100,9 @@ async def _refresh_in_turn(server: StoredServer, user_id: uuid.UUID | None, refu
 
 
 def _slow(server: StoredServer) -> str:
-    return f"Your log-in at {server.title} is being renewed, which takes long. Try again in a moment."
+    return _("Your log-in at %(title)s is being renewed, which takes long. Try again in a moment.") % {
+        "title": server.title
+    }
 
 
 async def mark_expired(server: StoredServer, user_id: uuid.UUID | None, refused: str) -> None:
@@ -108,7 +112,7 @@ async def mark_expired(server: StoredServer, user_id: uuid.UUID | None, refused:
         with transaction.atomic():
             row = _find(server, user_id, lock=True)
             if row is not None and row.read("tokens").get("access_token") == refused:
-                _expire(row, f"{server.title} did not accept the log-in any more.")
+                _expire(row, _("%(title)s did not accept the log-in any more.") % {"title": server.title})
 
     await in_db(mark)
 
@@ -191,8 +195,8 @@ def _ask(server: StoredServer, row: ToolConnection, oauth: Any, loop: asyncio.Ab
     tokens = row.read("tokens")
     if not tokens.get("refresh_token"):
         if row.expires_at is not None and row.expires_at > timezone.now():
-            raise ToolError(f"Your log-in at {server.title} cannot be renewed.")
-        return None, f"{server.title} gave a log-in that cannot be renewed, and it has expired."
+            raise ToolError(_("Your log-in at %(title)s cannot be renewed.") % {"title": server.title})
+        return None, _("%(title)s gave a log-in that cannot be renewed, and it has expired.") % {"title": server.title}
     request = oauth.refresh(
         server, tokens, client=row.read("client"), discovered=row.discovered, seconds=REFRESH_SECONDS
     )
@@ -203,11 +207,11 @@ def _ask(server: StoredServer, row: ToolConnection, oauth: Any, loop: asyncio.Ab
         return None, str(error.sentence)
     except TimeoutError:
         waiting.cancel()
-        raise ToolError(f"The log-in of {server.title} did not answer in time.") from None
+        raise ToolError(_("The log-in of %(title)s did not answer in time.") % {"title": server.title}) from None
 
 
 def _connect_first(server: StoredServer) -> str:
-    return f"Connect to {server.title} first, under Settings, My connections."
+    return _("Connect to %(title)s first, under Settings, My connections.") % {"title": server.title}
 
 
 def save_tokens(row: ToolConnection, stored: Mapping[str, Any], expires_in: int | None, scopes: str) -> None:

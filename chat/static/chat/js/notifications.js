@@ -6,6 +6,7 @@
   const words = document.getElementById("notify-words");
   if (!form || !button || !words) return;
   const { key, add, user } = /** @type {Record<string, string>} */ (form.dataset);
+  const texts = /** @type {Record<string, string>} */ (words.dataset);
   const remembered = `antiphon.push.${user}`;
   const supported = window.isSecureContext && "serviceWorker" in navigator && "PushManager" in window && "Notification" in window;
 
@@ -21,7 +22,7 @@
     button.disabled = true;
     try {
       if ((await Notification.requestPermission()) !== "granted") {
-        say("The browser does not allow notifications. Change that in its settings for this site, then try again.");
+        say(texts.refused);
         return;
       }
       const registration = await navigator.serviceWorker.ready;
@@ -38,7 +39,7 @@
       });
       if (!response.ok) {
         await made.unsubscribe();
-        say((await response.json().catch(() => ({}))).message ?? "Something went wrong. Try again.");
+        say((await response.json().catch(() => ({}))).message ?? texts.failed);
         return;
       }
       try {
@@ -48,7 +49,7 @@
       }
       location.reload();
     } catch {
-      say("The browser could not turn notifications on. Try again.");
+      say(texts.broken);
     } finally {
       button.disabled = false;
     }
@@ -65,8 +66,8 @@
     if (supported) void navigator.serviceWorker.ready.then((one) => one.pushManager.getSubscription()).then((one) => one?.unsubscribe());
   });
 
-  if (form.hasAttribute("data-on")) say("This device is notified.");
-  else if (!supported) say("This browser cannot show notifications here. On an iPhone or iPad, add this site to the home screen first.");
+  if (form.hasAttribute("data-on")) say(texts.on);
+  else if (!supported) say(texts.unsupported);
   else {
     say("");
     button.disabled = false;

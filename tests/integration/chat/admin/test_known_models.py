@@ -52,7 +52,7 @@ def test_the_list_says_what_is_hidden_and_why(keeper: Client) -> None:
     shown = " ".join(keeper.get(LIST).content.decode().split())
     assert "its name is that of a model for embedding" in shown
     assert "hidden by staff" in shown
-    assert "no endpoint lists it now" in shown
+    assert "not listed by any endpoint" in shown
 
     def found(query: str) -> set[str]:
         return {row.name for row in keeper.get(LIST + query).context["cl"].result_list}
@@ -71,13 +71,13 @@ def test_many_are_limited_to_groups_at_once(keeper: Client, alice: User, bob: Us
     assert not KnownModel.objects.filter(limited=True).exists(), "nothing is chosen yet"
     assert "This field is required" in act(keeper, "limit_to_groups", "alpha", "beta", apply="1")
     done = act(keeper, "limit_to_groups", "alpha", "beta", apply="1", groups=[crew.pk, cooks.pk])
-    assert "Only for cooks, crew: 2 models." in done
+    assert "2 models are now only for cooks, crew." in done
     clear_rules_cache()
     assert [one["id"] for one in models_of(alice.pk)] == ["alpha", "beta", "gamma"]
     assert [one["id"] for one in models_of(bob.pk)] == ["gamma"]
     entries = AuditEntry.objects.filter(verb="limit_model").order_by("id").values_list("details", flat=True)
     assert list(entries) == ["alpha: cooks, crew", "beta: cooks, crew"]
-    assert "For everyone: 1 model." in act(keeper, "allow_everyone", "alpha")
+    assert "1 model is now for everyone." in act(keeper, "allow_everyone", "alpha")
     clear_rules_cache()
     assert may_use(bob.pk, "alpha")
     assert not may_use(bob.pk, "beta")
@@ -101,7 +101,7 @@ def test_one_is_changed_on_its_page(keeper: Client, bob: User) -> None:
     page = f"{LIST}{KnownModel.objects.get(name='alpha').pk}/change/"
     form = {"label": "The First", "visibility": "", "sees": "true", "thinks": "unknown", "tools": "unknown"}
     refused = keeper.post(page, {**form, "groups": [crew.pk]})
-    assert "switch this on, or choose none" in refused.content.decode()
+    assert "Turn this on, or select none" in refused.content.decode()
     assert keeper.post(page, {**form, "default_groups": [crew.pk]}).status_code == 302
     clear_rules_cache()
     found = next(one for one in models_of(bob.pk) if one["id"] == "alpha")

@@ -83,7 +83,7 @@ class TestStop:
             assert f"{other.model} <a" in page
             assert f"/admin/chat/run/{other.pk}/change/" in page
         alone = say(alice)
-        assert "Side by side with" in sam.get(f"/admin/chat/run/{alone.run_id}/change/").content.decode()
+        assert "Compared with" in sam.get(f"/admin/chat/run/{alone.run_id}/change/").content.decode()
 
     def test_by_ticking_rows(self, sam: Client, alice: User, bob: User) -> None:
         waits, ended = say(alice).run_id, say(bob).run_id

@@ -47,7 +47,7 @@ def test_secrets_go_in_and_never_out(sam: Client) -> None:
     assert "Now test it" in page
     row = ToolServer.objects.get()
     assert row.read_headers() == {"Authorization": "Bearer s3cret"}
-    assert "Set: Authorization." in page
+    assert "Currently set: Authorization." in page
     assert "s3cret" not in page
     change = f"{SERVERS}{row.pk}/change/"
     assert "Enter them again" in post(sam, change, auth="headers", address="https://evil.example/mcp")
@@ -91,7 +91,7 @@ def test_a_server_that_moves_forgets_log_ins(sam: Client) -> None:
 
 def test_it_is_limited_to_groups(sam: Client) -> None:
     group = Group.objects.create(name="Builders")
-    assert "switch this on" in post(sam, f"{SERVERS}add/", groups=[group.pk])
+    assert "Turn this on" in post(sam, f"{SERVERS}add/", groups=[group.pk])
     post(sam, f"{SERVERS}add/", groups=[group.pk], limited="on")
     assert list(ToolServer.objects.get().groups.all()) == [group]
     assert "Builders" in sam.get(SERVERS).content.decode()
@@ -137,7 +137,7 @@ def test_tools_are_turned_on_and_off_and_decided(sam: Client) -> None:
         changed_at=timezone.now(), earlier=earlier,
     )  # fmt: skip
     other = KnownTool.objects.create(server="wiki", name="new", title="New")
-    assert "to look at" in sam.get(SERVERS).content.decode()
+    assert "to review" in sam.get(SERVERS).content.decode()
     page = sam.get(f"{SERVERS}{server.pk}/change/").content.decode()
     assert "Reads." in page
     assert "Now &lt;b&gt;sends&lt;/b&gt;." in page
@@ -178,7 +178,10 @@ def test_log_ins_are_listed_and_ended_without_tokens(sam: Client, monkeypatch: p
         assert row.encrypted_tokens not in shown
     monkeypatch.setattr(ask, "request_revoke", lambda _: ServerReply(False, "no"))
     listed = {"action": "disconnect", "_selected_action": [str(row.pk)]}
-    assert "only deleted here: Wiki" in sam.post("/admin/chat/toolconnection/", listed, follow=True).content.decode()
+    assert (
+        "not revoked at these servers: Wiki"
+        in sam.post("/admin/chat/toolconnection/", listed, follow=True).content.decode()
+    )
     assert not ToolConnection.objects.exists()
 
 
@@ -197,6 +200,6 @@ def test_many_log_ins_are_deleted_although_their_server_is_slow(sam: Client, mon
     listed = {"action": "disconnect", "_selected_action": [str(row.pk) for row in rows]}
     page = sam.post("/admin/chat/toolconnection/", listed, follow=True).content.decode()
     assert asked == []
-    assert "3 deleted." in page
-    assert "only deleted here" in page
+    assert "3 log-ins were deleted." in page
+    assert "but not revoked" in page
     assert not ToolConnection.objects.exists()

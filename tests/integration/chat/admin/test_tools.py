@@ -79,10 +79,10 @@ def test_tools_are_switched_off_for_everybody(run: Run) -> None:
     tool = KnownTool.objects.create(name="search_web", title="Search the web")
     client = staff_client("view_knowntool", "change_knowntool")
     answer = client.post("/admin/chat/knowntool/", {"action": "switch_off", "_selected_action": [tool.pk]}, follow=True)
-    assert "Switched off: 1 tool." in answer.content.decode()
+    assert "1 tool was changed." in answer.content.decode()
     tool.refresh_from_db()
     assert not tool.enabled
-    assert AuditEntry.objects.get(verb="disable_tool").details == "search_web: switched off"
+    assert AuditEntry.objects.get(verb="disable_tool").details == "search_web: disabled"
     assert client.get("/admin/chat/knowntool/add/").status_code == 403
     assert client.get(f"/admin/chat/knowntool/{tool.pk}/delete/").status_code == 403
     seeing = client.get("/admin/chat/knowntool/?offered=no").context["cl"].result_list
@@ -94,7 +94,7 @@ def test_a_policy_names_a_tool_that_exists() -> None:
     group = Group.objects.create(name="interns")
     client = staff_client("view_toolpolicy", "add_toolpolicy")
     given = {"group": group.pk, "server": "tracker", "tool": "list_isues", "rule": "always"}
-    assert "There is no such tool" in client.post("/admin/chat/toolpolicy/add/", given).content.decode()
+    assert "This server has no such tool" in client.post("/admin/chat/toolpolicy/add/", given).content.decode()
     assert client.post("/admin/chat/toolpolicy/add/", {**given, "tool": "list_issues"}).status_code == 302
     assert ToolPolicy.objects.get().group == group
     assert AuditEntry.objects.filter(verb="add").count() == 1
@@ -103,7 +103,7 @@ def test_a_policy_names_a_tool_that_exists() -> None:
 def test_a_policy_for_all_tools() -> None:
     client = staff_client("view_toolpolicy", "add_toolpolicy")
     given = {"server": "*", "tool": "make_file", "rule": "always"}
-    assert "names none" in client.post("/admin/chat/toolpolicy/add/", given).content.decode()
+    assert "must not name a tool" in client.post("/admin/chat/toolpolicy/add/", given).content.decode()
     assert client.post("/admin/chat/toolpolicy/add/", {**given, "tool": ""}).status_code == 302
     assert ToolPolicy.objects.get().server == "*"
 
@@ -114,7 +114,7 @@ def test_all_tools_are_stopped_at_once_and_run_again(run: Run) -> None:
     assert "Stop all tools" in client.get("/admin/tools/").content.decode()
     assert not ToolSwitch.objects.filter(stopped=True).exists()
     asked = client.get("/admin/tools/stop/")
-    assert "no call of a tool begins" in asked.content.decode()
+    assert "No tool call will start" in asked.content.decode()
     assert tools_stopped() is None
     client.post("/admin/tools/stop/", {"reason": "A server  misbehaves."})
     tool_switch.forget()  # a test's transaction commits nothing
@@ -158,7 +158,7 @@ def test_figures_say_how_often_tools_fail_and_how_long_they_take(run: Run) -> No
     shown = " ".join(client.get("/admin/tools/?days=1").content.decode().split())
     assert "tracker/list_issues" in shown
     assert "1 (50 %)" in shown
-    assert "May have happened" in shown
+    assert "Unknown outcome" in shown
     assert "?tool=search_web" in shown
     ToolCall.objects.all().delete()
     assert "No calls in this period" in client.get("/admin/tools/").content.decode()

@@ -218,9 +218,9 @@ def test_staff_see_them_on_the_conversation_and_the_run(alice: User) -> None:
     end_run(first.run_id, 1, RunStatus.DONE, Ending("Arr", parameters=sent))
     client = staff_client("view_conversation", "view_run")
     page = client.get(f"/admin/chat/run/{first.run_id}/change/").content.decode()
-    assert "longest answer 300, effort low" in page
-    assert "Left out, because the model does not accept it" in page
-    assert "of which 40 are the user’s own instructions" in page
+    assert "max output tokens 300, effort low" in page
+    assert "Omitted because the model does not accept it" in page
+    assert "40 of them the user’s own instructions" in page
     page = client.get(f"/admin/chat/conversation/{first.conversation_id}/change/").content.decode()
     assert "0.25" in page
     assert SECRET not in page

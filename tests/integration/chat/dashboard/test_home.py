@@ -63,7 +63,7 @@ class TestFigures:
         assert tile(html, "Open sockets")[:2] == ("4", "2 web processes")
         assert tile(html, "Answers in progress")[0] == "1"
         assert tile(html, "Queued runs")[0] == "2"
-        assert re.match("oldest waiting 9[0-9]\u202fs, 0 jobs in the broker", tile(html, "Queued runs")[1])
+        assert re.match("oldest has waited 9[0-9]\u202fs, 0 jobs in the broker", tile(html, "Queued runs")[1])
         assert tile(html, "Workers")[:2] == ("1", "1 of 500 slots in use")
         assert tile(html, "Recordings in progress")[0] == "1"
         assert tile(html, re.escape("Runs started (last minute)"))[0] == "2"
@@ -133,7 +133,7 @@ class TestNotKnown:
         monkeypatch.setattr("accounts.online.sync_redis", lambda: nobody)
         html = show(sam)
         for title in ("Users online", "Open sockets", "Workers"):
-            assert tile(html, title) == ("?", "unknown: Redis does not respond", ""), title
+            assert tile(html, title) == ("?", "Unknown: Redis does not respond.", ""), title
         assert tile(html, "Queued runs")[0] == "0"  # PostgreSQL knows
 
     def test_what_takes_too_long_is_given_up(self, sam: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,8 +142,8 @@ def test_a_refusal_leaves_no_trace_and_a_sentence(desk: Client, mo: User, alice:
     decisions.claim(other, case.pk)
     assert f"{other} has claimed this case." in act(desk, case, "claim")
     assert "claim_case" not in verbs()
-    assert "This is not a decision." in act(desk, case, "decide", text="burn")
-    assert "This is not a decision." in act(desk, case, "decide", text="warn")
+    assert "Choose a valid decision." in act(desk, case, "decide", text="burn")
+    assert "Choose a valid decision." in act(desk, case, "decide", text="warn")
 
 
 def test_the_next_case_follows(desk: Client, mo: User, alice: User) -> None:
@@ -253,10 +253,10 @@ def test_the_history_of_an_appeal(desk: Client, mo: User, alice: User) -> None:
     decisions.appeal(alice, case.pk, "Not plain")
     act(desk, case, "claim")
     html = page(desk, case)
-    assert "Hear the appeal" in html
+    assert "Decide the appeal" in html
     assert "Not plain" in html
     assert "Plain" in html
     act(desk, case, "decide", text="release")
     assert verbs()[-1] in ("hear_appeal", "read_case")
     assert "hear_appeal" in verbs()
-    assert "taken back" in page(desk, case)
+    assert "withdrawn" in page(desk, case)

@@ -153,7 +153,7 @@ def test_texts_that_wait_for_a_judge_are_in_the_figures(alice: User) -> None:
     staff = staff_client("view_moderationcase")
     assert "wait for a judge" not in staff.get("/admin/moderation/").content.decode()
     note_unjudged(message.pk)
-    assert "Texts wait for a judge" in staff.get("/admin/moderation/").content.decode()
+    assert "Texts waiting for a judge" in staff.get("/admin/moderation/").content.decode()
     out = io.StringIO()
     call_command("moderation", "judge-again", stdout=out)
     assert out.getvalue() == "1 text waits for a judge. The workers ask it within seconds.\n"

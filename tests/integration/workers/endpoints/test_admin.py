@@ -72,8 +72,8 @@ def test_headers_go_in_and_never_out(keeper: Client, caplog: pytest.LogCaptureFi
     seen += str(list(AuditEntry.objects.values())) + str(list(LogEntry.objects.values()))
     seen += serializers.serialize("json", [row, model])
     assert KEY not in seen
-    assert "Set: X-Router." in page
-    assert "Set: X-Model." in page
+    assert "Currently set: X-Router." in page
+    assert "Currently set: X-Model." in page
     assert AuditEntry.objects.get(verb="set_headers").details == "X-Router"
     kept = {
         "models-INITIAL_FORMS": "1", "models-0-id": str(model.pk), "models-0-endpoint": str(row.pk),

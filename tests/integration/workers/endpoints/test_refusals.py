@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
@@ -92,8 +93,8 @@ async def test_one_worker_learns_it_for_all_and_staff_undo_it(
         page = client.get(f"/admin/chat/knownmodel/{row.pk}/change/").content.decode()
         assert "Try again: a temperature" in page
         assert client.get(address).status_code == 405
-        assert "It will be tried again." in client.post(address, fields, follow=True).content.decode()
-        assert "This is not remembered any more." in client.post(address, fields, follow=True).content.decode()
+        assert "The model will be sent this again." in client.post(address, fields, follow=True).content.decode()
+        assert "This refusal is no longer stored." in client.post(address, fields, follow=True).content.decode()
         assert AuditEntry.objects.filter(verb="forget_refusal").count() == 2
 
     await in_db(undo)
@@ -156,9 +157,9 @@ def test_staff_see_where_and_until_when_and_have_all_of_it_tried_again() -> None
     assert names == {"plain"}
     page = client.get(f"/admin/chat/knownmodel/{row.pk}/change/").content.decode()
     assert page.count("Back room (10.0.0.7:8080)") == 2
-    assert "elsewhere · refused" in page
+    assert re.search(r"elsewhere · <time [^>]*>rejected ", page)
     assert "max_completion_tokens is sent instead" in page
-    assert "tried again 2" in page.replace("\xa0", " ")  # 22 hours from now
+    assert "next try 2" in page.replace("\xa0", " ")  # 22 hours from now
     assert "streaming" not in page
     ModelFact.objects.filter(endpoint="10.0.0.7:8080").update(
         refused={**lately, "max_completion_tokens": now.isoformat()}
@@ -166,7 +167,7 @@ def test_staff_see_where_and_until_when_and_have_all_of_it_tried_again() -> None
     page = client.get(f"/admin/chat/knownmodel/{row.pk}/change/").content.decode()
     assert "max_completion_tokens is sent instead" not in page, "which it does not accept, either"
     answer = client.post(f"/admin/chat/knownmodel/{row.pk}/accept/", {"everything": "1"}, follow=True)
-    assert "It will be tried again." in answer.content.decode()
+    assert "The model will be sent this again." in answer.content.decode()
     assert "Not accepted by the model" not in answer.content.decode()
     assert find_refusals("plain") == []
     assert AuditEntry.objects.filter(verb="forget_refusal").count() == 4

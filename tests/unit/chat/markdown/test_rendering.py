@@ -138,7 +138,8 @@ def test_any_text_comes_out_harmless(text: str) -> None:
 
 
 def test_images_become_links_that_name_them() -> None:
-    link = '<a href="https://x.example/cat.png" class="outside-image" target="_blank" rel="noopener noreferrer nofollow">a cat</a>'
+    rest = 'class="outside-image" target="_blank" rel="noopener noreferrer nofollow">a cat</a>'
+    link = f'<a href="https://x.example/cat.png" {rest}'
     assert render("![a cat](https://x.example/cat.png)") == f'<p dir="auto">{link}</p>\n'
 
 

@@ -1,5 +1,7 @@
 /** What staff decided, as it happens: a suspended account can only read, and a decision can be read. */
 
+import { t } from "antiphon/lib/texts";
+
 /** @typedef {import("antiphon/conversation/conversation").Conversation} Conversation */
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 
@@ -29,10 +31,10 @@ export function startAccountNotices(conversation) {
   return (frame) => {
     if (frame.type === "account.suspended") {
       show(/** @type {any} */ (frame));
-      announcer.say(frame.until ? frame.message : "Your account is no longer suspended.");
+      announcer.say(frame.until ? frame.message : t("Your account is no longer suspended."));
     } else {
       decisions.hidden = false;
-      announcer.say("There is a decision about what you wrote.");
+      announcer.say(t("There is a decision about what you wrote."));
     }
   };
 }

@@ -1,16 +1,31 @@
 /** Shows the remainder of a quota that is nearly used up, below the composer. */
 
+import { LOCALE, t, tc, tn } from "antiphon/lib/texts";
+
 /** @typedef {{unit: string, period: string, model: string | null, limit: number | string, used: number | string,
  *             left: number | string, hard: boolean, renews_at: string | null, shared_by?: string | null}} Quota */
 
-const UNITS = {
-  messages: "messages",
-  input_tokens: "input tokens",
-  output_tokens: "output tokens",
-  audio_seconds: "seconds of speech",
-  money: "of spending",
+/** How much is left of a quota, by its unit. @type {Record<string, (limit: number, values: Record<string, string>) => string>} */
+const LEFT = {
+  messages: (limit, values) => tn("{left} of {limit} message left {period}.", "{left} of {limit} messages left {period}.", limit, values),
+  input_tokens: (limit, values) => tn("{left} of {limit} input token left {period}.", "{left} of {limit} input tokens left {period}.", limit, values),
+  output_tokens: (limit, values) => tn("{left} of {limit} output token left {period}.", "{left} of {limit} output tokens left {period}.", limit, values),
+  audio_seconds: (limit, values) => tn("{left} of {limit} second of speech left {period}.", "{left} of {limit} seconds of speech left {period}.", limit, values),
+  money: (_limit, values) => t("{left} of {limit} of spending left {period}.", values),
 };
-const PERIODS = { hour: "this hour", day: "today", week: "this week", month: "this month", fixed: "in total" };
+/** The same of a quota for one model. @type {typeof LEFT} */
+const LEFT_WITH = {
+  messages: (limit, values) => tn("{left} of {limit} message with {model} left {period}.", "{left} of {limit} messages with {model} left {period}.", limit, values),
+  input_tokens: (limit, values) => tn("{left} of {limit} input token with {model} left {period}.", "{left} of {limit} input tokens with {model} left {period}.", limit, values),
+  output_tokens: (limit, values) => tn("{left} of {limit} output token with {model} left {period}.", "{left} of {limit} output tokens with {model} left {period}.", limit, values),
+  audio_seconds: (limit, values) => tn("{left} of {limit} second of speech with {model} left {period}.", "{left} of {limit} seconds of speech with {model} left {period}.", limit, values),
+  money: (_limit, values) => t("{left} of {limit} of spending with {model} left {period}.", values),
+};
+/** @type {Record<string, string>} */
+const PERIODS = {
+  hour: tc("period of a quota", "this hour"), day: tc("period of a quota", "today"), week: tc("period of a quota", "this week"),
+  month: tc("period of a quota", "this month"), fixed: tc("period of a quota", "in total"),
+};
 
 /** The quota of which the smallest share is left. @param {Quota[]} quotas */
 export function tightest(quotas) {
@@ -18,22 +33,24 @@ export function tightest(quotas) {
   return [...quotas].sort((one, other) => share(one) - share(other))[0];
 }
 
-/** @param {Quota} quota @returns {string} a sentence */
+/** @param {Quota} quota @returns {string} a sentence, or two or three */
 export function sentence(quota) {
-  const unit = UNITS[/** @type {keyof typeof UNITS} */ (quota.unit)] ?? quota.unit;
-  const when = PERIODS[/** @type {keyof typeof PERIODS} */ (quota.period)] ?? quota.period;
-  const what = `${amount(quota.limit)} ${unit}${quota.model ? ` with ${quota.model}` : ""}`;
-  const sharers = quota.shared_by ? `, shared by everyone in ${quota.shared_by}` : "";
-  const left = `${amount(quota.left)} of ${what} left ${when}${sharers}.`;
-  if (Number(quota.left) > 0 || !quota.renews_at) return left;
-  const renewed = new Date(quota.renews_at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-  return `${left} Resets ${renewed}.`;
+  const values = {
+    left: amount(quota.left), limit: amount(quota.limit), model: quota.model ?? "", period: PERIODS[quota.period] ?? quota.period,
+  };
+  const parts = [((quota.model ? LEFT_WITH : LEFT)[quota.unit] ?? LEFT.messages)(Number(quota.limit), values)];
+  if (quota.shared_by) parts.push(t("Shared by everyone in {group}.", { group: quota.shared_by }));
+  if (Number(quota.left) <= 0 && quota.renews_at) {
+    const time = new Date(quota.renews_at).toLocaleString(LOCALE, { dateStyle: "medium", timeStyle: "short" });
+    parts.push(t("Resets {time}.", { time }));
+  }
+  return parts.join(" ");
 }
 
 /** @param {number | string} value money is a string, shown to the cent or as small as it is */
 function amount(value) {
   const digits = typeof value === "string" && Number(value) < 0.1 ? 4 : 2;
-  return Number(value).toLocaleString([], { maximumFractionDigits: digits });
+  return Number(value).toLocaleString(LOCALE, { maximumFractionDigits: digits });
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { fetchJson, post } from "antiphon/lib/fetch";
 import { isolate } from "antiphon/lib/names";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {{id: number, title: string, server: string, by: {id: string, name: string}, at: string, may_undo: boolean}} Approval */
 
@@ -32,10 +33,10 @@ export class AllowedTools {
     const item = /** @type {HTMLElement} */ (this.blank.cloneNode(true));
     const [title, by] = item.querySelectorAll("span");
     title.textContent = approval.server ? `${approval.title} (${approval.server})` : approval.title;
-    by.textContent = `Allowed by ${approval.by.id === this.page.user.id ? "you" : isolate(approval.by.name)}`;
+    by.textContent = approval.by.id === this.page.user.id ? t("Allowed by you") : t("Allowed by {name}", { name: isolate(approval.by.name) });
     const button = /** @type {HTMLButtonElement} */ (item.querySelector("button"));
     button.hidden = !approval.may_undo;
-    button.setAttribute("aria-label", `Ask again before ${approval.title}`);
+    button.setAttribute("aria-label", t("Ask again before {tool}", { tool: approval.title }));
     button.addEventListener("click", () => this.undo(approval.id, button));
     return item;
   }

@@ -1,6 +1,7 @@
 /** In the sheet of the people: which messages the model answers. */
 
 import { post } from "antiphon/lib/fetch";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {{answers: string, chosen: string | null, usual: string, may_change: boolean}} Rule */
 
@@ -35,7 +36,7 @@ export class AnswerRule {
     try {
       const rule = await post(`${this.page.urls.root}c/${this.page.conversation_id}/answers/`, this.page.csrf, { answers: this.select.value });
       this.render(rule);
-      this.options.say(rule.answers === "always" ? "The model answers every message." : "The model answers messages that mention it.");
+      this.options.say(rule.answers === "always" ? t("The model answers every message.") : t("The model answers messages that mention it."));
     } catch (error) {
       this.options.fail(/** @type {Error} */ (error).message);
       if (this.shown) this.render(this.shown);

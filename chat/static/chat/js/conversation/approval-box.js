@@ -2,6 +2,7 @@
 
 import { ApprovalCard } from "antiphon/conversation/approval-card";
 import { decisionWords, showWhen } from "antiphon/conversation/approval-words";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/approval-card").WaitingCall} WaitingCall */
 /** @typedef {import("antiphon/conversation/approval-words").ShownDecision} ShownDecision */
@@ -36,7 +37,7 @@ export class ApprovalBox {
     if (known) return /** @type {HTMLElement} */ (known);
     const made = document.createElement("section");
     made.className = "approvals";
-    made.setAttribute("aria-label", "Decisions about tools");
+    made.setAttribute("aria-label", t("Decisions about tools"));
     made.append(Object.assign(document.createElement("ul"), { className: "decisions" }));
     this.view.element.querySelector(":scope > .waiting")?.after(made);
     return made;
@@ -57,8 +58,8 @@ export class ApprovalBox {
     if (this.cards.has(call.call_id)) return;
     this.place(call);
     this.changed();
-    const whom = this.mayDecide ? "The answer waits for your decision" : "The answer waits for a decision";
-    this.conversation.announcer.say(`${whom}: ${call.question ? call.question.sentence : call.title}`);
+    const what = call.question ? call.question.sentence : call.title;
+    this.conversation.announcer.say(this.mayDecide ? t("The answer waits for your decision: {what}", { what }) : t("The answer waits for a decision: {what}", { what }));
   }
 
   /** @param {WaitingCall} call */
@@ -115,6 +116,6 @@ export class ApprovalBox {
 
   changed() {
     this.view.element.toggleAttribute("data-asks", this.cards.size > 0);
-    if (this.cards.size) this.view.wait(this.mayDecide ? "Waiting for your decision…" : "Waiting for a decision…");
+    if (this.cards.size) this.view.wait(this.mayDecide ? t("Waiting for your decision…") : t("Waiting for a decision…"));
   }
 }

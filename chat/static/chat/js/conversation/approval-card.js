@@ -4,6 +4,7 @@ import { argumentsTrouble, layOut } from "antiphon/conversation/approval-json";
 import { buildFields, readAnswer } from "antiphon/conversation/approval-form";
 import { spellTime } from "antiphon/conversation/approval-words";
 import { fetchJson } from "antiphon/lib/fetch";
+import { t } from "antiphon/lib/texts";
 
 /**
  * @typedef {object} WaitingCall
@@ -39,10 +40,10 @@ export class ApprovalCard {
     this.element.setAttribute("aria-labelledby", this.heading.id);
     this.heading.textContent = call.title;
     this.part("server").textContent = call.server ?? "";
-    this.part("effect").textContent = call.effect === "writes" ? "Writes or sends" : call.question ? "" : "Reads only";
+    this.part("effect").textContent = call.effect === "writes" ? t("Writes or sends") : call.question ? "" : t("Reads only");
     this.part("effect").dataset.effect = call.effect ?? "writes";
     this.part("why").textContent = call.question?.sentence ?? call.why ?? "";
-    this.part("until").textContent = call.expires_at ? `If nobody ${call.question ? "answers" : "decides"} by ${spellTime(call.expires_at)}, ${call.question ? "the model goes on without" : "it is denied"}.` : "";
+    this.part("until").textContent = call.expires_at ? untilWords(call.expires_at, Boolean(call.question)) : "";
     this.text = /** @type {HTMLElement} */ (this.part("arguments").querySelector("pre"));
     this.field = /** @type {HTMLTextAreaElement} */ (this.part("arguments").querySelector("textarea"));
     this.field.id = `arguments-${call.call_id}`;
@@ -88,7 +89,7 @@ export class ApprovalCard {
   /** The event has only their beginning: nothing is allowed that nobody could read. */
   async loadArguments() {
     this.setBusy(true);
-    this.say("The arguments are being loaded…");
+    this.say(t("The arguments are being loaded…"));
     try {
       const found = await fetchJson(`${this.options.root}calls/${this.call.call_id}/arguments/`);
       delete this.call.arguments_chars;
@@ -133,10 +134,10 @@ export class ApprovalCard {
     else if (!denies && !this.field.hidden && this.field.value !== this.shown) fields.arguments = this.field.value;
     else if (denies && this.reason.value.trim()) fields.reason = this.reason.value.trim();
     this.setBusy(true);
-    this.say("Sending…");
+    this.say(t("Sending…"));
     try {
       await this.options.send(fields);
-      this.say("Sent."); // the event takes the card away
+      this.say(t("Sent.")); // the event takes the card away
     } catch (error) {
       this.setBusy(false);
       this.say(/** @type {Error} */ (error).message);
@@ -153,4 +154,10 @@ export class ApprovalCard {
   say(words) {
     this.part("status").textContent = words;
   }
+}
+
+/** @param {string} at @param {boolean} isQuestion */
+function untilWords(at, isQuestion) {
+  const time = spellTime(at);
+  return isQuestion ? t("If nobody answers by {time}, the model goes on without.", { time }) : t("If nobody decides by {time}, it is denied.", { time });
 }

@@ -1,5 +1,7 @@
 /** The form of a question that a tool asks, made from its JSON schema: a flat object, as the server has checked it. */
 
+import { t } from "antiphon/lib/texts";
+
 /**
  * @typedef {object} Field
  * @property {"string" | "number" | "integer" | "boolean"} type
@@ -48,7 +50,7 @@ function buildControl(field) {
   if (field.enum) {
     const select = document.createElement("select");
     const named = field.enum.map((value, place) => new Option(field.enumNames?.[place] ?? value, value, false, field.default === value));
-    select.append(new Option("Choose…", "", !named.some((one) => one.selected)), ...named);
+    select.append(new Option(t("Choose…"), "", !named.some((one) => one.selected)), ...named);
     return select;
   }
   if (field.type === "string" && !field.format && (field.maxLength ?? 0) > LONG) {

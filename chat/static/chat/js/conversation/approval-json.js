@@ -3,6 +3,8 @@
  * and repeated names stay as they are. Characters that nobody sees, or that turn the direction of the text, are escapes.
  */
 
+import { t } from "antiphon/lib/texts";
+
 const MOST_BYTES = 64 * 1024; // as the server has it
 const TOKENS = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 const UNSEEN = /[\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]/g;
@@ -27,12 +29,12 @@ export function layOut(text) {
 
 /** What is wrong with arguments; empty where nothing is. @param {string} text */
 export function argumentsTrouble(text) {
-  if (new TextEncoder().encode(text).length > MOST_BYTES) return "Arguments can have at most 64 KiB.";
+  if (new TextEncoder().encode(text).length > MOST_BYTES) return t("Arguments can have at most 64 KiB.");
   try {
     const found = JSON.parse(text);
-    return found && typeof found === "object" && !Array.isArray(found) ? "" : "The arguments must be a JSON object: { … }.";
+    return found && typeof found === "object" && !Array.isArray(found) ? "" : t("The arguments must be a JSON object: { … }.");
   } catch (error) {
-    return `This is no JSON. ${/** @type {Error} */ (error).message}`;
+    return t("This is no JSON. {error}", { error: /** @type {Error} */ (error).message });
   }
 }
 

@@ -1,5 +1,7 @@
 /** Who decided what about a call of a tool, in a sentence. Kept level with `decision_words` in templatetags/approvals.py. */
 
+import { LOCALE, t } from "antiphon/lib/texts";
+
 /**
  * @typedef {object} ShownDecision
  * @property {string} call_id
@@ -13,20 +15,34 @@
  * @property {string} [reason] why it was denied
  */
 
-const TIME = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const ALLOWED = /** @type {Record<string, string>} */ ({
-  once: "allowed “%” once", conversation: "allowed “%” in this conversation", always: "allowed “%” always", deny: "denied “%”",
-});
+const TIME = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+/** What the reader decided. @type {Record<string, (values: {title: string}) => string>} */
+const OWN = {
+  once: (values) => t("You allowed “{title}” once.", values),
+  conversation: (values) => t("You allowed “{title}” in this conversation.", values),
+  always: (values) => t("You allowed “{title}” always.", values),
+  deny: (values) => t("You denied “{title}”.", values),
+  silent: (values) => t("You did not answer “{title}”.", values),
+  answered: (values) => t("You answered “{title}”.", values),
+};
+/** What another person decided. @type {Record<string, (values: {who: string, title: string}) => string>} */
+const THEIRS = {
+  once: (values) => t("{who} allowed “{title}” once.", values),
+  conversation: (values) => t("{who} allowed “{title}” in this conversation.", values),
+  always: (values) => t("{who} allowed “{title}” always.", values),
+  deny: (values) => t("{who} denied “{title}”.", values),
+  silent: (values) => t("{who} did not answer “{title}”.", values),
+  answered: (values) => t("{who} answered “{title}”.", values),
+};
 
 /** @param {ShownDecision} decision @param {string} reader */
 export function decisionWords(decision, reader) {
   const { title, by, decision: what } = decision;
-  if (decision.expired) return `Nobody decided about “${title}” in time.`;
-  const who = by?.id === reader ? "You" : by?.name || "Somebody";
-  const did = decision.answered ? (what === "deny" ? "did not answer “%”" : "answered “%”") : ALLOWED[what];
-  const said = `${who} ${did.replace("%", () => title)}`;
-  if (decision.reason) return `${said}: “${decision.reason}”`;
-  return `${said}${decision.edited ? ", with changed arguments" : ""}.`;
+  if (decision.expired) return t("Nobody decided about “{title}” in time.", { title });
+  const did = decision.answered ? (what === "deny" ? "silent" : "answered") : what;
+  const said = by?.id === reader ? OWN[did]({ title }) : THEIRS[did]({ who: by?.name || t("Somebody"), title });
+  if (decision.reason) return `${said} ${t("Reason: “{reason}”", { reason: decision.reason })}`;
+  return decision.edited ? `${said} ${t("The arguments were changed.")}` : said;
 }
 
 /** A time as the reader's language has it. @param {string} at */

@@ -1,6 +1,7 @@
 /** Which branch the reader looks at: the server keeps it, their tabs show the same, and others' branches are offered. */
 
 import { fetchPiece } from "antiphon/lib/fetch";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/conversation").Conversation} Conversation */
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
@@ -30,8 +31,8 @@ export class Branches {
 
   /** Somebody else edited a message that is shown, or asked for another answer. @param {MessageView} view @param {Message} message */
   offer(view, message) {
-    const name = (message.author ?? message.asked_by)?.name ?? "Somebody";
-    const words = message.role === "user" ? `${name} edited this message.` : `${name} asked for another answer.`;
+    const name = (message.author ?? message.asked_by)?.name ?? t("Somebody");
+    const words = message.role === "user" ? t("{name} edited this message.", { name }) : t("{name} asked for another answer.", { name });
     const place = /** @type {HTMLElement | null} */ (view.element.querySelector(".branch-offer"));
     const [line, button] = [place?.querySelector("p"), place?.querySelector("button")];
     if (!place || !line || !button) return;

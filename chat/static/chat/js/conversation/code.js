@@ -2,6 +2,7 @@
 
 import { setFormulas } from "antiphon/conversation/formulas";
 import { recall } from "antiphon/lib/storage";
+import { t, tn } from "antiphon/lib/texts";
 
 const FOLD_ABOVE = 40; // lines
 export const WRAP = "wrap-code"; // the key in this browser's storage, and the class of the page
@@ -34,7 +35,7 @@ export function dressCode(body, fold = false) {
     block.append(scroller, tools);
   }
   for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (body.querySelectorAll("a.outside-image:not([title])"))) {
-    link.title = "Images from other sites aren’t loaded, because those sites would learn who reads this. The link opens the image in a new tab.";
+    link.title = t("Images from other sites aren’t loaded, because those sites would learn who reads this. The link opens the image in a new tab.");
   }
 }
 
@@ -54,7 +55,7 @@ function dressBlock(pre, fold) {
     const more = cloneOf("code-more");
     const words = more?.querySelector("span");
     if (!more || !words) return;
-    words.textContent = `Show all ${lines} lines`;
+    words.textContent = tn("Show all {count} lines", "Show all {count} lines", lines);
     block.classList.add("is-folded");
     block.append(more);
     // The browser's own search, and the keyboard, can reach what is folded.

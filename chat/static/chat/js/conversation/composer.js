@@ -1,6 +1,7 @@
 /** The message field: grows with its text, keeps a draft, sends; its button is Stop while an answer is in progress. */
 
 import { recall, remember } from "antiphon/lib/storage";
+import { t } from "antiphon/lib/texts";
 import { LIMITS } from "antiphon/wire/protocol";
 import { enterSends, isComposing } from "antiphon/lib/keys";
 import { showNote } from "antiphon/conversation/status";
@@ -112,7 +113,7 @@ export class Composer {
   show() {
     const over = this.field.value.length * 3 > this.limit && this.size > this.limit;
     this.hint.classList.toggle("is-over", over);
-    this.hint.textContent = over ? `Too long: about ${Math.ceil((this.size / this.limit - 1) * 100).toLocaleString()}% over the limit` : this.busy && this.queues && this.enterSends ? (this.hint.dataset.busy ?? "") : this.hintText;
+    this.hint.textContent = over ? t("Too long: about {percent}% over the limit", { percent: Math.ceil((this.size / this.limit - 1) * 100) }) : this.busy && this.queues && this.enterSends ? (this.hint.dataset.busy ?? "") : this.hintText;
     this.field.setAttribute("aria-invalid", String(over));
     this.sendButton.disabled = !this.field.value.trim() || over || this.held;
     const queues = this.busy && !this.mayInterject;
@@ -138,5 +139,5 @@ export class Composer {
 /** @param {Event} event */
 function refuseFiles(event) {
   event.preventDefault();
-  showNote("Images and files can’t be sent. Copy the text you need and paste it.");
+  showNote(t("Images and files can’t be sent. Copy the text you need and paste it."));
 }

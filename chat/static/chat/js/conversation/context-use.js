@@ -1,5 +1,7 @@
 /** How much of the model's context window the conversation fills, and what was left out, below the composer. */
 
+import { t, tn } from "antiphon/lib/texts";
+
 /** @typedef {{used: number | null, window: number | null, dropped: number}} ContextUse */
 
 const SHOWN_FROM = 0.5; // of the window; below that nobody needs to know
@@ -17,9 +19,9 @@ export function contextWords(context) {
   const { used, window, dropped } = context;
   const parts = [];
   if (window && (dropped || used >= SHOWN_FROM * window)) {
-    parts.push(`${Math.min(100, Math.round((100 * used) / window))} % of ${shortTokens(window)}`);
+    parts.push(t("{percent} % of {window}", { percent: Math.min(100, Math.round((100 * used) / window)), window: shortTokens(window) }));
   }
-  if (dropped) parts.push(`${dropped} older ${dropped === 1 ? "message" : "messages"} left out`);
+  if (dropped) parts.push(tn("{count} older message left out", "{count} older messages left out", dropped));
   return parts.join(" · ");
 }
 

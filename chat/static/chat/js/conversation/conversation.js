@@ -7,6 +7,7 @@ import { element } from "antiphon/lib/elements";
 import { Composer } from "antiphon/conversation/composer";
 import { showContextUse } from "antiphon/conversation/context-use";
 import { adoptDraft } from "antiphon/conversation/drafts";
+import { t } from "antiphon/lib/texts";
 import { Subscription } from "antiphon/wire/log-cursor";
 import { applyEvent, applySnapshot } from "antiphon/wire/apply-events";
 import { MentionList } from "antiphon/conversation/mention-list";
@@ -94,7 +95,7 @@ export class Conversation {
       userId: page.user.id,
       conversationId: () => page.conversation_id,
       onAccepted: (frame, command) => this.accepted(frame, command),
-      onRefused: (words) => this.announcer.say(`Not sent. ${words}`),
+      onRefused: (words) => this.announcer.say(t("Not sent. {reason}", { reason: words })),
     });
     this.temporary = new Temporary(page, (words) => this.announcer.say(words));
     this.picker = new Picker(/** @type {HTMLButtonElement} */ (element("model")), page, (words) => this.announcer.say(words));
@@ -218,7 +219,7 @@ export class Conversation {
 
   /** @param {Frame} frame @param {Frame} command */
   accepted(frame, command) {
-    if (frame.unnotified) showNote("You have mentioned many people within an hour, so nobody was told of this message.");
+    if (frame.unnotified) showNote(t("You have mentioned many people within an hour, so nobody was told of this message."));
     if (command.model && frame.run_id) this.page.model = command.model;
     if (command.models) this.picker.compare([]);
     if (this.page.conversation_id) return;
@@ -261,7 +262,7 @@ export class Conversation {
     this.page.model = model;
     this.followed = "";
     this.picker.choose(model);
-    this.announcer.say(`The conversation continues with ${model}.`);
+    this.announcer.say(t("The conversation continues with {model}.", { model }));
     this.onChosen?.(view);
   }
 
@@ -289,12 +290,11 @@ export class Conversation {
 
   /** @param {string} title */
   setTitle(title) {
-    element("title").textContent = title;
-    document.title = `${title} · Antiphon`;
+    document.title = `${(element("title").textContent = title)} · Antiphon`;
   }
 
   /** The session has ended: to the log-in page. The draft is kept. */
   leave() {
-    if (!this.logIn.open()) this.line.show("stopped", "You’re logged in, but the server refuses the connection. Reload the page to try again.");
+    if (!this.logIn.open()) this.line.show("stopped", t("You’re logged in, but the server refuses the connection. Reload the page to try again."));
   }
 }

@@ -4,6 +4,8 @@
  * stays, with the reason.
  */
 
+import { t } from "antiphon/lib/texts";
+
 const LONGEST = 20_000; // UTF-16 units of source
 // Browsers may draw in the page's own process, and layouts take seconds from some hundred nodes on: drawn on a press only.
 const LARGE_LINES = 100;
@@ -55,12 +57,12 @@ export function place(block) {
   if ("url" in found) {
     const image = document.createElement("img");
     image.src = found.url;
-    image.alt = "Diagram. “Code” shows its source.";
+    image.alt = t("Diagram. “Code” shows its source.");
     image.style.minWidth = `${Math.round(found.width * SHRINK)}px`;
     figure.tabIndex = 0; // it scrolls sideways
     figure.append(image);
   } else if ("large" in found) {
-    const button = Object.assign(document.createElement("button"), { type: "button", className: "code-act", textContent: "Draw this large diagram" });
+    const button = Object.assign(document.createElement("button"), { type: "button", className: "code-act", textContent: t("Draw this large diagram") });
     button.dataset.action = "part-draw";
     figure.append(button);
   } else {
@@ -113,15 +115,15 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
 /** @param {string} source @param {boolean} dark @returns {Promise<Drawn>} */
 async function request(source, dark) {
-  if (source.length > LONGEST) return { error: "This diagram is too long to be drawn." };
+  if (source.length > LONGEST) return { error: t("This diagram is too long to be drawn.") };
   try {
     const target = await open();
     const answer = await reply(target, () => target.postMessage({ source, dark }, "*"));
-    return typeof answer.svg === "string" ? toImage(answer.svg) : { error: `This diagram can’t be drawn: ${firstLine(answer.error)}` };
+    return typeof answer.svg === "string" ? toImage(answer.svg) : { error: t("This diagram can’t be drawn: {error}", { error: firstLine(answer.error) }) };
   } catch {
     frame?.remove();
     frame = null;
-    return { error: "This diagram can’t be drawn: it took too long." };
+    return { error: t("This diagram can’t be drawn: it took too long.") };
   }
 }
 
@@ -136,7 +138,7 @@ async function open() {
   if (frame?.contentWindow) return frame.contentWindow;
   const made = document.createElement("iframe");
   made.className = "diagram-frame";
-  made.title = "Diagrams";
+  made.title = t("Diagrams");
   made.ariaHidden = "true";
   made.tabIndex = -1;
   made.setAttribute("sandbox", "allow-scripts");
@@ -172,7 +174,7 @@ function reply(target, ask) {
  */
 function toImage(svg) {
   const root = /^<svg\b[^>]*>/.exec(svg)?.[0];
-  if (!root || UNSAFE.test(svg)) return { error: "This diagram can’t be drawn: the drawing is not safe to show." };
+  if (!root || UNSAFE.test(svg)) return { error: t("This diagram can’t be drawn: the drawing is not safe to show.") };
   const url = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
   return { svg, url, width: Number(/\swidth="(\d+)"/.exec(root)?.[1]) || 300 };
 }

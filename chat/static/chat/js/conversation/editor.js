@@ -2,6 +2,7 @@
 
 import { linkToCases } from "antiphon/conversation/moderation";
 import { isComposing } from "antiphon/lib/keys";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
 
@@ -11,17 +12,17 @@ import { isComposing } from "antiphon/lib/keys";
  * @param {(text: string) => Promise<unknown>} send rejects with a sentence for the person
  * @param {string} [verb] what the button says
  */
-export function openEditor(view, send, verb = "Send") {
+export function openEditor(view, send, verb = t("Send")) {
   document.querySelector(".editor [data-close]")?.dispatchEvent(new Event("click"));
   const form = document.createElement("form");
   form.className = "editor";
   const field = document.createElement("textarea");
-  field.setAttribute("aria-label", "Edit message");
+  field.setAttribute("aria-label", t("Edit message"));
   field.dir = "auto";
   field.value = view.text;
   const trouble = make("p", "field-error", "");
   trouble.setAttribute("role", "alert");
-  const cancel = /** @type {HTMLButtonElement} */ (make("button", "button button-small", "Cancel"));
+  const cancel = /** @type {HTMLButtonElement} */ (make("button", "button button-small", t("Cancel")));
   cancel.type = "button";
   cancel.dataset.close = "";
   const submit = /** @type {HTMLButtonElement} */ (make("button", "button button-small button-primary", verb));
@@ -60,7 +61,7 @@ export function openEditor(view, send, verb = "Send") {
       await send(field.value);
       close();
     } catch (error) {
-      trouble.textContent = error instanceof Error ? error.message : "Something went wrong. Try again.";
+      trouble.textContent = error instanceof Error ? error.message : t("Something went wrong. Try again.");
       if (/** @type {any} */ (error).code === "moderated") trouble.append(" ", linkToCases());
       submit.disabled = false;
     }

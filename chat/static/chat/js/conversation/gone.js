@@ -2,11 +2,12 @@
 
 import { forgetMessage, storedMessages } from "antiphon/lib/database";
 import { recall, remember } from "antiphon/lib/storage";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/conversation").Conversation} Conversation */
 
 const REMOVED =
-  "You no longer have access to that conversation: you were removed from it, or it was deleted. Drafts and unsent messages of it were discarded.";
+  t("You no longer have access to that conversation: you were removed from it, or it was deleted. Drafts and unsent messages of it were discarded.");
 const SHOWN_ON_NEXT_PAGE = "gone";
 
 /** Leaves the conversation as soon as the server says that it is out of reach. @param {Conversation} conversation */

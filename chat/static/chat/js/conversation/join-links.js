@@ -1,6 +1,8 @@
 /** The links of a conversation by which people with an account join it. A link's secret is shown once, when it is made. */
 
-const DAY = new Intl.DateTimeFormat("en", { dateStyle: "medium" });
+import { LOCALE, t, tn } from "antiphon/lib/texts";
+
+const DAY = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium" });
 
 export class JoinLinks {
   /**
@@ -55,15 +57,26 @@ export class JoinLinks {
     this.list.replaceChildren(...links.map((link) => {
       const item = document.createElement("li");
       const words = document.createElement("span");
-      const times = link.uses === 1 ? "once" : `${link.uses} times`;
-      const uses = !link.uses ? "not used yet" : link.most_uses ? `used ${times} of ${link.most_uses}` : `used ${times}`;
-      words.textContent = `${link.role === "viewer" ? "Viewers" : "Editors"}, until ${DAY.format(new Date(link.expires_at))}, ${uses}`;
+      words.textContent = `${roleWords(link)} · ${useWords(link)}`;
       const button = document.createElement("button");
-      Object.assign(button, { type: "button", className: "button button-small", textContent: "Revoke" });
+      Object.assign(button, { type: "button", className: "button button-small", textContent: t("Revoke") });
       button.dataset.revoke = link.id;
-      button.setAttribute("aria-label", `Revoke the link: ${words.textContent}`);
+      button.setAttribute("aria-label", t("Revoke the link: {link}", { link: words.textContent ?? "" }));
       item.append(words, button);
       return item;
     }));
   }
+}
+
+/** @param {any} link */
+function roleWords(link) {
+  const date = DAY.format(new Date(link.expires_at));
+  return link.role === "viewer" ? t("Viewers, until {date}", { date }) : t("Editors, until {date}", { date });
+}
+
+/** @param {any} link */
+function useWords(link) {
+  if (!link.uses) return t("not used yet");
+  const values = { most: link.most_uses ?? 0 };
+  return link.most_uses ? tn("used once of {most}", "used {count} times of {most}", link.uses, values) : tn("used once", "used {count} times", link.uses);
 }

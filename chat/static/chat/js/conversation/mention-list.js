@@ -6,6 +6,7 @@
 import { fittingMentions, mentionAt } from "antiphon/conversation/mention-text";
 import { isComposing } from "antiphon/lib/keys";
 import { initial } from "antiphon/conversation/presence";
+import { t, tn } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/mention-text").Mentionable} Mentionable */
 
@@ -57,9 +58,9 @@ export class MentionList {
     const { asking, page } = this;
     const people = (page.members ?? []).filter((/** @type {any} */ one) => one.id !== page.user.id);
     return [
-      { value: "model", label: "model", about: "ask the model" },
+      { value: "model", label: t("model"), about: t("ask the model") },
       ...people.map((/** @type {any} */ one) => ({ value: one.name, label: one.name, about: "" })),
-      ...asking.picker.models.map((one) => ({ value: one.id, label: one.label, about: "ask this model" })),
+      ...asking.picker.models.map((one) => ({ value: one.id, label: one.label, about: t("ask this model") })),
     ];
   }
 
@@ -81,7 +82,7 @@ export class MentionList {
     this.activate(0);
     clearTimeout(this.counting);
     this.counting = window.setTimeout(() => {
-      this.count.textContent = found.length === 1 ? "1 name" : `${found.length} names`;
+      this.count.textContent = tn("{count} name", "{count} names", found.length);
     }, COUNT_MS);
     return undefined;
   }

@@ -9,6 +9,7 @@ import { cleanText } from "antiphon/lib/text";
 import { MessageMenu } from "antiphon/conversation/message-menu";
 import { Ratings } from "antiphon/conversation/ratings";
 import { ReportDialog } from "antiphon/conversation/report";
+import { t } from "antiphon/lib/texts";
 import { makeId } from "antiphon/wire/protocol";
 import { showSeam } from "antiphon/conversation/seam";
 import { showNote } from "antiphon/conversation/status";
@@ -105,15 +106,15 @@ export class MessageActions {
     try {
       await copyText(text);
       confirmOn(button, this.conversation.page.urls.icons);
-      this.conversation.announcer.say("Copied");
+      this.conversation.announcer.say(t("Copied"));
     } catch {
-      showNote("Your browser didn’t allow copying.");
+      showNote(t("Your browser didn’t allow copying."));
     }
   }
 
   /** @param {MessageView} view */
   edit(view) {
-    if (this.conversation.transcript.busy) return showNote("An answer is still in progress. Stop it or wait until it’s finished.");
+    if (this.conversation.transcript.busy) return showNote(t("An answer is still in progress. Stop it or wait until it’s finished."));
     const { socket, picker } = this.conversation;
     return openEditor(view, async (text) => {
       const command = { type: "message.edit", message_id: view.id, client_id: makeId(), text: cleanText(text) };
@@ -167,7 +168,7 @@ export class MessageActions {
     button.ariaBusy = "true";
     try {
       await this.conversation.socket.request({ type: "message.continue", message_id: view.id, client_id: makeId() });
-      this.conversation.announcer.say("Continuing the answer.");
+      this.conversation.announcer.say(t("Continuing the answer."));
       this.conversation.scroll.toEnd();
       this.conversation.composer.field.focus();
     } finally {
@@ -191,7 +192,7 @@ export class MessageActions {
     void this.branches.remember(wanted);
     const again = /** @type {HTMLButtonElement | null} */ (first?.element.querySelector(`[data-action=${action}]`));
     (again?.disabled ? first?.element : again)?.focus({ preventScroll: true });
-    this.conversation.announcer.say(`Version ${first?.element.querySelector(".versions-count")?.textContent ?? ""}`);
+    this.conversation.announcer.say(t("Version {version}", { version: first?.element.querySelector(".versions-count")?.textContent ?? "" }));
   }
 
   /** Undoes the summary below a message, or uses it again. @param {HTMLElement} button @param {MessageView} view @param {boolean} used */
@@ -206,7 +207,7 @@ export class MessageActions {
       transcript.changed();
       const next = used ? "undo-summary" : "use-summary";
       /** @type {HTMLElement | null} */ (view.element.querySelector(`.seam [data-action=${next}]`))?.focus();
-      announcer.say(used ? "The summary is used." : "The summary is not used.");
+      announcer.say(used ? t("The summary is used.") : t("The summary is not used."));
     } finally {
       button.ariaBusy = null;
     }

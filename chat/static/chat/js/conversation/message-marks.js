@@ -1,6 +1,7 @@
 /** What stands beside a message: its time, that it was edited or deleted, how the reader rated it, what it cost. */
 
 import { leftOut } from "antiphon/conversation/parameter-words";
+import { LOCALE, oneDigit, t, tn } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
 /** @typedef {import("antiphon/wire/protocol").Message} Message */
@@ -10,16 +11,16 @@ const PAGE = JSON.parse(document.getElementById("page")?.textContent || "{}");
 
 const FILE = /\.(?:gguf|ggml|bin|safetensors|onnx|pth?|llamafile)$/i;
 const PATH = /^(?:[/\\~]|\.{1,2}[/\\]|[A-Za-z]:[/\\])/;
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const WHOLE = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
+const CLOCK = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit" });
+const DAY = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const WHOLE = new Intl.DateTimeFormat(LOCALE, { dateStyle: "full", timeStyle: "short" });
 
-/** @param {HTMLTimeElement} place @param {string} moment in ISO 8601; empty: not known @param {string} [before] */
-function showTime(place, moment, before = "") {
+/** @param {HTMLTimeElement} place @param {string} moment in ISO 8601; empty: not known @param {boolean} [isEdit] */
+function showTime(place, moment, isEdit = false) {
   const at = new Date(moment);
   if (!moment || Number.isNaN(at.getTime())) return;
   place.dateTime = moment;
-  place.title = `${before}${WHOLE.format(at)}`;
+  place.title = isEdit ? t("Edited {time}", { time: WHOLE.format(at) }) : WHOLE.format(at);
   place.textContent = (at.toDateString() === new Date().toDateString() ? CLOCK : DAY).format(at);
 }
 
@@ -38,7 +39,7 @@ export function showChanges(view, message) {
   }
   if (time) showTime(time, message?.created_at ?? time.dateTime);
   const at = /** @type {HTMLTimeElement | null} */ (edited?.querySelector("time") ?? null);
-  if (at) showTime(at, message?.edited_at ?? at.dateTime, "Edited ");
+  if (at) showTime(at, message?.edited_at ?? at.dateTime, true);
 }
 
 /** @param {MessageView} view @param {number} value 1, -1, or 0: not rated */
@@ -60,8 +61,8 @@ export function describeAnswer(view, run, sum) {
   const tokens = usage?.output_tokens;
   const milliseconds = sum ? sum.total_ms : run.timing?.total_ms;
   const parts = [fileName(run.model ?? "")];
-  if (milliseconds) parts.push(`${(milliseconds / 1000).toFixed(1)} s`);
-  if (tokens) parts.push(`${usage?.estimated ? "≈ " : ""}${tokens} ${tokens === 1 ? "token" : "tokens"}`);
+  if (milliseconds) parts.push(t("{seconds} s", { seconds: oneDigit(milliseconds / 1000) }));
+  if (tokens) parts.push(`${usage?.estimated ? "≈ " : ""}${tn("{count} token", "{count} tokens", tokens)}`);
   parts.push(costOf(usage?.cost ?? view.cost));
   if (run.parameters?.dropped) parts.push(leftOut(run.parameters.dropped));
   if (place) place.textContent = parts.filter(Boolean).join(" · ");

@@ -5,6 +5,7 @@ import { openEditor } from "antiphon/conversation/editor";
 import { showNote } from "antiphon/conversation/status";
 import { FetchError, post } from "antiphon/lib/fetch";
 import { cleanText } from "antiphon/lib/text";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/conversation").Conversation} Conversation */
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
@@ -60,7 +61,7 @@ export class MessageMenu {
     const name = item.dataset.choice;
     if (name === "delete" && !this.sure) {
       this.askToDelete(true);
-      this.conversation.announcer.say("Its text is removed for everyone. Choose again to delete.");
+      this.conversation.announcer.say(t("Its text is removed for everyone. Choose again to delete."));
       return;
     }
     this.menu.hidePopover();
@@ -72,7 +73,7 @@ export class MessageMenu {
   askToDelete(sure) {
     this.sure = sure;
     const words = this.choice("delete").querySelector("span");
-    if (words) words.textContent = sure ? "Delete for everyone" : "Delete";
+    if (words) words.textContent = sure ? t("Delete for everyone") : t("Delete");
   }
 
   /** @param {() => Promise<unknown>} work */
@@ -92,7 +93,7 @@ export class MessageMenu {
   edit(view) {
     const { urls } = this.conversation.page;
     const seen = view.element.dataset.edited ?? "";
-    openEditor(view, (text) => this.send(urls.edit, view, { text: cleanText(text), seen }), "Save");
+    openEditor(view, (text) => this.send(urls.edit, view, { text: cleanText(text), seen }), t("Save"));
   }
 
   /** @param {MessageView} view */
@@ -104,7 +105,7 @@ export class MessageMenu {
   /** @param {MessageView} view */
   async delete(view) {
     await this.send(this.conversation.page.urls.delete, view);
-    this.conversation.announcer.say("Message deleted");
+    this.conversation.announcer.say(t("Message deleted"));
     view.element.focus({ preventScroll: true });
   }
 }

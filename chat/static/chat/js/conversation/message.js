@@ -5,6 +5,7 @@ import { describeAnswer, fileName, showChanges, showVersions } from "antiphon/co
 import { showPeople } from "antiphon/conversation/message-people";
 import { LiveText, showFinished } from "antiphon/conversation/live-text";
 import { Thinking } from "antiphon/conversation/thinking";
+import { t } from "antiphon/lib/texts";
 import { codePoints, firstPoints, skipPoints } from "antiphon/wire/protocol";
 import { isEndless } from "antiphon/lib/text";
 import { dressAnswer, dressCode } from "antiphon/conversation/code";
@@ -117,8 +118,7 @@ export class MessageView {
 
   /** Sets the text shown while waiting for the first token. @param {string} words */
   wait(words) {
-    const place = this.element.querySelector(".waiting-words");
-    if (place) place.textContent = words;
+    this.element.querySelector(".waiting-words")?.replaceChildren(words);
   }
 
   /** Shows a text as it is. @param {string} text */
@@ -257,7 +257,7 @@ export class MessageView {
       this.await("queue");
       this.setStatus("pending");
       this.openLive();
-      this.wait("The answer was interrupted. Starting again…");
+      this.wait(t("The answer was interrupted. Starting again…"));
       return true;
     }
     if (event.text_length !== this.points || (event.reasoning?.length ?? 0) !== this.thinking?.points) return false;

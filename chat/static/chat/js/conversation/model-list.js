@@ -1,5 +1,7 @@
 /** The picker's list, without the page: how models are found, ranked, grouped and described. */
 
+import { LOCALE, t } from "antiphon/lib/texts";
+
 /**
  * @typedef {{level: number, input?: string, output?: string, currency?: string}} Price
  * @typedef {{id: string, label: string, endpoint?: string, window?: number, sees?: boolean, thinks?: boolean, refuses?: string[],
@@ -20,7 +22,7 @@
 export const PRESET = "preset:";
 const THOUSAND = 1_000;
 const FILE = /\.(?:gguf|ggml|bin|safetensors|onnx|pth?|llamafile)$/i;
-const alphabet = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+const alphabet = new Intl.Collator(LOCALE, { numeric: true, sensitivity: "base" });
 
 /** Lower case without accents. @param {string} text */
 export function fold(text) {
@@ -120,7 +122,7 @@ export function shortWindow(tokens) {
 
 /** @param {Price} price */
 export function shortPrice(price) {
-  return price.level ? "$".repeat(price.level) : "free";
+  return price.level ? "$".repeat(price.level) : t("free");
 }
 
 /** @type {Map<string, Intl.NumberFormat>} making one takes longer than all else of a row */
@@ -128,7 +130,7 @@ const formats = new Map();
 
 /** @param {string} currency */
 function moneyIn(currency) {
-  const known = formats.get(currency) ?? new Intl.NumberFormat("en", { style: "currency", currency, maximumFractionDigits: 4 });
+  const known = formats.get(currency) ?? new Intl.NumberFormat(LOCALE, { style: "currency", currency, maximumFractionDigits: 4 });
   formats.set(currency, known);
   return known;
 }
@@ -137,19 +139,19 @@ function moneyIn(currency) {
 export function longPrice(price) {
   if (price.input !== undefined && price.output !== undefined && price.level) {
     const money = moneyIn(price.currency ?? "USD");
-    return `${money.format(Number(price.input))} in, ${money.format(Number(price.output))} out per million tokens`;
+    return t("{input} in, {output} out per million tokens", { input: money.format(Number(price.input)), output: money.format(Number(price.output)) });
   }
-  return ["free", "low price", "medium price", "high price"][price.level];
+  return [t("free"), t("low price"), t("medium price"), t("high price")][price.level];
 }
 
 /** A model's marks in words, for a screen reader and the line below the list. @param {Model} model @returns {string[]} */
 export function marksOf(model) {
   const found = [];
-  if (model.sees) found.push("sees images");
-  if (model.thinks) found.push("thinks");
-  if (model.tools) found.push("calls tools");
-  if (model.tools === false) found.push("no tools");
-  if (model.window) found.push(`${shortWindow(model.window)} tokens`);
+  if (model.sees) found.push(t("sees images"));
+  if (model.thinks) found.push(t("thinks"));
+  if (model.tools) found.push(t("calls tools"));
+  if (model.tools === false) found.push(t("no tools"));
+  if (model.window) found.push(t("{size} tokens", { size: shortWindow(model.window) }));
   if (model.price) found.push(longPrice(model.price));
   return found;
 }

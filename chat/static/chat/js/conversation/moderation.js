@@ -1,5 +1,7 @@
 /** What moderation did: below a message, above the message field, and for a screen reader. */
 
+import { t, told } from "antiphon/lib/texts";
+
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
 /** @typedef {import("antiphon/wire/protocol").Message} Message */
 
@@ -13,11 +15,11 @@ const { cases = "/cases/", words = {}, usual = [] } = PAGE.moderation ?? {};
 
 /** Announced when it happens to a message that is shown. @type {Record<string, string>} */
 export const ANNOUNCED = {
-  mask: "Parts of the message were replaced.",
-  hold: "The message waits for a reviewer.",
-  release: "The message was released.",
-  block: "The message was refused.",
-  withdrawn: "The message was withdrawn.",
+  mask: t("Parts of the message were replaced."),
+  hold: t("The message waits for a reviewer."),
+  release: t("The message was released."),
+  block: t("The message was refused."),
+  withdrawn: t("The message was withdrawn."),
 };
 
 /** What an answer to a withheld question waits for is no free worker. */
@@ -41,7 +43,7 @@ export function showModeration(view, message) {
   if (!place) return;
   place.hidden = !done;
   const [authors, others] = words[done?.action ?? ""] ?? ["", ""];
-  const reason = own && done && !usual.includes(done.reason) ? ` ${done.reason}` : "";
+  const reason = own && done && !usual.includes(done.reason) ? ` ${told(done.reason)}` : "";
   const line = place.querySelector("p");
   if (line) line.textContent = `${own || message.role === "assistant" ? authors : others}${reason}`;
 }
@@ -71,7 +73,7 @@ export function hideRefusal() {
 }
 
 /** What a note about a refusal offers. */
-export const SEE_CASES = { label: "See your cases", run: () => location.assign(cases) };
+export const SEE_CASES = { label: t("See your cases"), run: () => location.assign(cases) };
 
 /** A link to the user's cases. */
 export function linkToCases() {

@@ -1,5 +1,7 @@
 /** The fields of the parameters' sheet: what is in them, and whether it can be saved. */
 
+import { LOCALE } from "antiphon/lib/texts";
+
 const COUNTED_FROM = 0.8; // of the longest text: from there on its length is shown
 
 export class Field {
@@ -129,7 +131,7 @@ export class Field {
   showCount() {
     if (!this.count || !this.text) return;
     const { length } = this.text.value;
-    this.count.textContent = length >= COUNTED_FROM * this.limit ? `${length.toLocaleString("en")} / ${this.limit.toLocaleString("en")}` : "";
+    this.count.textContent = length >= COUNTED_FROM * this.limit ? `${length.toLocaleString(LOCALE)} / ${this.limit.toLocaleString(LOCALE)}` : "";
   }
 }
 

@@ -7,6 +7,7 @@ import { fetchJson, post } from "antiphon/lib/fetch";
 import { isComposing } from "antiphon/lib/keys";
 import { Field } from "antiphon/conversation/parameter-fields";
 import { ParameterDraft } from "antiphon/conversation/parameter-draft";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {"system_prompt" | "temperature" | "max_tokens" | "effort"} Name */
@@ -24,7 +25,12 @@ import { ParameterDraft } from "antiphon/conversation/parameter-draft";
 
 /** @type {Name[]} */
 const NAMES = ["system_prompt", "temperature", "max_tokens", "effort"];
-const WORDS = { temperature: "a temperature", max_tokens: "a longest answer", effort: "a choice of how long it thinks" };
+/** @type {Record<string, (model: string) => string>} */
+const REFUSED = {
+  temperature: (model) => t("{model} does not accept a temperature. It is left out.", { model }),
+  max_tokens: (model) => t("{model} does not accept a longest answer. It is left out.", { model }),
+  effort: (model) => t("{model} does not accept a choice of how long it thinks. It is left out.", { model }),
+};
 const WIDE = "(width >= 72rem)"; // the sheet has room beside the text; parameters.css has the same
 const TYPING_MS = 900; // after the last key, until a text is saved
 
@@ -175,8 +181,7 @@ export class Parameters {
     const model = this.picker.models.find((one) => one.id === id);
     const refused = new Set([...(model?.refuses ?? []), ...(this.refused.get(id ?? "") ?? [])]);
     for (const field of this.fields) {
-      const words = WORDS[/** @type {keyof typeof WORDS} */ (field.name)];
-      field.refuse(refused.has(field.name) && words ? `${model?.label ?? id} does not accept ${words}. It is left out.` : "");
+      field.refuse(refused.has(field.name) ? (REFUSED[field.name]?.(model?.label ?? id ?? "") ?? "") : "");
     }
     this.part("[data-name=effort]").hidden = model?.thinks === false && !this.shown?.values.effort;
   }
@@ -228,22 +233,22 @@ export class Parameters {
     for (const [name, text] of Object.entries(this.waiting)) if (this.shown) this.shown.values[name] = text || null;
     this.waiting = {};
     this.render();
-    this.say("Goes with your message");
+    this.say(t("Goes with your message"));
   }
 
   async send() {
     const sent = { ...this.waiting };
     if (!Object.keys(sent).length) return;
-    this.say("Saving…");
+    this.say(t("Saving…"));
     try {
       const shown = await post(this.url, this.page.csrf, sent);
       for (const [name, text] of Object.entries(sent)) if (this.waiting[name] === text) delete this.waiting[name];
       this.take(shown);
       this.fail("");
-      this.say("Saved");
+      this.say(t("Saved"));
     } catch (error) {
       this.say("");
-      this.fail(`Not saved. ${/** @type {Error} */ (error).message}`);
+      this.fail(t("Not saved. {reason}", { reason: /** @type {Error} */ (error).message }));
     }
   }
 
@@ -273,7 +278,7 @@ export class Parameters {
   /** Marks the button of a conversation that has values of its own. @param {boolean} changed */
   mark(changed) {
     this.button.toggleAttribute("data-changed", Boolean(changed));
-    this.button.setAttribute("aria-label", changed ? "Parameters, changed" : "Parameters");
+    this.button.setAttribute("aria-label", changed ? t("Parameters, changed") : t("Parameters"));
   }
 
   /** @param {string} words */

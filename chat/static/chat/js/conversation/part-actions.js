@@ -2,6 +2,7 @@
 
 import { WRAP, unfold } from "antiphon/conversation/code";
 import { remember } from "antiphon/lib/storage";
+import { t, tc } from "antiphon/lib/texts";
 
 /** The ending of a file in each language; others are saved as text. @type {Record<string, string>} */
 const ENDINGS = {
@@ -28,7 +29,7 @@ export async function actOnPart(action, button, page) {
     case "part-wrap": {
       const on = document.documentElement.classList.toggle(WRAP);
       remember(WRAP, on ? "1" : null);
-      return page.say(on ? "Long lines wrap." : "Long lines don’t wrap.");
+      return page.say(on ? t("Long lines wrap.") : t("Long lines don’t wrap."));
     }
     case "part-unfold":
       unfold(block);
@@ -42,11 +43,11 @@ export async function actOnPart(action, button, page) {
     case "part-view": {
       const code = block.classList.toggle("shows-code");
       const words = button.querySelector("span");
-      if (words) words.textContent = code ? "Diagram" : "Code";
-      return page.say(code ? "The source is shown." : "The diagram is shown.");
+      if (words) words.textContent = code ? t("Diagram") : tc("source of a diagram", "Code");
+      return page.say(code ? t("The source is shown.") : t("The diagram is shown."));
     }
     case "part-draw":
-      page.say("Drawing the diagram.");
+      page.say(t("Drawing the diagram."));
       return (await import("antiphon/conversation/diagrams")).draw(text(), true);
     case "part-svg":
     case "part-png":
@@ -88,7 +89,7 @@ function cellOf(cell) {
 async function saveDiagram(block, action, page) {
   const { drawingOf } = await import("antiphon/conversation/diagrams");
   const drawing = drawingOf(block);
-  if (!drawing) return page.fail("The diagram is not drawn yet. Try again in a moment.");
+  if (!drawing) return page.fail(t("The diagram is not drawn yet. Try again in a moment."));
   if (action === "part-svg") return save("diagram.svg", new Blob([drawing.svg], { type: "image/svg+xml" }));
   const image = new Image();
   image.src = drawing.url;
@@ -105,5 +106,5 @@ async function saveDiagram(block, action, page) {
   } catch {
     // said below
   }
-  return page.fail("This browser can’t save the diagram as PNG. Save it as SVG instead.");
+  return page.fail(t("This browser can’t save the diagram as PNG. Save it as SVG instead."));
 }

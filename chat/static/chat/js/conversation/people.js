@@ -10,11 +10,12 @@ import { PeopleSearch } from "antiphon/conversation/people-search";
 import { JoinLinks } from "antiphon/conversation/join-links";
 import { Presence, initial } from "antiphon/conversation/presence";
 import { Shares } from "antiphon/conversation/shares";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {{id: string, name: string, role: string, email?: string, you?: boolean, alike?: boolean}} Member */
 /** @typedef {{members: Member[], links: any[], may_manage: boolean, rule: import("antiphon/conversation/answer-rule").Rule, temporary: boolean, directory: boolean}} Shown */
 
-const ROLES = /** @type {Record<string, string>} */ ({ owner: "Owner", editor: "Editor", viewer: "Viewer" });
+const ROLES = /** @type {Record<string, string>} */ ({ owner: t("Owner"), editor: t("Editor"), viewer: t("Viewer") });
 
 export class People {
   /**
@@ -36,11 +37,11 @@ export class People {
     this.removing = ""; // the member whom the next click on the same button removes
     this.search = new PeopleSearch(this.part(".people-add"), {
       find: (query) => this.find(query),
-      add: (who, role) => this.change("add/", { ...who, role }, (shown) => `${shown.added} was added.`),
+      add: (who, role) => this.change("add/", { ...who, role }, (shown) => t("{name} was added.", { name: shown.added })),
     });
     this.links = new JoinLinks(this.part(".people-links"), {
-      create: (fields) => this.change("links/", fields, () => "The link was created."),
-      revoke: (id) => this.change(`links/${id}/revoke/`, {}, () => "The link no longer works."),
+      create: (fields) => this.change("links/", fields, () => t("The link was created.")),
+      revoke: (id) => this.change(`links/${id}/revoke/`, {}, () => t("The link no longer works.")),
     });
     this.rule = new AnswerRule(this.sheet, page, { say, fail: (words) => this.fail(words) });
     this.button.addEventListener("click", () => this.open());
@@ -132,12 +133,12 @@ export class People {
     const part = (/** @type {string} */ selector) => /** @type {HTMLElement} */ (entry.querySelector(selector));
     entry.dataset.id = member.id;
     part(".avatar").textContent = initial(member.name);
-    part(".person-name").append(nameElement(member.name), ...(member.you ? [" (you)"] : []));
+    part(".person-name").append(nameElement(member.name), ...(member.you ? [` ${t("(you)")}`] : []));
     part(".person-alike").hidden = !member.alike;
     part(".person-email").textContent = member.email ?? "";
     const select = /** @type {HTMLSelectElement} */ (part("select"));
     select.value = member.role;
-    select.setAttribute("aria-label", `Role of ${isolate(member.name)}`);
+    select.setAttribute("aria-label", t("Role of {name}", { name: isolate(member.name) }));
     select.hidden = !shown.may_manage;
     const role = part(".person-role");
     role.textContent = ROLES[member.role];
@@ -145,8 +146,8 @@ export class People {
     const remove = /** @type {HTMLButtonElement} */ (part("[data-remove]"));
     remove.hidden = !shown.may_manage || Boolean(member.you);
     const sure = this.removing === member.id;
-    if (sure) remove.textContent = "Remove now";
-    remove.setAttribute("aria-label", sure ? `Remove ${isolate(member.name)} now` : `Remove ${isolate(member.name)}`);
+    if (sure) remove.textContent = t("Remove now");
+    remove.setAttribute("aria-label", sure ? t("Remove {name} now", { name: isolate(member.name) }) : t("Remove {name}", { name: isolate(member.name) }));
     return entry;
   }
 
@@ -154,7 +155,7 @@ export class People {
   onRole(event) {
     const select = /** @type {HTMLSelectElement} */ (event.target);
     const entry = /** @type {HTMLElement} */ (select.closest(".person"));
-    this.change(`${entry.dataset.id}/role/`, { role: select.value }, () => `Role: ${ROLES[select.value]}.`);
+    this.change(`${entry.dataset.id}/role/`, { role: select.value }, () => t("Role: {role}.", { role: ROLES[select.value] }));
   }
 
   /** The first click asks, the second one removes. @param {Event} event */
@@ -166,11 +167,11 @@ export class People {
     if (this.removing !== entry.dataset.id) {
       this.removing = entry.dataset.id ?? "";
       if (this.shown) this.render(this.shown);
-      this.say(`${name} will no longer see this conversation. Choose again to remove.`);
+      this.say(t("{name} will no longer see this conversation. Choose again to remove.", { name }));
       return;
     }
     this.removing = "";
-    this.change(`${entry.dataset.id}/remove/`, {}, () => `${name} was removed.`);
+    this.change(`${entry.dataset.id}/remove/`, {}, () => t("{name} was removed.", { name }));
   }
 
   /** Shows what leaving means; the only owner chooses who comes next. */
@@ -212,8 +213,8 @@ export class People {
   changed(members) {
     const before = new Set((this.page.members ?? []).map((/** @type {Member} */ one) => one.id));
     const after = new Set(members.map((one) => one.id));
-    for (const one of members) if (before.size && !before.has(one.id) && one.id !== this.page.user.id) showNote(`${isolate(one.name)} joined.`);
-    for (const one of this.page.members ?? []) if (!after.has(one.id) && one.id !== this.page.user.id) showNote(`${isolate(one.name)} left.`);
+    for (const one of members) if (before.size && !before.has(one.id) && one.id !== this.page.user.id) showNote(t("{name} joined.", { name: isolate(one.name) }));
+    for (const one of this.page.members ?? []) if (!after.has(one.id) && one.id !== this.page.user.id) showNote(t("{name} left.", { name: isolate(one.name) }));
     this.page.members = members.length > 1 ? members : [];
     const reads = members.find((one) => one.id === this.page.user.id)?.role === "viewer";
     /** @type {HTMLElement} */ (document.getElementById("composer")).hidden = reads;

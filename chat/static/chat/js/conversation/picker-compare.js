@@ -1,5 +1,7 @@
 /** The picker's way to several models: while it compares, each row that is picked is added or taken away. */
 
+import { t, tn } from "antiphon/lib/texts";
+
 /** @typedef {import("antiphon/conversation/picker-dialog").PickerDialog} PickerDialog */
 
 export const MIN_COMPARED = 2;
@@ -43,7 +45,7 @@ export class PickerCompare {
   pick(value, row) {
     const known = this.picks.includes(value);
     if (!known && this.picks.length >= MAX_COMPARED) {
-      this.dialog.count.textContent = this.hint.textContent = `You can compare up to ${MAX_COMPARED} models.`;
+      this.dialog.count.textContent = this.hint.textContent = tn("You can compare up to {count} model.", "You can compare up to {count} models.", MAX_COMPARED);
       return;
     }
     this.picks = known ? this.picks.filter((one) => one !== value) : [...this.picks, value];
@@ -65,8 +67,8 @@ export class PickerCompare {
     this.toggle.setAttribute("aria-pressed", String(this.on));
     if (this.on) this.dialog.box.ariaMultiSelectable = "true";
     else this.dialog.box.ariaMultiSelectable = null;
-    const missing = count === 1 ? "1 model selected. Add at least one more." : `Select ${MIN_COMPARED} to ${MAX_COMPARED} models.`;
-    this.hint.textContent = this.on ? (enough ? `${count} models selected` : missing) : "";
+    const missing = count === 1 ? t("1 model selected. Add at least one more.") : t("Select {least} to {most} models.", { least: MIN_COMPARED, most: MAX_COMPARED });
+    this.hint.textContent = this.on ? (enough ? tn("{count} model selected", "{count} models selected", count) : missing) : "";
     this.done.hidden = !this.on;
     this.done.disabled = !enough;
   }

@@ -7,6 +7,7 @@ import { isComposing } from "antiphon/lib/keys";
 import { arrange, marksOf, search } from "antiphon/conversation/model-list";
 import { PickerCompare } from "antiphon/conversation/picker-compare";
 import { buildRow, markRow, part } from "antiphon/conversation/picker-rows";
+import { t, tn } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/model-list").Entry} Entry */
 /** @typedef {import("antiphon/conversation/model-list").Group} Group */
@@ -122,7 +123,7 @@ export class PickerDialog {
 
   announceCount() {
     const { length } = this.entries;
-    this.count.textContent = length === 1 ? "1 result" : `${length} results`;
+    this.count.textContent = tn("{count} result", "{count} results", length);
   }
 
   /** Makes the rows of the first `count` entries. @param {number} count */
@@ -276,18 +277,16 @@ export class PickerDialog {
     const starred = !this.starred?.has(entry.value);
     void this.picker.star(entry.value, starred);
     this.restar();
-    this.count.textContent = starred ? `${entry.label} is a favourite` : `${entry.label} is no longer a favourite`;
+    this.count.textContent = starred ? t("{model} is a favourite", { model: entry.label }) : t("{model} is no longer a favourite", { model: entry.label });
   }
 
   /** Shows which rows are favourites. */
   restar() {
     this.data = this.picker.entries();
     this.starred = new Set(this.data.favourites);
-    for (const list of [this.data.presets, this.data.models]) {
-      for (const entry of list) {
-        const row = this.known.get(entry.value);
-        if (row) this.mark(row, entry);
-      }
+    for (const entry of [...this.data.presets, ...this.data.models]) {
+      const row = this.known.get(entry.value);
+      if (row) this.mark(row, entry);
     }
     this.describe();
   }

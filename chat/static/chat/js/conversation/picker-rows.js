@@ -1,6 +1,7 @@
 /** The rows of the picker's list. */
 
 import { marksOf, shortPrice, shortWindow } from "antiphon/conversation/model-list";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/model-list").Entry} Entry */
 
@@ -27,7 +28,7 @@ export function buildRow(blank, entry, { selected, canStar }) {
 export function markRow(row, entry, { starred, gone }) {
   row.classList.toggle("is-starred", starred);
   const marks = entry.model ? marksOf(entry.model) : [];
-  row.ariaLabel = [entry.label, entry.gone ? gone : entry.about, ...marks, starred ? "favourite" : ""].filter(Boolean).join(", ");
+  row.ariaLabel = [entry.label, entry.gone ? gone : entry.about, ...marks, starred ? t("favourite") : ""].filter(Boolean).join(", ");
 }
 
 /** @param {HTMLElement} row @param {string} selector */

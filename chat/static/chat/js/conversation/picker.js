@@ -5,6 +5,7 @@ import { recall, remember } from "antiphon/lib/storage";
 import { PickerDialog } from "antiphon/conversation/picker-dialog";
 import { MIN_COMPARED } from "antiphon/conversation/picker-compare";
 import { PRESET, modelEntry, presetEntry } from "antiphon/conversation/model-list";
+import { t, tn } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/model-list").Model} Model */
 /** @typedef {import("antiphon/conversation/model-list").Preset} Preset */
@@ -122,7 +123,7 @@ export class Picker {
     const preset = value.startsWith(PRESET);
     remember("model", preset ? value : null); // a preset in this browser; a model for the person
     if (!preset) post(`${this.page.urls.models}choose/`, this.page.csrf, { model: value }).catch(() => {});
-    this.report(`${preset ? "Preset" : "Model"}: ${this.label}`);
+    this.report(preset ? t("Preset: {name}", { name: this.label }) : t("Model: {name}", { name: this.label }));
   }
 
   /** Several models that the next message asks side by side; none: one model again. @param {string[]} ids */
@@ -130,7 +131,7 @@ export class Picker {
     const changed = ids.join() !== this.picks.join();
     this.picks = ids;
     this.show();
-    if (changed) this.report(ids.length ? `Comparing ${ids.map((id) => this.labelOf(id)).join(", ")}` : `Model: ${this.label}`);
+    if (changed) this.report(ids.length ? t("Comparing {models}", { models: ids.map((id) => this.labelOf(id)).join(", ") }) : t("Model: {name}", { name: this.label }));
   }
 
   /** The models that the next message asks side by side, if several. */
@@ -166,7 +167,7 @@ export class Picker {
   }
 
   show() {
-    this.name.textContent = this.compared ? `${this.compared.length} models` : this.label;
+    this.name.textContent = this.compared ? tn("{count} model", "{count} models", this.compared.length) : this.label;
     this.button.title = this.compared?.map((id) => this.labelOf(id)).join(", ") ?? this.preset?.description ?? (this.value.startsWith(PRESET) ? "" : this.value);
     this.button.dataset.value = this.value;
     this.button.hidden = !this.value;

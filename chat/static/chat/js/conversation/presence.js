@@ -2,6 +2,7 @@
 
 import { showAudience } from "antiphon/conversation/audience";
 import { isolate, nameElement } from "antiphon/lib/names";
+import { LOCALE, t, tn } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 
@@ -41,9 +42,9 @@ export class Presence {
     if (others.length > MOST_SHOWN) marks.push(avatar(`+${others.length - MOST_SHOWN}`, `+${others.length - MOST_SHOWN}`));
     this.here.replaceChildren(...marks);
     const names = others.map((/** @type {any} */ one) => isolate(one.name)).join(", ");
-    this.here.title = names ? `Here: ${names}` : "";
+    this.here.title = names ? t("Here: {names}", { names }) : "";
     const words = /** @type {HTMLElement} */ (document.getElementById("here-words"));
-    words.textContent = names ? `Here: ${names}` : "";
+    words.textContent = names ? t("Here: {names}", { names }) : "";
   }
 
   /** @param {Frame} frame `typing` */
@@ -65,11 +66,12 @@ export class Presence {
 
   render() {
     const names = [...this.typing.values()].map((one) => one.name);
-    const verb = names.length === 1 ? "is" : "are";
-    const listed = new Intl.ListFormat("en").formatToParts(names);
-    const who = names.length > 3 ? [`${names.length} people`]
-      : listed.map(({ type, value }) => (type === "element" ? nameElement(value) : value));
-    this.line.replaceChildren(...(names.length ? [...who, ` ${verb} typing…`] : []));
+    const listed = new Intl.ListFormat(LOCALE).formatToParts(names);
+    const who = listed.map(({ type, value }) => (type === "element" ? nameElement(value) : value));
+    // The sentence with a mark where the names go, each an element of its own.
+    const [before, after] = tn("{names} is typing…", "{names} are typing…", names.length, { names: "\u0000" }).split("\u0000");
+    const words = names.length > 3 ? [tn("{count} person is typing…", "{count} people are typing…", names.length)] : [before, ...who, after];
+    this.line.replaceChildren(...(names.length ? words.filter(Boolean) : []));
     this.line.hidden = !names.length;
   }
 

@@ -9,6 +9,7 @@ import { isComposing } from "antiphon/lib/keys";
 import { PromptForm } from "antiphon/conversation/prompt-form";
 import { fill, fitting, promptEntry, queryAt } from "antiphon/conversation/prompt-list";
 import { showNote } from "antiphon/conversation/status";
+import { tn } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/prompt-list").PromptEntry} PromptEntry */
 
@@ -114,7 +115,7 @@ export class Prompts {
     clearTimeout(this.counting);
     this.counting = window.setTimeout(() => {
       const { length } = this.shown;
-      this.count.textContent = this.note.textContent || (length === 1 ? "1 prompt" : `${length} prompts`);
+      this.count.textContent = this.note.textContent || (tn("{count} prompt", "{count} prompts", length));
     }, COUNT_MS);
   }
 

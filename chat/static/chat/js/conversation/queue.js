@@ -6,6 +6,7 @@
 import { element } from "antiphon/lib/elements";
 import { QueuedView, keyOf } from "antiphon/conversation/queued-view";
 import { showNote } from "antiphon/conversation/status";
+import { t, tn, told } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/conversation/queued-view").Queued} Queued */
@@ -88,8 +89,8 @@ export class Queue {
     this.show();
     const { announcer } = this.conversation;
     const who = this.isOwn(one) ? "" : `${one.author.name}: `;
-    if (!known) announcer.say(`${who}Message queued. ${this.title.textContent}.`);
-    else if (one.reason && one.reason !== known.reason && one.message) announcer.say(`${who}A queued message waits. ${one.message}`);
+    if (!known) announcer.say(`${who}${t("Message queued. {line}.", { line: this.title.textContent ?? "" })}`);
+    else if (one.reason && one.reason !== known.reason && one.message) announcer.say(`${who}${t("A queued message waits. {reason}", { reason: told(one.message) })}`);
     return undefined;
   }
 
@@ -101,11 +102,11 @@ export class Queue {
     this.locals.delete(known.client_id);
     const view = this.views.get(id);
     const hadFocus = view?.element.contains(document.activeElement);
-    if (view?.editing && reason === "sent") showNote("This message was sent before your change was saved.");
+    if (view?.editing && reason === "sent") showNote(t("This message was sent before your change was saved."));
     this.rows.delete(id);
     this.show();
     if (hadFocus) (this.root.hidden ? this.conversation.composer.field : this.title).focus();
-    this.conversation.announcer.say(reason === "sent" ? "A queued message was sent." : "A queued message was removed.");
+    this.conversation.announcer.say(reason === "sent" ? t("A queued message was sent.") : t("A queued message was removed."));
     return undefined;
   }
 
@@ -177,16 +178,15 @@ export class Queue {
     }
     this.root.hidden = line.length === 0;
     this.goOn.hidden = busy || page.role === "viewer" || !INCOMPLETE.includes(own[0]?.reason ?? "") || Boolean(own[0]?.steers);
-    const words = (line.length === 1 ? this.title.dataset.one : this.title.dataset.many) ?? "";
-    this.title.textContent = words.replace("{count}", String(line.length));
+    this.title.textContent = tn("{count} message waits", "{count} messages wait", line.length);
     if (focused instanceof HTMLElement && focused !== document.activeElement && this.list.contains(focused) && !focused.hidden) focused.focus();
   }
 
   /** @param {Queued} one @param {boolean} busy */
   noteOf(one, busy) {
     if (one.local) return one.message ?? "";
-    if (one.steers && busy) return "Goes as soon as the answer has stopped.";
-    return busy && THEIR_TURN.includes(one.reason ?? "") ? "" : (one.message ?? "");
+    if (one.steers && busy) return t("Goes as soon as the answer has stopped.");
+    return busy && THEIR_TURN.includes(one.reason ?? "") ? "" : told(one.message ?? "");
   }
 
   /** @param {MouseEvent} event */
@@ -225,7 +225,7 @@ export class Queue {
     }
     if (action === "send") return socket.request({ type: "queue.send_now", message_id: one.id });
     await socket.request({ type: "queue.remove", message_id: one.id });
-    if (this.isOwn(one)) showNote("Message removed.", { label: "Undo", run: () => composer.write([one.text, composer.field.value].filter(Boolean).join("\n\n")) });
+    if (this.isOwn(one)) showNote(t("Message removed."), { label: t("Undo"), run: () => composer.write([one.text, composer.field.value].filter(Boolean).join("\n\n")) });
     return undefined;
   }
 
@@ -243,7 +243,7 @@ export class Queue {
     const at = own.findIndex((other) => other.id === one.id);
     const before = own[action === "up" ? at - 1 : at + 2];
     await this.moveBefore(one.id, before?.id);
-    this.conversation.announcer.say(`Moved to place ${action === "up" ? at : at + 2} of ${own.length}.`);
+    this.conversation.announcer.say(t("Moved to place {place} of {count}.", { place: action === "up" ? at : at + 2, count: own.length }));
   }
 
   /** @param {string} id @param {string | undefined} before */

@@ -2,6 +2,7 @@
 
 import { isComposing } from "antiphon/lib/keys";
 import { cleanText } from "antiphon/lib/text";
+import { t } from "antiphon/lib/texts";
 
 /**
  * @typedef {object} Queued as the server sends it; `local`: it is on its way there, and has no id yet
@@ -99,7 +100,7 @@ export class QueuedView {
         await save(text);
         this.close();
       } catch (error) {
-        trouble.textContent = error instanceof Error ? error.message : "Something went wrong. Try again.";
+        trouble.textContent = error instanceof Error ? error.message : t("Something went wrong. Try again.");
       }
     };
     this.field.focus();

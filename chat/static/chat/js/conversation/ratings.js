@@ -2,6 +2,7 @@
 
 import { showNote } from "antiphon/conversation/status";
 import { showCost, showRating } from "antiphon/conversation/message-marks";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/conversation").Conversation} Conversation */
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
@@ -35,9 +36,9 @@ export class Ratings {
       showRating(view, before);
       throw error;
     }
-    this.conversation.announcer.say(value === 0 ? "Rating taken back" : value > 0 ? "Rated good" : "Rated bad");
+    this.conversation.announcer.say(value === 0 ? t("Rating taken back") : value > 0 ? t("Rated good") : t("Rated bad"));
     if (value < 0) this.open(view, value);
-    else if (value > 0) showNote("Rated good.", { label: "Say why", run: () => this.open(view, value) });
+    else if (value > 0) showNote(t("Rated good."), { label: t("Say why"), run: () => this.open(view, value) });
   }
 
   /** Asks for the reason. @param {MessageView} view @param {number} value */
@@ -47,7 +48,7 @@ export class Ratings {
     this.form.reset();
     this.say("");
     const title = this.dialog.querySelector("h2");
-    if (title) title.textContent = value > 0 ? "What was good about it?" : "What was wrong with it?";
+    if (title) title.textContent = value > 0 ? t("What was good about it?") : t("What was wrong with it?");
     this.dialog.showModal();
   }
 
@@ -66,7 +67,7 @@ export class Ratings {
       return this.say(/** @type {Error} */ (error).message);
     }
     this.dialog.close();
-    return showNote("Thank you.");
+    return showNote(t("Thank you."));
   }
 
   /** Another tab of the reader, or what an answer cost the reader. @param {Frame} frame */

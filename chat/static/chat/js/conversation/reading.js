@@ -4,6 +4,7 @@
  */
 
 import { initial } from "antiphon/conversation/presence";
+import { list, t } from "antiphon/lib/texts";
 import { makeId } from "antiphon/wire/protocol";
 import { isolate } from "antiphon/lib/names";
 
@@ -135,7 +136,7 @@ export class Reading {
     if (!place || view === this.conversation.transcript.path[0]) return;
     const line = Object.assign(document.createElement("div"), { className: "new-messages" });
     line.setAttribute("role", "separator");
-    line.append(Object.assign(document.createElement("span"), { textContent: "New messages" }));
+    line.append(Object.assign(document.createElement("span"), { textContent: t("New messages") }));
     place.before(line);
     this.divider = line;
     const { scroll } = this.conversation;
@@ -153,7 +154,7 @@ function isLater(one, other) {
 /** @param {string[]} names */
 function mark(names) {
   const line = Object.assign(document.createElement("p"), { className: "read-by" });
-  const words = `Read up to here by ${new Intl.ListFormat("en").format(names.map(isolate))}`;
+  const words = t("Read up to here by {names}", { names: list(names.map(isolate)) });
   line.title = words;
   for (const name of names.slice(0, MOST_SHOWN)) line.append(avatar(initial(name)));
   if (names.length > MOST_SHOWN) line.append(avatar(`+${names.length - MOST_SHOWN}`));

@@ -2,6 +2,7 @@
 
 import { FetchError, post } from "antiphon/lib/fetch";
 import { showNote } from "antiphon/conversation/status";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/conversation").Conversation} Conversation */
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
@@ -25,8 +26,8 @@ export class ReportDialog {
 
   /** @param {HTMLElement} button @param {MessageView} view */
   open(button, view) {
-    if (button.ariaPressed === "true") return showNote("You have reported this message.");
-    if (view.active) return showNote("This answer is still being written. Report it when it has ended.");
+    if (button.ariaPressed === "true") return showNote(t("You have reported this message."));
+    if (view.active) return showNote(t("This answer is still being written. Report it when it has ended."));
     this.button = button;
     this.id = view.id;
     this.form.reset();
@@ -55,8 +56,8 @@ export class ReportDialog {
     }
     this.dialog.close();
     this.mark();
-    announcer.say("Reported");
-    return showNote("Reported. Reviewers will look at it.");
+    announcer.say(t("Reported"));
+    return showNote(t("Reported. Reviewers will look at it."));
   }
 
   mark() {
@@ -65,6 +66,6 @@ export class ReportDialog {
     button.ariaPressed = "true";
     button.setAttribute("aria-disabled", "true");
     button.removeAttribute("aria-haspopup");
-    button.ariaLabel = button.title = "Reported";
+    button.ariaLabel = button.title = t("Reported");
   }
 }

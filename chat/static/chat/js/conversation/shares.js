@@ -2,12 +2,22 @@
 
 import { fetchJson, post } from "antiphon/lib/fetch";
 import { closeOnEscape } from "antiphon/lib/keys";
+import { LOCALE, t, tn } from "antiphon/lib/texts";
 
-const DAY = new Intl.DateTimeFormat("en", { dateStyle: "medium" });
-const KINDS = /** @type {Record<string, string>} */ ({ snapshot: "Snapshot", live: "Live" });
-const AUDIENCES = /** @type {Record<string, string>} */ ({
-  anyone: "anyone with the link", users: "people with an account", password: "with a password",
-});
+const DAY = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium" });
+/** By kind and audience. @type {Record<string, Record<string, (date: string) => string>>} */
+const LINKS = {
+  snapshot: {
+    anyone: (date) => t("Snapshot, anyone with the link, until {date}", { date }),
+    users: (date) => t("Snapshot, people with an account, until {date}", { date }),
+    password: (date) => t("Snapshot, with a password, until {date}", { date }),
+  },
+  live: {
+    anyone: (date) => t("Live, anyone with the link, until {date}", { date }),
+    users: (date) => t("Live, people with an account, until {date}", { date }),
+    password: (date) => t("Live, with a password, until {date}", { date }),
+  },
+};
 
 export class Shares {
   /**
@@ -93,7 +103,7 @@ export class Shares {
     this.address.value = shown.url;
     this.address.focus();
     this.address.select();
-    this.say("The link was created.");
+    this.say(t("The link was created."));
   }
 
   /** @param {Event} event */
@@ -102,7 +112,7 @@ export class Shares {
     if (!button) return;
     const shown = await this.change(`${button.dataset.revoke}/revoke/`, {});
     if (!shown) return;
-    this.say("The link no longer works.");
+    this.say(t("The link no longer works."));
     this.part("h2").focus();
   }
 
@@ -137,12 +147,12 @@ export class Shares {
   entry(link) {
     const item = document.createElement("li");
     const words = document.createElement("span");
-    const views = link.views === 1 ? "opened once" : link.views ? `opened ${link.views} times` : "not opened yet";
-    words.textContent = `${KINDS[link.kind]}, ${AUDIENCES[link.audience]}, until ${DAY.format(new Date(link.expires_at))}, ${views}`;
+    const views = link.views ? tn("opened once", "opened {count} times", link.views) : t("not opened yet");
+    words.textContent = `${LINKS[link.kind][link.audience](DAY.format(new Date(link.expires_at)))}, ${views}`;
     const button = document.createElement("button");
-    Object.assign(button, { type: "button", className: "button button-small", textContent: "Revoke" });
+    Object.assign(button, { type: "button", className: "button button-small", textContent: t("Revoke") });
     button.dataset.revoke = link.id;
-    button.setAttribute("aria-label", `Revoke the link: ${words.textContent}`);
+    button.setAttribute("aria-label", t("Revoke the link: {link}", { link: words.textContent ?? "" }));
     item.append(words, button);
     return item;
   }

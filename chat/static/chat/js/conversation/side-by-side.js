@@ -5,6 +5,7 @@
 
 import { MessageView } from "antiphon/conversation/message";
 import { shortNames } from "antiphon/conversation/model-list";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/wire/protocol").Message} Message */
 /** @typedef {{slot: number, panel: HTMLElement, tab: HTMLElement, view: MessageView}} Column */
@@ -149,7 +150,7 @@ export class SideBySide {
       view.element.classList.add("is-last"); // what is offered below the last answer is offered below each
       part(panel, "[data-action=stop-one]").hidden = !view.active;
       part(panel, "[data-action=choose]").ariaLabel = `${part(panel, "[data-action=choose]").textContent?.trim()}: ${name}`;
-      part(panel, "[data-action=stop-one]").ariaLabel = `Stop ${name}`;
+      part(panel, "[data-action=stop-one]").ariaLabel = t("Stop {name}", { name });
     }
     this.element.style.setProperty("--columns", String(this.columns.length));
     this.stopAll.hidden = this.views.filter((view) => view.active).length < 2;
@@ -181,9 +182,10 @@ export class SideBySide {
   /** Arrows go from tab to tab, as in ARIA's pattern. @param {KeyboardEvent} event */
   onKey(event) {
     const last = this.columns.length - 1;
+    const [forth, back] = document.dir === "rtl" ? ["ArrowLeft", "ArrowRight"] : ["ArrowRight", "ArrowLeft"];
     const steps = /** @type {Record<string, number>} */ ({
-      ArrowRight: this.selected === last ? 0 : this.selected + 1,
-      ArrowLeft: this.selected === 0 ? last : this.selected - 1,
+      [forth]: this.selected === last ? 0 : this.selected + 1,
+      [back]: this.selected === 0 ? last : this.selected - 1,
       Home: 0,
       End: last,
     });
@@ -211,7 +213,7 @@ export function showNext(line, { beside, busy }) {
 
 /** What a screen reader is told of an answer that ended. @param {MessageView} view @param {SideBySide | null} beside */
 export function endOf(view, beside) {
-  const words = view.status === "complete" && view.text ? "Answer complete." : view.trouble;
+  const words = view.status === "complete" && view.text ? t("Answer complete.") : view.trouble;
   return beside?.views.includes(view) ? `${view.model}: ${words}` : words;
 }
 

@@ -3,6 +3,8 @@
  * server writes the same for what is there when the page is loaded (chat/templatetags/sources.py).
  */
 
+import { t } from "antiphon/lib/texts";
+
 /** @typedef {{n: number, title: string, url: string, passage?: string}} Source */
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
@@ -106,7 +108,7 @@ function listOf(prefix, sources) {
   list.replaceChildren(...sources.map((source) => {
     const item = /** @type {HTMLLIElement} */ (blank.cloneNode(true));
     const { href, host } = addressOf(source.url);
-    const title = source.title || host || `Source ${source.n}`;
+    const title = source.title || host || t("Source {number}", { number: source.n });
     item.id = `source-${prefix}-${source.n}`;
     item.value = source.n;
     const anchor = /** @type {HTMLAnchorElement} */ (item.querySelector("a"));

@@ -1,15 +1,17 @@
 /** The connection status above the composer, shown when there is a problem; and short notes with one action. */
 
+import { t } from "antiphon/lib/texts";
+
 /** @typedef {import("antiphon/wire/socket").State} State */
 
 const QUIET_MS = 1_500; // shorter gaps are not shown
 const NOTE_MS = 8_000;
 
 const WORDS = /** @type {Record<string, string>} */ ({
-  connecting: "Connecting…",
-  reconnecting: "Reconnecting… Your draft is saved.",
-  offline: "You’re offline. Your draft is saved.",
-  resting: "Paused while inactive.",
+  connecting: t("Connecting…"),
+  reconnecting: t("Reconnecting… Your draft is saved."),
+  offline: t("You’re offline. Your draft is saved."),
+  resting: t("Paused while inactive."),
 });
 
 export class ConnectionLine {

@@ -3,6 +3,8 @@
  * it is text content, and bounded: a part that is not open has no elements.
  */
 
+import { t, tn } from "antiphon/lib/texts";
+
 const MOST_ROWS = 200; // of a table
 const MOST_COLUMNS = 20;
 const MOST_ENTRIES = 200; // of one object or list
@@ -32,7 +34,7 @@ export function showValue(text, value, chars) {
     text.before(box);
     text.hidden = true;
   }
-  if (chars > value.length) text.after(element("p", "value-note", `The first ${value.length.toLocaleString()} of ${chars.toLocaleString()} characters.`));
+  if (chars > value.length) text.after(element("p", "value-note", tn("The first {shown} of {count} character.", "The first {shown} of {count} characters.", chars, { shown: value.length })));
 }
 
 /** @param {string} text @returns {HTMLElement | null} null: it is shown as it is */
@@ -71,7 +73,7 @@ function table(head, rows) {
   }
   if (rows.length <= MOST_ROWS) return made;
   const both = element("div");
-  both.append(made, element("p", "value-note", `The first ${MOST_ROWS} of ${rows.length.toLocaleString()} rows.`));
+  both.append(made, element("p", "value-note", tn("The first {shown} of {count} row.", "The first {shown} of {count} rows.", rows.length, { shown: MOST_ROWS })));
   return both;
 }
 
@@ -80,8 +82,8 @@ function tree(value, depth) {
   const list = element("ul", depth ? "value-tree" : "value-tree value-root");
   const entries = /** @type {[string, any][]} */ (Object.entries(value));
   for (const [name, one] of entries.slice(0, MOST_ENTRIES)) list.append(entry(name, one, depth));
-  if (!entries.length) list.append(element("li", "value-none", Array.isArray(value) ? "An empty list" : depth ? "An empty object" : "Nothing"));
-  if (entries.length > MOST_ENTRIES) list.append(element("li", "value-none", `and ${(entries.length - MOST_ENTRIES).toLocaleString()} more`));
+  if (!entries.length) list.append(element("li", "value-none", Array.isArray(value) ? t("An empty list") : depth ? t("An empty object") : t("Nothing")));
+  if (entries.length > MOST_ENTRIES) list.append(element("li", "value-none", tn("and {count} more", "and {count} more", entries.length - MOST_ENTRIES)));
   return list;
 }
 

@@ -1,11 +1,13 @@
 /** What is said of steps and calls. Kept level with chat/templatetags/steps.py. */
 
+import { oneDigit, spellSeconds, t, tn } from "antiphon/lib/texts";
+
 /** @typedef {import("antiphon/wire/protocol").ToolCall} ToolCall */
 
 const LONGEST_ABOUT = 80; // characters
 const STATES = /** @type {Record<string, string>} */ ({
-  asked: "Waits for its turn", waiting: "Waits for a person", allowed: "Allowed", running: "Running…", error: "Failed",
-  denied: "Denied", cancelled: "Cancelled", unknown: "It may have happened",
+  asked: t("Waits for its turn"), waiting: t("Waits for a person"), allowed: t("Allowed"), running: t("Running…"), error: t("Failed"),
+  denied: t("Denied"), cancelled: t("Cancelled"), unknown: t("It may have happened"),
 });
 
 /** @param {string} status */
@@ -15,9 +17,9 @@ export function stateWords(status) {
 
 /** @param {string[]} statuses of the calls of a step */
 export function groupWords(statuses) {
-  const words = statuses.length === 1 ? "1 tool" : `${statuses.length} tools`;
+  const words = tn("{count} tool", "{count} tools", statuses.length);
   const failed = statuses.filter((status) => status === "error").length;
-  return failed ? `${words}, ${failed} failed` : words;
+  return failed ? `${words}, ${tn("{count} failed", "{count} failed", failed)}` : words;
 }
 
 /** What a call is about, in a few words: its first text argument. @param {string} text its arguments */
@@ -37,13 +39,12 @@ export function aboutWords(text) {
 /** @param {number | undefined} ms */
 export function spellMs(ms) {
   if (ms === undefined) return "";
-  if (ms < 9_950) return `${Math.max(0.1, ms / 1_000).toFixed(1)} s`;
-  const seconds = Math.round(ms / 1_000);
-  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  if (ms < 9_950) return t("{seconds} s", { seconds: oneDigit(Math.max(0.1, ms / 1_000)) });
+  return spellSeconds(Math.round(ms / 1_000));
 }
 
 /** @param {number} size in bytes */
 export function spellSize(size) {
-  if (size < 1_000) return `${size} bytes`;
+  if (size < 1_000) return tn("{count} byte", "{count} bytes", size);
   return size < 1_000_000 ? `${Math.round(size / 1_000)} kB` : `${(size / 1_000_000).toFixed(1)} MB`;
 }

@@ -5,6 +5,7 @@
 
 import { CallView } from "antiphon/conversation/step-call";
 import { groupWords, spellMs } from "antiphon/conversation/step-words";
+import { LOCALE, t, tn } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/wire/protocol").Step} Step */
@@ -22,6 +23,7 @@ export class StepsView {
     this.calls = new Map();
     /** Titles of calls that began, and sentences about others that ended, since a screen reader was told. @type {{begun: string[], ended: string[]}} */
     this.news = { begun: [], ended: [] };
+    this.failed = 0; // of those that ended
     this.sayTimer = this.timer = 0;
     for (const element of this.root?.querySelectorAll(".step-call") ?? []) this.adopt(/** @type {HTMLDetailsElement} */ (element));
     for (const group of this.groups) this.bind(group);
@@ -122,6 +124,7 @@ export class StepsView {
         const told = call.progress.textContent;
         if (event.step !== undefined) this.place(/** @type {any} */ (event), event.step);
         call.assign(/** @type {any} */ (event));
+        if (first && call.status === "error") this.failed += 1;
         if (first) this.tell("ended", resultWords(call, told ?? ""));
         this.count(/** @type {HTMLElement} */ (call.element.closest(".step-group")));
         break;
@@ -209,16 +212,18 @@ export class StepsView {
       const { begun, ended } = this.news;
       this.sayTimer = 0;
       this.news = { begun: [], ended: [] };
-      if (begun.length) this.say(begun.length === 1 ? `Using a tool: ${begun[0]}.` : `Using ${begun.length} tools.`);
-      const failed = ended.filter((one) => one.startsWith("Failed"));
-      if (ended.length) this.say(ended.length === 1 ? ended[0] : `${ended.length} tools have ended${failed.length ? `, ${failed.length} failed` : ""}.`);
+      if (begun.length) this.say(begun.length === 1 ? t("Using a tool: {tool}.", { tool: begun[0] }) : tn("Using {count} tool.", "Using {count} tools.", begun.length));
+      const { failed } = this;
+      this.failed = 0;
+      const counted = tn("{count} tool has ended.", "{count} tools have ended.", ended.length);
+      if (ended.length) this.say(ended.length === 1 ? ended[0] : failed ? `${counted} ${tn("{count} failed.", "{count} failed.", failed)}` : counted);
     }, SAID_AFTER_MS);
   }
 }
 
 /** What a screen reader is told of a call that has ended. @param {CallView} call @param {string} told its last sentence of progress */
 function resultWords(call, told) {
-  if (call.status === "ok") return told ? `${told.replace(/[.…]+$/, "")}: done.` : `${call.title}: done.`;
-  if (call.status === "error") return `Failed: ${call.title}.`;
-  return `${call.title}: ${call.part("state").textContent?.toLowerCase()}.`;
+  if (call.status === "ok") return t("{tool}: done.", { tool: told ? told.replace(/[.…]+$/, "") : call.title });
+  if (call.status === "error") return t("Failed: {tool}.", { tool: call.title });
+  return t("{tool}: {state}.", { tool: call.title, state: call.part("state").textContent?.toLocaleLowerCase(LOCALE) ?? "" });
 }

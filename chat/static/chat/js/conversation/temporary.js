@@ -1,5 +1,7 @@
 /** Temporary conversations: chosen before the first message, and marked from then on. */
 
+import { t } from "antiphon/lib/texts";
+
 export class Temporary {
   /** @param {any} page what the server put into the page @param {(words: string) => void} say */
   constructor(page, say) {
@@ -7,7 +9,7 @@ export class Temporary {
     this.box = /** @type {HTMLInputElement | null} */ (document.getElementById("temporary"));
     this.box?.addEventListener("change", () => {
       this.set(this.box?.checked ?? false);
-      say((this.on && document.getElementById("temporary-note")?.textContent) || "A regular conversation, listed in your conversations.");
+      say((this.on && document.getElementById("temporary-note")?.textContent) || t("A regular conversation, listed in your conversations."));
     });
     if (this.box && this.box.checked !== this.on) this.set(this.box.checked); // a browser that restores forms
   }

@@ -4,6 +4,7 @@
  */
 
 import { LiveText } from "antiphon/conversation/live-text";
+import { spellSeconds, t } from "antiphon/lib/texts";
 import { codePoints, firstPoints, skipPoints } from "antiphon/wire/protocol";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
@@ -79,7 +80,7 @@ export class Thinking {
     this.since = performance.now();
     this.timer = setInterval(() => this.tick(), TICK_MS);
     this.tick();
-    this.tell("Thinking…");
+    this.tell(t("Thinking…"));
   }
 
   /** The answer goes on, or has ended. @param {number} [ms] how long it took, where the server knows */
@@ -87,7 +88,7 @@ export class Thinking {
     const active = this.active;
     if (active || ms !== undefined) this.restart(ms ?? this.elapsed());
     if (!this.text) return;
-    this.words.textContent = `Thought for ${spell(this.ms)}`;
+    this.words.textContent = t("Thought for {time}", { time: spell(this.ms) });
     this.time.textContent = "";
     if (active) this.tell(`${this.words.textContent}.`);
   }
@@ -128,13 +129,13 @@ export class Thinking {
   }
 
   tick() {
-    this.words.textContent = "Thinking…";
+    this.words.textContent = t("Thinking…");
     this.time.textContent = this.elapsed() < 1_000 ? "" : spell(this.elapsed() - 500);
   }
 
   /** Only once each: the seconds are for the eye. @param {string} words */
   tell(words) {
-    if (!this.said || (this.said === "Thinking…" && words !== this.said)) this.say((this.said = words));
+    if (!this.said || (this.said === t("Thinking…") && words !== this.said)) this.say((this.said = words));
   }
 
   /** Writes the text as Markdown, while it is open. */
@@ -149,6 +150,5 @@ export class Thinking {
 
 /** A time as the server spells it (`spell_seconds` in chat_page.py). @param {number} ms */
 function spell(ms) {
-  const seconds = Math.max(1, Math.round(ms / 1_000));
-  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  return spellSeconds(Math.max(1, Math.round(ms / 1_000)));
 }

@@ -7,6 +7,7 @@ import { AllowedTools } from "antiphon/conversation/allowed-tools";
 import { fetchJson, post } from "antiphon/lib/fetch";
 import { closeOnEscape } from "antiphon/lib/keys";
 import { recall, remember } from "antiphon/lib/storage";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {{key: string, server: string, title: string, description: string, effect: string, by_default: boolean, on: boolean}} Tool */
 /**
@@ -130,7 +131,7 @@ export class Tools {
     preset.textContent = (preset.dataset.words ?? "").replace("%(name)s", shown.preset);
     preset.hidden = !shown.preset || JSON.stringify(shown.chosen) !== JSON.stringify(shown.usual);
     const missing = this.part(".tools-missing");
-    missing.textContent = ((shown.missing === 1 ? missing.dataset.one : missing.dataset.more) ?? "").replace("%(count)s", String(shown.missing));
+    missing.textContent = tn("{count} tool that was chosen is not available to you, and is left out for your questions.", "{count} tools that were chosen are not available to you, and are left out for your questions.", shown.missing);
     missing.hidden = !shown.missing;
     this.mark(shown.chosen !== null);
     const model = this.part(".tools-model");
@@ -176,7 +177,7 @@ export class Tools {
     if (!this.page.conversation_id) {
       remember(this.key, keys && JSON.stringify(keys), "session");
       this.take({ ...this.shown, ...this.choice(this.shown, keys) });
-      this.status.textContent = "Goes with your message";
+      this.status.textContent = t("Goes with your message");
       return;
     }
     this.saving = this.saving.then(() => this.save(keys));
@@ -184,14 +185,14 @@ export class Tools {
 
   /** @param {string[] | null} keys */
   async save(keys) {
-    this.status.textContent = "Saving…";
+    this.status.textContent = t("Saving…");
     try {
       this.take(await post(this.url, this.page.csrf, { tools: keys === null ? "" : JSON.stringify(keys) }));
       this.fail("");
-      this.status.textContent = "Saved";
+      this.status.textContent = t("Saved");
     } catch (error) {
       this.status.textContent = "";
-      this.fail(`Not saved. ${/** @type {Error} */ (error).message}`);
+      this.fail(t("Not saved. {reason}", { reason: /** @type {Error} */ (error).message }));
       this.render();
     }
   }
@@ -221,7 +222,7 @@ export class Tools {
   /** Marks the button of a conversation with tools of its own choice. @param {boolean} chosen */
   mark(chosen) {
     this.button.toggleAttribute("data-changed", Boolean(chosen));
-    this.button.setAttribute("aria-label", chosen ? "Tools, changed" : "Tools");
+    this.button.setAttribute("aria-label", chosen ? t("Tools, changed") : t("Tools"));
   }
 
   /** @param {string} words empty: there is no trouble */

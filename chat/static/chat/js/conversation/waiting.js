@@ -3,6 +3,8 @@
  * readers are told now and then, not each second.
  */
 
+import { spellSeconds, t, tn } from "antiphon/lib/texts";
+
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
 /** @typedef {"queue" | "model" | "loading" | "thinking" | "tool" | "more" | "person"} Kind */
 
@@ -11,13 +13,13 @@ const SAID_S = [10, 30, 60]; // then each minute
 
 /** What is shown before the seconds. `MessageView.await` says which. @type {Record<Kind, string>} */
 const WORDS = {
-  queue: "Waiting for a free worker…",
-  model: "Waiting for the model’s first words…",
-  loading: "The model is being loaded…",
-  thinking: "Thinking…",
-  tool: "Waiting for a tool…",
-  more: "Waiting for the model to go on…",
-  person: "Waiting for a reviewer…",
+  queue: t("Waiting for a free worker…"),
+  model: t("Waiting for the model’s first words…"),
+  loading: t("The model is being loaded…"),
+  thinking: t("Thinking…"),
+  tool: t("Waiting for a tool…"),
+  more: t("Waiting for the model to go on…"),
+  person: t("Waiting for a reviewer…"),
 };
 
 export class Waiting {
@@ -59,12 +61,12 @@ export class Waiting {
     const said = this.shown.get(view) ?? 0;
     this.shown.set(view, said);
     view.element.classList.add("is-counted");
-    view.wait(`${words} ${spell(seconds)}`);
+    view.wait(`${words} ${spellSeconds(seconds)}`);
     const due = SAID_S.findLast((step) => step <= seconds);
     const next = seconds >= 60 ? Math.floor(seconds / 60) * 60 : due;
     if (next && next > said) {
       this.shown.set(view, next);
-      if (view === this.running()[0]) this.say(`${words} ${seconds} seconds`);
+      if (view === this.running()[0]) this.say(`${words} ${tn("{count} second", "{count} seconds", seconds)}`);
     }
     return undefined;
   }
@@ -73,9 +75,4 @@ export class Waiting {
   clear(view) {
     if (this.shown.delete(view)) view.element.classList.remove("is-counted");
   }
-}
-
-/** @param {number} seconds */
-function spell(seconds) {
-  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }

@@ -5,6 +5,7 @@
 
 import { post } from "antiphon/lib/fetch";
 import { recall, remember } from "antiphon/lib/storage";
+import { t } from "antiphon/lib/texts";
 
 export class WebSearch {
   /** @param {import("antiphon/conversation/conversation").Conversation} conversation */
@@ -27,14 +28,14 @@ export class WebSearch {
     const on = !this.on;
     this.on = on;
     this.show();
-    this.say(on ? "The model may search the web." : "The model does not search the web.");
+    this.say(on ? t("The model may search the web.") : t("The model does not search the web."));
     if (!this.page.conversation_id) return remember(this.key, on ? "1" : null, "session");
     try {
       await post(`${this.page.urls.root}c/${this.page.conversation_id}/web-search/`, this.page.csrf, { on: on ? "1" : "0" });
     } catch (error) {
       this.on = !on;
       this.show();
-      this.say(`Not saved. ${/** @type {Error} */ (error).message}`);
+      this.say(t("Not saved. {reason}", { reason: /** @type {Error} */ (error).message }));
     }
     return undefined;
   }

@@ -1,16 +1,18 @@
 /** Pieces of HTML and small commands over HTTP. After the session has ended, they lead to the log-in page. */
 
+import { t } from "antiphon/lib/texts";
+
 /** A failed request, with a message for the user. */
 export class FetchError extends Error {}
 
-export const GONE = "This no longer exists.";
+export const GONE = t("This no longer exists.");
 
 /** Leads to the log-in page if the server asks for it, and from there back to this page, not to the piece. @param {Response} response */
 function check(response) {
   const asked = new URL(response.url);
   if (response.redirected && asked.pathname.startsWith("/accounts/")) {
     location.assign(`${asked.pathname}?next=${encodeURIComponent(location.pathname)}`);
-    throw new FetchError("Please log in again.");
+    throw new FetchError(t("Please log in again."));
   }
 }
 
@@ -20,10 +22,10 @@ export async function fetchPiece(url) {
   try {
     response = await fetch(url, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(15_000) });
   } catch {
-    throw new FetchError("The server can’t be reached. Try again in a moment.");
+    throw new FetchError(t("The server can’t be reached. Try again in a moment."));
   }
   check(response);
-  if (!response.ok) throw new FetchError(response.status === 404 ? GONE : "Something went wrong. Try again.");
+  if (!response.ok) throw new FetchError(response.status === 404 ? GONE : t("Something went wrong. Try again."));
   const template = document.createElement("template");
   template.innerHTML = await response.text();
   return template.content;
@@ -36,10 +38,10 @@ export async function fetchJson(url, until) {
     const signals = [AbortSignal.timeout(15_000), ...(until ? [until] : [])];
     response = await fetch(url, { headers: { Accept: "application/json" }, signal: AbortSignal.any(signals) });
   } catch {
-    throw new FetchError("The server can’t be reached. Try again in a moment.");
+    throw new FetchError(t("The server can’t be reached. Try again in a moment."));
   }
   check(response);
-  if (!response.ok) throw new FetchError((await response.json().catch(() => ({}))).message ?? "Something went wrong. Try again.");
+  if (!response.ok) throw new FetchError((await response.json().catch(() => ({}))).message ?? t("Something went wrong. Try again."));
   return response.json();
 }
 
@@ -54,10 +56,10 @@ export async function post(url, csrf, fields = {}) {
       signal: AbortSignal.timeout(15_000),
     });
   } catch {
-    throw new FetchError("The server can’t be reached. Try again in a moment.");
+    throw new FetchError(t("The server can’t be reached. Try again in a moment."));
   }
   check(response);
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new FetchError(answer.message ?? "Something went wrong. Try again.");
+  if (!response.ok) throw new FetchError(answer.message ?? t("Something went wrong. Try again."));
   return answer;
 }

@@ -3,6 +3,8 @@
  * ended. Only the last few lines stay in the live region.
  */
 
+import { tn } from "antiphon/lib/texts";
+
 const KEPT = 8;
 const LONGEST = 600; // characters of one block
 
@@ -30,7 +32,8 @@ export class Announcer {
     const text = (block.textContent ?? "").trim();
     if (pre instanceof HTMLElement) {
       const lines = text.split("\n").length;
-      this.say(`Code${pre.dataset.language ? `, ${pre.dataset.language}` : ""}, ${lines} ${lines === 1 ? "line" : "lines"}`);
+      const { language } = pre.dataset;
+      this.say(language ? tn("Code, {language}, {count} line", "Code, {language}, {count} lines", lines, { language }) : tn("Code, {count} line", "Code, {count} lines", lines));
     } else if (text) {
       this.say(text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text);
     }

@@ -1,7 +1,9 @@
 /** What a text may contain to be parsed. Kept level with chat/markdown/limits.py, which says why. */
 
+import { t } from "antiphon/lib/texts";
+
 export const MAX_NESTING = 40;
-export const NOTE = "Formatting was left out because it would have taken too long."; // as chat/markdown/plain.py has it
+export const NOTE = t("Formatting was left out because it would have taken too long."); // as chat/markdown/plain.py has it
 const MAX_RICH_CHARS = 200_000;
 const MAX_LINES = 20_000;
 const MAX_BRACKETS = 5_000;

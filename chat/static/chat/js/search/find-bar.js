@@ -3,6 +3,7 @@
 import { isComposing } from "antiphon/lib/keys";
 import { FetchError, fetchJson } from "antiphon/lib/fetch";
 import { showNote } from "antiphon/conversation/status";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/conversation").Conversation} Conversation */
 
@@ -121,7 +122,7 @@ export class FindBar {
   show(trouble = "") {
     const { length } = this.found;
     const none = this.field.value.trim() ? (this.count.dataset.none ?? "") : "";
-    this.count.textContent = trouble || (length ? `${this.at + 1} of ${length}${length === 500 ? "+" : ""}` : none);
+    this.count.textContent = trouble || (length ? t("{place} of {count}", { place: this.at + 1, count: length === 500 ? "500+" : length }) : none);
     for (const button of this.element.querySelectorAll("[data-find=previous], [data-find=next]")) {
       /** @type {HTMLButtonElement} */ (button).disabled = !length;
     }

@@ -3,6 +3,7 @@
 import { Jumps } from "antiphon/conversation/jumps";
 import { isComposing } from "antiphon/lib/keys";
 import { showNote } from "antiphon/conversation/status";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/conversation").Conversation} Conversation */
 /** @typedef {import("antiphon/sidebar/sidebar").Sidebar} Sidebar */
@@ -59,7 +60,7 @@ export class Search {
       (await this.sheet).open();
     } catch {
       this.sheet = null;
-      showNote("The search could not be loaded. Try again in a moment.");
+      showNote(t("The search could not be loaded. Try again in a moment."));
     }
   }
 
@@ -69,7 +70,7 @@ export class Search {
       (await this.bar).open();
     } catch {
       this.bar = null;
-      showNote("The search could not be loaded. Try again in a moment.");
+      showNote(t("The search could not be loaded. Try again in a moment."));
     }
   }
 

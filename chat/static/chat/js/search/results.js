@@ -1,5 +1,7 @@
 /** The rows of the search sheet. Texts come as pieces that are marked or not, and are never read as HTML. */
 
+import { LOCALE, t } from "antiphon/lib/texts";
+
 /**
  * @typedef {object} Entry
  * @property {string} key stays the same while the same thing is listed
@@ -27,7 +29,7 @@ export function buildGroup(name, title, items, words) {
     row.setAttribute("aria-selected", "false");
     if (item.kind === "command") row.append(make("span", "search-name", item.element.textContent));
     else if (item.kind === "title") row.append(marked("search-name", item.pieces), time(item.at));
-    else row.append(make("span", "search-name", item.title || "Conversation"), time(item.at), about(item, words));
+    else row.append(make("span", "search-name", item.title || t("Conversation")), time(item.at), about(item, words));
     element.append(row);
     return { key: `${name} ${item.id ?? item.element.textContent}`, row, item };
   });
@@ -56,7 +58,7 @@ function time(at) {
   const element = document.createElement("time");
   element.dateTime = at;
   const year = moment.getFullYear() === new Date().getFullYear() ? undefined : "numeric";
-  element.textContent = moment.toLocaleDateString(undefined, { day: "numeric", month: "short", year });
+  element.textContent = moment.toLocaleDateString(LOCALE, { day: "numeric", month: "short", year });
   return element;
 }
 

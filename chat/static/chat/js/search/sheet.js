@@ -5,6 +5,7 @@
 
 import { isComposing } from "antiphon/lib/keys";
 import { FetchError, fetchJson } from "antiphon/lib/fetch";
+import { tn } from "antiphon/lib/texts";
 import { carryOut, commandsFor } from "antiphon/search/commands";
 import { buildGroup } from "antiphon/search/results";
 
@@ -125,7 +126,7 @@ export class SearchSheet {
 
   announceCount() {
     const { length } = this.entries;
-    this.count.textContent = length === 1 ? "1 result" : `${length} results`;
+    this.count.textContent = tn("{count} result", "{count} results", length);
   }
 
   /** @param {number} at @param {boolean} scrolls */

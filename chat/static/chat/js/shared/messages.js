@@ -3,6 +3,7 @@
 import { dressAnswer, dressCode } from "antiphon/conversation/code";
 import { setFormulas } from "antiphon/conversation/formulas";
 import { LiveText, showFinished } from "antiphon/conversation/live-text";
+import { t } from "antiphon/lib/texts";
 import * as steps from "antiphon/shared/steps";
 
 const ACTIVE = ["pending", "streaming"];
@@ -11,7 +12,7 @@ const ENDINGS = /** @type {Record<string, string>} */ ({
   "run.done": "complete", "run.stopped": "stopped", "run.failed": "failed", "run.interrupted": "interrupted",
 });
 
-const WAITS = "This answer waits for a decision.";
+const WAITS = t("This answer waits for a decision.");
 
 class View {
   /** @param {HTMLElement} element */
@@ -64,7 +65,7 @@ class View {
       const details = /** @type {HTMLElement | null} */ (thinking?.closest("details"));
       if (details) details.hidden = false;
       const words = details?.querySelector(".thinking-words");
-      if (words && !words.textContent) words.textContent = "Thinking…";
+      if (words && !words.textContent) words.textContent = t("Thinking…");
     }
     return true;
   }
@@ -144,12 +145,12 @@ class View {
 /** Why a message is not whole. @param {any} message */
 function noteOf(message) {
   const action = message.moderation?.action;
-  if (message.deleted_at) return "This message was deleted.";
-  if (WITHHELD.includes(action)) return "This message is not shown.";
+  if (message.deleted_at) return t("This message was deleted.");
+  if (WITHHELD.includes(action)) return t("This message is not shown.");
   if (ACTIVE.includes(message.status)) return message.run?.status === "waiting" ? WAITS : "";
-  if (message.status === "stopped" || message.status === "interrupted") return "This answer was stopped before its end.";
-  if (message.status === "failed") return "There is no answer: something went wrong.";
-  return action === "mask" ? "Parts of this message are not shown." : "";
+  if (message.status === "stopped" || message.status === "interrupted") return t("This answer was stopped before its end.");
+  if (message.status === "failed") return t("There is no answer: something went wrong.");
+  return action === "mask" ? t("Parts of this message are not shown.") : "";
 }
 
 export class SharedMessages {
@@ -216,7 +217,7 @@ export class SharedMessages {
     view.showEnd(event.html ?? null, undefined);
     steps.end(view);
     const words = view.element.querySelector(".thinking-words");
-    if (words?.textContent) words.textContent = "Thinking";
+    if (words?.textContent) words.textContent = t("Thinking");
     view.note(noteOf({ status }));
     return view.lengths.text >= (event.text_length ?? 0);
   }

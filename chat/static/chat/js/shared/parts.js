@@ -1,6 +1,7 @@
 /** The buttons of code blocks, tables and diagrams on pages without a composer. */
 
 import { confirmOn, copyText } from "antiphon/conversation/code";
+import { t } from "antiphon/lib/texts";
 
 /** @param {HTMLElement} root */
 export function listenToParts(root) {
@@ -21,7 +22,7 @@ async function copyFrom(button, text) {
     await copyText(text);
     confirmOn(button, button.querySelector("use")?.getAttribute("href")?.split("#")[0] ?? "");
   } catch {
-    say("Your browser didn’t allow copying.");
+    say(t("Your browser didn’t allow copying."));
   }
 }
 

@@ -1,5 +1,6 @@
 /** The page of a live share: follows its stream of server-sent events (docs/protocol.md §6). */
 
+import { t } from "antiphon/lib/texts";
 import { listenToParts } from "antiphon/shared/parts";
 import { SharedMessages } from "antiphon/shared/messages";
 
@@ -7,7 +8,7 @@ const stream = JSON.parse(/** @type {HTMLElement} */ (document.getElementById("s
 const state = /** @type {HTMLElement} */ (document.getElementById("state"));
 const title = /** @type {HTMLElement} */ (document.getElementById("title"));
 const messages = new SharedMessages(/** @type {HTMLElement} */ (document.getElementById("transcript")));
-const ENDED = "This link no longer works.";
+const ENDED = t("This link no longer works.");
 const FIRST_WAIT = 2_000;
 const LONGEST_WAIT = 60_000;
 
@@ -33,13 +34,13 @@ function open() {
   source = new EventSource(address());
   source.addEventListener("open", () => {
     wait = FIRST_WAIT;
-    show("live", "Live");
+    show("live", t("Live"));
   });
   source.addEventListener("message", (event) => apply(event));
   source.addEventListener("snapshot", (event) => apply(/** @type {MessageEvent} */ (event)));
   source.addEventListener("end", () => finish());
   source.addEventListener("error", () => {
-    show("away", "Connecting…");
+    show("away", t("Connecting…"));
     if (source?.readyState === EventSource.CLOSED) askWhy(); // the browser does not try again by itself
   });
 }
@@ -76,7 +77,7 @@ function apply(event) {
 
 /** @param {string} words */
 function showTitle(words) {
-  title.textContent = words || "Conversation";
+  title.textContent = words || t("Conversation");
   document.title = `${title.textContent} · Antiphon`;
 }
 

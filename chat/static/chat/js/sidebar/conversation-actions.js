@@ -4,6 +4,7 @@ import { FetchError, post } from "antiphon/lib/fetch";
 import { showNote } from "antiphon/conversation/status";
 import { choicesOf, isComposing, moveInMenu } from "antiphon/lib/keys";
 import { recall, remember } from "antiphon/lib/storage";
+import { t } from "antiphon/lib/texts";
 
 export class ConversationActions {
   /**
@@ -98,7 +99,7 @@ export class ConversationActions {
       item.toggleAttribute("data-pinned", !pinned);
       throw error;
     }
-    this.options.say(pinned ? "Pinned" : "Unpinned");
+    this.options.say(pinned ? t("Pinned") : t("Unpinned"));
     this.options.onChange();
   }
 
@@ -125,7 +126,7 @@ export class ConversationActions {
     field.className = "item-rename";
     field.maxLength = 200;
     field.value = link.textContent?.trim() ?? "";
-    field.setAttribute("aria-label", "Title");
+    field.setAttribute("aria-label", t("Title"));
     link.hidden = true;
     link.before(field);
     field.select();
@@ -178,7 +179,7 @@ export class ConversationActions {
       await post(`${this.page.urls.root}c/${id}/restore/`, this.page.csrf);
       this.options.onChange();
     };
-    showNote("Conversation deleted.", { label: "Undo", run: () => void undo().catch(showError) });
+    showNote(t("Conversation deleted."), { label: t("Undo"), run: () => void undo().catch(showError) });
   }
 }
 

@@ -1,6 +1,7 @@
 /** Drags conversations into folders and out of them, and folders into each other. The menus do the same. */
 
 import { post } from "antiphon/lib/fetch";
+import {  } from "antiphon/lib/texts";
 import { showFailure } from "antiphon/sidebar/failure";
 
 const KIND = "application/x-antiphon-entry";
@@ -50,7 +51,7 @@ export function startDragging(order) {
       const url = `${order.page.urls.root}folders/${dragged.folder}/move/`;
       post(url, order.page.csrf, { parent: folder }).then(() => order.window.refresh(0)).catch(showFailure);
     } else {
-      void order.run("move", dragged.ids, { folder }, folder ? `to “${name}”` : "back to the list").then(() => order.selection?.leave());
+      void order.run("move", dragged.ids, { folder }, folder ? name : "").then(() => order.selection?.leave());
     }
   });
   sidebar.addEventListener("dragend", () => {

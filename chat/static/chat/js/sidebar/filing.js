@@ -2,6 +2,7 @@
 
 import { FetchError, fetchJson, post } from "antiphon/lib/fetch";
 import { showNote } from "antiphon/conversation/status";
+import { t, tn } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/sidebar/order").Order} Order */
 /** @typedef {{id: string, name: string, depth: number, parent: string | null, conversations: number, instructions: string, model: string}} Folder */
@@ -48,7 +49,7 @@ export class Filing {
     if (action === "tag-rename" || action === "tag-delete") return this.changeTag(action);
     const { folders } = await this.order.read();
     const folder = /** @type {Folder[]} */ (folders).find((one) => one.id === id);
-    if (!folder) return showNote("This folder no longer exists.");
+    if (!folder) return showNote(t("This folder no longer exists."));
     if (action === "folder-edit") return this.editFolder(folder);
     if (action === "folder-move") return this.moveFolder(folder, folders);
     return this.deleteFolder(folder);
@@ -96,11 +97,11 @@ export class Filing {
     const { folders, kept } = await this.order.read(ids.slice(0, 500));
     const move = async (/** @type {string} */ folder, /** @type {string} */ name) => {
       this.moves.close();
-      if (await this.order.run("move", ids, { folder }, folder ? `to “${name}”` : "back to the list")) this.order.selection?.leave();
+      if (await this.order.run("move", ids, { folder }, folder ? name : "")) this.order.selection?.leave();
     };
     this.afterNew = (made) => void move(made.id, made.name);
     const here = kept?.folders?.length === 1 ? kept.folders[0] : null;
-    this.list(folders, here, "No folder: in the list", move);
+    this.list(folders, here, t("No folder: in the list"), move);
   }
 
   /** @param {Folder} folder @param {Folder[]} folders */
@@ -109,7 +110,7 @@ export class Filing {
     const inside = new Set([folder.id]);
     for (const one of folders) if (one.parent && inside.has(one.parent)) inside.add(one.id);
     const others = folders.filter((one) => !inside.has(one.id));
-    this.list(others, folder.parent ?? "", "At the top", async (parent) => {
+    this.list(others, folder.parent ?? "", t("At the top"), async (parent) => {
       try {
         await this.post(`folders/${folder.id}/move/`, { parent });
         this.moves.close();
@@ -136,24 +137,24 @@ export class Filing {
 
   /** @param {string} parent @param {(folder: {id: string, name: string}) => void} [made] */
   async newFolder(parent, made) {
-    await this.edit("New folder", { name: "", instructions: "", model: "" }, async (fields) => {
+    await this.edit(t("New folder"), { name: "", instructions: "", model: "" }, async (fields) => {
       const folder = await this.post("folders/new/", { ...fields, parent });
-      showNote(`Folder “${folder.name}” created.`);
+      showNote(t("Folder “{name}” created.", { name: folder.name }));
       made?.(folder);
     });
   }
 
   /** @param {Folder} folder */
   async editFolder(folder) {
-    await this.edit("Folder", folder, (fields) => this.post(`folders/${folder.id}/`, fields));
+    await this.edit(t("Folder"), folder, (fields) => this.post(`folders/${folder.id}/`, fields));
   }
 
   /** @param {string} title @param {{name: string, instructions: string, model: string}} values @param {(fields: Record<string, string>) => Promise<unknown>} save */
   async edit(title, values, save) {
     const form = /** @type {HTMLFormElement} */ (this.folder.querySelector("form"));
     const models = await fetchJson(this.page.urls.models).then((found) => found.models ?? [], () => []);
-    const choices = new Map([["", "The usual one"], ...models.map((/** @type {any} */ one) => [one.id, one.label || one.id])]);
-    if (values.model && !choices.has(values.model)) choices.set(values.model, `${values.model} – not available`);
+    const choices = new Map([["", t("The usual one")], ...models.map((/** @type {any} */ one) => [one.id, one.label || one.id])]);
+    if (values.model && !choices.has(values.model)) choices.set(values.model, t("{model} – not available", { model: values.model }));
     const field = (/** @type {string} */ name) => /** @type {HTMLInputElement} */ (form.elements.namedItem(name));
     field("model").replaceChildren(...[...choices].map(([value, text]) => new Option(text, value)));
     for (const name of /** @type {const} */ (["name", "instructions", "model"])) field(name).value = values[name];
@@ -169,19 +170,19 @@ export class Filing {
   /** @param {string} id @param {string} step */
   async step(id, step) {
     const { moved } = await this.post(`folders/${id}/move/`, { step });
-    this.order.say(moved ? `Moved ${step}` : step === "up" ? "It is the first" : "It is the last");
+    this.order.say(moved ? (step === "up" ? t("Moved up") : t("Moved down")) : step === "up" ? t("It is the first") : t("It is the last"));
   }
 
   /** @param {Folder} folder */
   deleteFolder(folder) {
     const n = folder.conversations;
-    const back = n === 0 ? "" : n === 1 ? "Its conversation goes back to the list. " : `Its ${n} conversations go back to the list. `;
+    const back = n ? `${tn("Its conversation goes back to the list.", "Its {count} conversations go back to the list.", n)} ` : "";
     this.ask({
-      title: `Delete the folder “${folder.name}”?`, text: `${back}Folders in it move one level up.`, yes: "Delete the folder", danger: true,
+      title: t("Delete the folder “{name}”?", { name: folder.name }), text: `${back}${t("Folders in it move one level up.")}`, yes: t("Delete the folder"), danger: true,
       run: async () => {
         if (this.order.window.view === `folder:${folder.id}`) await this.order.open("");
         await this.post(`folders/${folder.id}/delete/`);
-        showNote("Folder deleted.");
+        showNote(t("Folder deleted."));
       },
     });
   }
@@ -212,7 +213,7 @@ export class Filing {
     try {
       await this.order.post({ action, ids: this.ids, ...fields });
       this.show(this.tagged);
-      this.order.say(`${action === "tag" ? "Added" : "Taken off"}: ${words}`);
+      this.order.say(action === "tag" ? t("Added: {tag}", { tag: words }) : t("Taken off: {tag}", { tag: words }));
       this.order.window.refresh(0);
     } catch (error) {
       this.show(this.tagged, error);
@@ -234,14 +235,14 @@ export class Filing {
     const id = this.order.window.view.replace("tag:", "");
     const name = this.order.window.state?.dataset.name ?? "";
     if (action === "tag-rename") {
-      return this.ask({ title: "Rename the tag", label: "Name", value: name, yes: "Rename", run: (value) => this.post(`tags/${id}/`, { name: value }) });
+      return this.ask({ title: t("Rename the tag"), label: t("Name"), value: name, yes: t("Rename"), run: (value) => this.post(`tags/${id}/`, { name: value }) });
     }
     return this.ask({
-      title: `Delete the tag “${name}”?`, text: "Conversations merely lose it.", yes: "Delete the tag", danger: true,
+      title: t("Delete the tag “{name}”?", { name }), text: t("Conversations merely lose it."), yes: t("Delete the tag"), danger: true,
       run: async () => {
         await this.order.open("");
         await this.post(`tags/${id}/delete/`);
-        showNote("Tag deleted.");
+        showNote(t("Tag deleted."));
       },
     });
   }
@@ -250,16 +251,16 @@ export class Filing {
     const today = new Date();
     const value = new Date(today.getTime() - today.getTimezoneOffset() * 60_000).toISOString().slice(0, 10);
     this.ask({
-      title: "Jump to a date", label: "Conversations last used on this day or before", type: "date", value, yes: "Jump",
+      title: t("Jump to a date"), label: t("Conversations last used on this day or before"), type: "date", value, yes: t("Jump"),
       run: (day) => this.order.window.open(this.order.window.view, day ? { day } : {}),
     });
   }
 
   deleteAll() {
     this.ask({
-      title: "Delete all conversations?",
-      text: "All that you own move to the trash, also those in folders, in the archive and pinned ones, for all their members. You can restore them from there. Conversations of others stay.",
-      label: "Type “delete all” to confirm", yes: "Delete all", danger: true,
+      title: t("Delete all conversations?"),
+      text: t("All that you own move to the trash, also those in folders, in the archive and pinned ones, for all their members. You can restore them from there. Conversations of others stay."),
+      label: t("Type “delete all” to confirm"), yes: t("Delete all"), danger: true,
       run: async (confirm) => {
         let at = "";
         let done = 0;
@@ -270,8 +271,8 @@ export class Filing {
           left = result.done ? result.left : 0;
         }
         this.order.window.refresh(0);
-        const words = done === 1 ? "One conversation deleted." : `${done} conversations deleted.`;
-        showNote(words, done ? { label: "Undo", run: () => void this.undoDeleteAll(at) } : undefined);
+        const words = tn("One conversation deleted.", "{count} conversations deleted.", done);
+        showNote(words, done ? { label: t("Undo"), run: () => void this.undoDeleteAll(at) } : undefined);
       },
     });
   }

@@ -5,6 +5,7 @@
 
 import { GONE, fetchPiece } from "antiphon/lib/fetch";
 import { recall, remember } from "antiphon/lib/storage";
+import { t } from "antiphon/lib/texts";
 
 const REFRESH_MS = 300;
 const AGAIN_MS = 3_000; // after the list could not be read, or while an entry is being renamed
@@ -265,7 +266,7 @@ function drop(items, kept) {
 
 /** The button at an end of the page, where the list goes on. @param {"newer" | "older"} kind @param {Record<string, string>} data */
 function edge(kind, data) {
-  const textContent = kind === "newer" ? "Show newer conversations" : "Show earlier conversations";
+  const textContent = kind === "newer" ? t("Show newer conversations") : t("Show earlier conversations");
   const button = Object.assign(document.createElement("button"), { type: "button", className: `button button-small more ${kind}`, textContent });
   Object.assign(button.dataset, data);
   return button;

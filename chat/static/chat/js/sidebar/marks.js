@@ -1,14 +1,15 @@
 /** What the list says of each conversation (unread, in progress, waits, failed), and the tab's title of all of them. */
 
 import { closeNotifications } from "antiphon/lib/push";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {{unread: number, running: boolean, waiting: string, decides: boolean, failed: boolean, version: number}} Mark */
 
 const MOST = 100; // the server counts no further
 const REFRESH_MS = 2_000; // pages that come back together do not read their lists at the same moment
-const ENDS = /** @type {Record<string, string>} */ ({ "run.done": "Answer ready", "run.failed": "Answer failed", "run.interrupted": "Answer failed" });
-const YOURS = "Waits for you";
+const ENDS = /** @type {Record<string, string>} */ ({ "run.done": t("Answer ready"), "run.failed": t("Answer failed"), "run.interrupted": t("Answer failed") });
+const YOURS = t("Waits for you");
 
 export class Marks {
   /**
@@ -98,10 +99,10 @@ export class Marks {
     if (!place) return;
     const { unread, running, waiting, decides, failed } = this.of(id);
     const parts = [];
-    if (waiting) parts.push(sign("waits", "II", waiting === "moderation" ? "Waits for a reviewer" : decides ? YOURS : "Waits for a decision"));
-    else if (running) parts.push(sign("runs", "", "Answer in progress"));
-    else if (failed) parts.push(sign("failed", "!", "An answer failed"));
-    if (unread) parts.push(sign("unread", counted(unread), `${counted(unread)} unread`));
+    if (waiting) parts.push(sign("waits", "II", waiting === "moderation" ? t("Waits for a reviewer") : decides ? YOURS : t("Waits for a decision")));
+    else if (running) parts.push(sign("runs", "", t("Answer in progress")));
+    else if (failed) parts.push(sign("failed", "!", t("An answer failed")));
+    if (unread) parts.push(sign("unread", counted(unread), t("{count} unread", { count: counted(unread) })));
     place.replaceChildren(...parts);
   }
 

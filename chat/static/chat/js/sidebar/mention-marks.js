@@ -2,6 +2,7 @@
 
 import { post } from "antiphon/lib/fetch";
 import { showNote } from "antiphon/conversation/status";
+import { t, tc } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 
@@ -42,10 +43,10 @@ export class MentionMarks {
     this.heard();
     this.unseen.add(id);
     if (id === this.page.conversation_id && !document.hidden) return void this.look();
-    const who = frame.by?.name ?? "Somebody";
+    const who = frame.by?.name ?? t("Somebody");
     const title = this.find(id)?.querySelector(".item-link")?.textContent;
-    const words = title ? `${who} mentioned you in “${title}”.` : `${who} mentioned you.`;
-    showNote(words, { label: "Open", run: () => location.assign(`${this.page.urls.root}c/${id}/#m-${frame.message_id}`) });
+    const words = title ? t("{who} mentioned you in “{title}”.", { who, title }) : t("{who} mentioned you.", { who });
+    showNote(words, { label: tc("a button", "Open"), run: () => location.assign(`${this.page.urls.root}c/${id}/#m-${frame.message_id}`) });
     this.say(words);
     this.show();
     return undefined;
@@ -78,8 +79,8 @@ function made() {
   const mark = document.createElement("span");
   mark.className = "mention-mark";
   mark.role = "img";
-  mark.ariaLabel = "You were mentioned";
-  mark.title = "You were mentioned";
+  mark.ariaLabel = t("You were mentioned");
+  mark.title = t("You were mentioned");
   mark.textContent = "@";
   return mark;
 }

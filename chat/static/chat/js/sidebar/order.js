@@ -3,6 +3,7 @@
 import { fetchJson, post } from "antiphon/lib/fetch";
 import { choicesOf, moveInMenu } from "antiphon/lib/keys";
 import { showNote } from "antiphon/conversation/status";
+import { t, tn } from "antiphon/lib/texts";
 import { startDragging } from "antiphon/sidebar/drag";
 import { showFailure } from "antiphon/sidebar/failure";
 
@@ -128,9 +129,9 @@ export class Order {
 
   /**
    * Does something with conversations, and offers to take it back. True if it was done.
-   * @param {string} action @param {string[]} ids @param {Record<string, string>} [fields] @param {string} [words] what was done
+   * @param {string} action @param {string[]} ids @param {Record<string, string>} [fields] @param {string} [name] of the tag or folder; empty: back to the list
    */
-  async run(action, ids, fields = {}, words = "") {
+  async run(action, ids, fields = {}, name = "") {
     /** @type {Command[]} */
     const undo = [];
     let done = 0;
@@ -146,10 +147,9 @@ export class Order {
       showFailure(error);
     }
     if (!done) return false;
-    const counted = `${DONE[action]?.(done) ?? ""}${words ? ` ${words}` : ""}`.trim();
-    const others = kept ? ` ${kept === 1 ? "One is" : `${kept} are`} not yours to delete.` : "";
-    const said = `${counted}.${others}`;
-    showNote(said, undo.length ? { label: "Undo", run: () => void this.undo(undo) } : undefined);
+    const others = kept ? ` ${tn("One is not yours to delete.", "{count} are not yours to delete.", kept)}` : "";
+    const said = `${DONE[action]?.(done, name) ?? ""}${others}`;
+    showNote(said, undo.length ? { label: t("Undo"), run: () => void this.undo(undo) } : undefined);
     this.say(said);
     this.window.refresh(0);
     return true;
@@ -159,7 +159,7 @@ export class Order {
   async undo(commands) {
     try {
       for (const command of commands) await this.post(command);
-      this.say("Undone");
+      this.say(t("Undone"));
     } catch (error) {
       showFailure(error);
     }
@@ -172,15 +172,17 @@ export class Order {
   }
 }
 
-/** @param {number} n */
-const many = (n) => (n === 1 ? "Conversation" : `${n} conversations`);
-const DONE = /** @type {Record<string, (n: number) => string>} */ ({
-  archive: (n) => `${many(n)} archived`,
-  unarchive: (n) => `${many(n)} taken out of the archive`,
-  move: (n) => `${many(n)} moved`,
-  tag: (n) => `${many(n)} tagged`,
-  untag: (n) => `Tag taken off ${n === 1 ? "the conversation" : `${n} conversations`}`,
-  read: (n) => `${many(n)} marked as read`,
-  unread: (n) => `${many(n)} marked as unread`,
-  delete: (n) => `${many(n)} deleted`,
-});
+/** What was done, by the action. @type {Record<string, (n: number, name: string) => string>} */
+const DONE = {
+  archive: (n) => tn("Conversation archived.", "{count} conversations archived.", n),
+  unarchive: (n) => tn("Conversation taken out of the archive.", "{count} conversations taken out of the archive.", n),
+  move: (n, name) =>
+    name
+      ? tn("Conversation moved to “{name}”.", "{count} conversations moved to “{name}”.", n, { name })
+      : tn("Conversation moved back to the list.", "{count} conversations moved back to the list.", n),
+  tag: (n) => tn("Conversation tagged.", "{count} conversations tagged.", n),
+  untag: (n) => tn("Tag taken off the conversation.", "Tag taken off {count} conversations.", n),
+  read: (n) => tn("Conversation marked as read.", "{count} conversations marked as read.", n),
+  unread: (n) => tn("Conversation marked as unread.", "{count} conversations marked as unread.", n),
+  delete: (n) => tn("Conversation deleted.", "{count} conversations deleted.", n),
+};

@@ -1,5 +1,7 @@
 /** Selects several conversations of the list: by checkbox, by a range with Shift, all; and does something with them. */
 
+import { t, tn } from "antiphon/lib/texts";
+
 /** @typedef {import("antiphon/sidebar/order").Order} Order */
 
 export class Selection {
@@ -79,7 +81,7 @@ export class Selection {
       box.checked = this.chosen.has(id);
     }
     const { size } = this.chosen;
-    this.count.textContent = size === 0 ? "None selected" : `${size} selected`;
+    this.count.textContent = size === 0 ? t("None selected") : tn("{count} selected", "{count} selected", size);
     for (const button of /** @type {NodeListOf<HTMLButtonElement>} */ (this.bar.querySelectorAll(".icon-button"))) button.disabled = !size;
   }
 

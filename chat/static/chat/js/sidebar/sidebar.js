@@ -1,5 +1,6 @@
 /** The list of conversations: opens and closes, and stays in step with other tabs. */
 
+import { t } from "antiphon/lib/texts";
 import { ConversationActions, showError } from "antiphon/sidebar/conversation-actions";
 import { ListWindow } from "antiphon/sidebar/list-window";
 import { Order } from "antiphon/sidebar/order";
@@ -107,8 +108,8 @@ export class Sidebar {
   setTitle(id, title) {
     const item = this.find(id);
     const link = /** @type {HTMLAnchorElement | null} */ (item?.querySelector(".item-link"));
-    if (link) link.textContent = link.title = title || "Conversation";
-    item?.querySelector(".item-menu")?.setAttribute("aria-label", `Options for “${title}”`);
+    if (link) link.textContent = link.title = title || t("Conversation");
+    item?.querySelector(".item-menu")?.setAttribute("aria-label", t("Options for “{title}”", { title }));
     if (id === this.page.conversation_id) this.onTitle(title);
   }
 

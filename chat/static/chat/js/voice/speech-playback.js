@@ -1,6 +1,7 @@
 /** Reads answers aloud with the browser's speech synthesis, sentence by sentence as they arrive (docs/voice.md). */
 
 import { isComposing } from "antiphon/lib/keys";
+import { t } from "antiphon/lib/texts";
 import { base, guessLanguage } from "antiphon/voice/language";
 import { Sentences } from "antiphon/voice/markdown-to-speech";
 import { showNote } from "antiphon/conversation/status";
@@ -13,12 +14,12 @@ import { recall, remember } from "antiphon/lib/storage";
 const RECENT_MS = 2_000; // what was said can still be heard as an echo
 const RECENT_SENTENCES = 3;
 const SILENT_MS = 4_000; // a voice that has not begun by then will not
-const NO_VOICE = "This browser has no voice for reading aloud.";
+const NO_VOICE = t("This browser has no voice for reading aloud.");
 const TROUBLE = /** @type {Record<string, string>} */ ({
-  "not-allowed": "Click or type on this page first, then the browser can read aloud.",
-  network: "This voice needs a network connection, which is not available.",
-  "language-unavailable": "This browser has no voice for this language.",
-  "voice-unavailable": "The selected voice is no longer available. Choose another one in the voice options.",
+  "not-allowed": t("Click or type on this page first, then the browser can read aloud."),
+  network: t("This voice needs a network connection, which is not available."),
+  "language-unavailable": t("This browser has no voice for this language."),
+  "voice-unavailable": t("The selected voice is no longer available. Choose another one in the voice options."),
 });
 
 /**
@@ -83,7 +84,7 @@ export class SpeechPlayback {
     this.turn(!this.on);
     if (!this.on) this.stop();
     else if (!this.voices.getVoices().length) showNote(NO_VOICE);
-    this.conversation.announcer.say(this.on ? "Answers will be read aloud." : "Answers will no longer be read aloud.");
+    this.conversation.announcer.say(this.on ? t("Answers will be read aloud.") : t("Answers will no longer be read aloud."));
   }
 
   listVoices() {
@@ -91,7 +92,7 @@ export class SpeechPlayback {
     const usual = this.choice.options[0];
     const voices = [...this.voices.getVoices()].sort((a, b) => a.lang.localeCompare(b.lang) || a.name.localeCompare(b.name));
     const options = voices.map((voice) => {
-      const online = voice.localService ? "" : ", online"; // its maker gets to see what it reads
+      const online = voice.localService ? "" : `, ${t("online")}`; // its maker gets to see what it reads
       return new Option(`${voice.name} (${voice.lang}${online})`, voice.name, false, voice.name === chosen);
     });
     this.choice.replaceChildren(usual, ...options);
@@ -202,7 +203,7 @@ export class SpeechPlayback {
     };
     utterance.onerror = (event) => {
       if (this.reading === reading && event.error !== "interrupted" && event.error !== "canceled") {
-        showNote(TROUBLE[event.error] ?? `Reading aloud failed (${event.error}).`);
+        showNote(TROUBLE[event.error] ?? t("Reading aloud failed ({error}).", { error: event.error }));
         this.stop();
       }
     };
@@ -243,7 +244,7 @@ export class SpeechPlayback {
     const { reading } = this;
     if (!reading) return;
     this.stop();
-    this.conversation.announcer.say("Listening; reading stopped.");
+    this.conversation.announcer.say(t("Listening; reading stopped."));
     if (!reading.first || !reading.view.runId) return;
     this.conversation.socket
       .request({ type: "audio.interrupt", run_id: reading.view.runId, heard_chars: reading.heard })

@@ -1,5 +1,6 @@
 /** The panel above the field while a recording is made: its state, level and time, and the partial transcript. */
 
+import { t } from "antiphon/lib/texts";
 import { clock } from "antiphon/voice/messages";
 
 const byId = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -32,9 +33,9 @@ export class VoicePanel {
   showTime(spoken, limit) {
     const left = Math.max(0, limit - spoken);
     const near = left <= NEAR_MS;
-    if (near && !this.time.classList.contains("is-near")) this.announcer.say(`${clock(left)} of recording time left.`);
+    if (near && !this.time.classList.contains("is-near")) this.announcer.say(t("{time} of recording time left.", { time: clock(left) }));
     this.time.classList.toggle("is-near", near);
-    const words = near ? `${clock(left)} left` : clock(spoken);
+    const words = near ? t("{time} left", { time: clock(left) }) : clock(spoken);
     if (this.time.textContent !== words) this.time.textContent = words;
   }
 
@@ -52,8 +53,8 @@ export class VoicePanel {
     this.root.dataset.phase = phase;
     this.state.textContent = words;
     this.button.setAttribute("aria-pressed", String(on));
-    this.button.setAttribute("aria-label", on ? "Stop recording" : "Record voice");
-    this.button.title = on ? "Stop recording" : "Record voice (hold Alt + V)";
+    this.button.setAttribute("aria-label", on ? t("Stop recording") : t("Record voice"));
+    this.button.title = on ? t("Stop recording") : t("Record voice (hold Alt + V)");
     this.level.style.setProperty("--level", "0");
     if (phase === "starting") {
       this.kept.textContent = "";

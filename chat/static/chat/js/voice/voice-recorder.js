@@ -1,20 +1,22 @@
 /** The microphone: asks for it and yields frames of 16 kHz PCM16. Each kind of failure has its own message. */
 
+import { t } from "antiphon/lib/texts";
+
 const RATE = 16_000;
 
 const MESSAGES = /** @type {Record<string, string>} */ ({
-  NotAllowedError: "Your browser blocks the microphone on this site. Allow it in the site settings, then try again.",
-  NotFoundError: "No microphone found. Connect one, then try again.",
-  NotReadableError: "The microphone isn’t responding. Another program may be using it.",
-  OverconstrainedError: "This microphone can’t be used for recording.",
-  AbortError: "The microphone couldn’t be started. Try again.",
-  NoSound: "Audio couldn’t be started. Check that a speaker or headset is connected.",
-  InvalidStateError: "The microphone can’t be used while this page is in the background.",
+  NotAllowedError: t("Your browser blocks the microphone on this site. Allow it in the site settings, then try again."),
+  NotFoundError: t("No microphone found. Connect one, then try again."),
+  NotReadableError: t("The microphone isn’t responding. Another program may be using it."),
+  OverconstrainedError: t("This microphone can’t be used for recording."),
+  AbortError: t("The microphone couldn’t be started. Try again."),
+  NoSound: t("Audio couldn’t be started. Check that a speaker or headset is connected."),
+  InvalidStateError: t("The microphone can’t be used while this page is in the background."),
 });
 const START_MS = 5_000;
-const INSECURE = "Voice recording needs a secure connection (https). You can type instead.";
-const TOO_OLD = "This browser is too old for voice recording.";
-const GONE = "The microphone was disconnected. What you said before that has been kept.";
+const INSECURE = t("Voice recording needs a secure connection (https). You can type instead.");
+const TOO_OLD = t("This browser is too old for voice recording.");
+const GONE = t("The microphone was disconnected. What you said before that has been kept.");
 
 export class Recorder {
   /**
@@ -46,7 +48,7 @@ export class Recorder {
     } catch (error) {
       await this.stop();
       const name = /** @type {Error} */ (error).name;
-      throw new Error(MESSAGES[name] ?? `The microphone couldn’t be started (${name}).`);
+      throw new Error(MESSAGES[name] ?? t("The microphone couldn’t be started ({error}).", { error: name }));
     }
     for (const track of this.stream.getAudioTracks()) {
       track.addEventListener("ended", () => this.stream && this.onEnd(GONE));

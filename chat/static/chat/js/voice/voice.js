@@ -1,6 +1,7 @@
 /** Voice recording: the button, the panel with the partial transcript, and what happens to the final one (docs/voice.md). */
 
 import { isComposing } from "antiphon/lib/keys";
+import { t, tn, told } from "antiphon/lib/texts";
 import { AudioSender } from "antiphon/voice/audio-sender";
 import { CONNECTION_LOST, ENDINGS, NOT_CONNECTED, WARNINGS } from "antiphon/voice/messages";
 import { SEE_CASES } from "antiphon/conversation/moderation";
@@ -84,7 +85,7 @@ export class Voice {
     this.here = Boolean(this.playback?.on); // the page sends, for only it can tell an echo
     // The server would begin an ordinary conversation: a temporary one begins with a message sent from here.
     this.sends = this.send.checked && (this.here || !this.conversation.temporary.begins);
-    this.enter("starting", "Starting…");
+    this.enter("starting", t("Starting…"));
     dropNote(); // of an earlier try
     if (!(await this.connected())) {
       await this.end();
@@ -94,7 +95,7 @@ export class Voice {
     const worklet = this.button.dataset.worklet ?? "";
     this.recorder = new Recorder(worklet, (pcm, level) => this.onAudio(pcm, level), (message) => this.fail(message));
     const asking = setTimeout(() => {
-      if (this.phase === "starting") this.panel.state.textContent = "Waiting for the microphone. Your browser may be asking for permission.";
+      if (this.phase === "starting") this.panel.state.textContent = t("Waiting for the microphone. Your browser may be asking for permission.");
     }, ASKING_MS);
     try {
       await this.recorder.start();
@@ -108,8 +109,8 @@ export class Voice {
       this.sender.stream = started.stream;
       this.limitMs = started.limits?.max_recording_ms ?? Infinity;
       const days = started.limits?.kept_days;
-      this.panel.kept.textContent = days ? `Audio is kept for ${days} ${days === 1 ? "day" : "days"}` : "";
-      if (this.phase === "starting") this.enter("listening", "Listening…");
+      this.panel.kept.textContent = days ? tn("Audio is kept for {count} day", "Audio is kept for {count} days", days) : "";
+      if (this.phase === "starting") this.enter("listening", t("Listening…"));
       this.pass();
       if (/** @type {string} */ (this.phase) === "finishing") this.close("audio.stop");
       else if (/** @type {string} */ (this.phase) === "off") this.close("audio.cancel");
@@ -149,7 +150,7 @@ export class Voice {
   /** Stops recording; what was said is still transcribed. */
   async finish() {
     if (this.phase !== "listening" && this.phase !== "starting") return;
-    this.enter("finishing", "Transcribing…");
+    this.enter("finishing", t("Transcribing…"));
     await this.recorder?.stop();
     this.pass();
     if (this.id) this.close("audio.stop");
@@ -185,17 +186,17 @@ export class Voice {
     if (frame.type === "transcript.partial") this.hear(frame.text, frame.stable_chars);
     else if (frame.type === "transcript.final") this.take(frame.text);
     else if (frame.type === "speech.started") {
-      this.panel.state.textContent = "Speech detected…";
+      this.panel.state.textContent = t("Speech detected…");
       this.talkOver?.onSpeech(this.sender.duration - frame.at_ms);
     } else if (frame.type === "speech.stopped") {
-      this.panel.state.textContent = "Listening…";
+      this.panel.state.textContent = t("Listening…");
       this.talkOver?.onQuiet();
     } else if (frame.type === "audio.warning" && WARNINGS[frame.code]) showNote(WARNINGS[frame.code](frame.ms));
     else if (frame.type === "audio.unsent") this.giveBack(frame);
-    else if (frame.type === "moderation.notice") showNote(frame.reason, SEE_CASES);
+    else if (frame.type === "moderation.notice") showNote(told(frame.reason), SEE_CASES);
     else if (frame.type === "message.accepted") this.conversation.accepted(frame, { type: "message.send" });
     else if (frame.type === "audio.closed") {
-      const message = frame.message ?? ENDINGS[frame.reason];
+      const message = (frame.message ? told(frame.message) : ENDINGS[frame.reason]);
       if (message) showNote(message);
       this.end();
     }

@@ -5,6 +5,7 @@ import { ANNOUNCED, WAITING_FOR } from "antiphon/conversation/moderation";
 import { noteSources } from "antiphon/conversation/sources";
 import { showSeam } from "antiphon/conversation/seam";
 import { applyStep, endSteps } from "antiphon/conversation/steps-loader";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/wire/protocol").Message} Message */
@@ -30,7 +31,7 @@ export function applyEvent(transcript, event) {
       if (!view?.active || isOfAnother(view, event)) return true;
       view.setRun(/** @type {any} */ (event));
       view.await(event.type === "run.started" ? "model" : "queue");
-      if (event.type === "run.started" && view.status === "pending") view.wait("Thinking…");
+      if (event.type === "run.started" && view.status === "pending") view.wait(t("Thinking…"));
       break;
     }
     case "run.resumed":
@@ -48,7 +49,7 @@ export function applyEvent(transcript, event) {
       }
       if (event.for !== "loading" && event.for !== "model") return true;
       view.await(event.for);
-      view.wait(event.for === "loading" ? "The model is being loaded…" : "Thinking…");
+      view.wait(event.for === "loading" ? t("The model is being loaded…") : t("Thinking…"));
       break;
     }
     case "run.delta":

@@ -4,6 +4,7 @@
  * each after the answer to the one before.
  */
 
+import { t, tn } from "antiphon/lib/texts";
 import { makeId, isRetryable } from "antiphon/wire/protocol";
 import { hideRefusal } from "antiphon/conversation/moderation";
 import { forgetMessage, storedMessages, storeMessage } from "antiphon/lib/database";
@@ -25,9 +26,9 @@ import { forgetMessage, storedMessages, storeMessage } from "antiphon/lib/databa
 const FIRST_WAIT_S = 1;
 const LONGEST_WAIT_S = 30;
 const REPLY_MS = 8_000; // without a reply for this long, a message can be edited or deleted
-const NO_CONNECTION = "Waiting for a connection. It’s sent as soon as there is one.";
-const NO_REPLY = "The server hasn’t confirmed it yet.";
-const ITS_TURN = "Waiting for its turn.";
+const NO_CONNECTION = t("Waiting for a connection. It’s sent as soon as there is one.");
+const NO_REPLY = t("The server hasn’t confirmed it yet.");
+const ITS_TURN = t("Waiting for its turn.");
 
 export class Outbox {
   /**
@@ -213,7 +214,7 @@ export class Outbox {
   countDown(item, words, seconds) {
     if (item.state !== "unsent") return;
     if (seconds <= 0) return void this.resend(item.command.client_id);
-    this.show(item, "unsent", `${words} Retrying in ${seconds} s.`);
+    this.show(item, "unsent", `${words} ${tn("Retrying in {count} s.", "Retrying in {count} s.", seconds)}`);
     item.timer = setTimeout(() => this.countDown(item, words, seconds - 1), 1000);
   }
 

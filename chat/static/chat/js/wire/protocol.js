@@ -3,6 +3,8 @@
  * The contract is docs/protocol.md.
  */
 
+import { t } from "antiphon/lib/texts";
+
 export const PROTOCOL = "chat.v1";
 
 /** @typedef {{epoch: string, seq: number}} Position */
@@ -99,14 +101,14 @@ export function isUnexplained(code) {
 
 /** @param {number} code */
 export function closeMessage(code) {
-  return SERVER.closes[code]?.message || "The connection was closed.";
+  return SERVER.closes[code]?.message || t("The connection was closed.");
 }
 
 /** An `error` frame. `retryAfter` is in seconds. */
 export class CommandError extends Error {
   /** @param {Frame} frame */
   constructor(frame) {
-    super(frame.message || "Something went wrong.");
+    super(frame.message || t("Something went wrong."));
     this.code = String(frame.code);
     this.retryAfter = typeof frame.retry_after === "number" ? frame.retry_after : null;
   }

@@ -4,6 +4,7 @@
  * knows them by their `client_id`. One that the connection cannot carry is rejected instead.
  */
 
+import { t } from "antiphon/lib/texts";
 import { LIMITS, PROTOCOL, TRACED, afterClose, closeMessage, makeId, makeTraceparent } from "antiphon/wire/protocol";
 import { Unanswered } from "antiphon/wire/unanswered";
 import { byteLength } from "antiphon/lib/text";
@@ -21,7 +22,7 @@ const OFFLINE_MS = 1_500; // how long a connection has to show that it lives alt
 const QUIET_MS = 3_500; // silence while something is awaited; then the server is asked
 const REPLY_MS = 3_500; // and must answer within this time
 
-const BLOCKED = "The server or a firewall in front of it refuses the connection (403). Trying again…";
+const BLOCKED = t("The server or a firewall in front of it refuses the connection (403). Trying again…");
 
 export class Socket {
   /**

@@ -1,5 +1,6 @@
 /** The commands that wait for their reply, over as many connections as it takes, and what becomes of those that cannot get one. */
 
+import { t } from "antiphon/lib/texts";
 import { CommandError, closeMessage, isOfMessage, isUnexplained } from "antiphon/wire/protocol";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
@@ -15,8 +16,8 @@ import { CommandError, closeMessage, isOfMessage, isUnexplained } from "antiphon
 
 const MOST_LOSSES = 3; // connections lost with one unanswered command
 
-const TOO_LARGE = "This message is too long to be sent. Shorten it, or send it in parts.";
-const NOT_CARRIED = "The connection was lost each time this message was sent. Something on the way may not let it through.";
+const TOO_LARGE = t("This message is too long to be sent. Shorten it, or send it in parts.");
+const NOT_CARRIED = t("The connection was lost each time this message was sent. Something on the way may not let it through.");
 
 export class Unanswered {
   constructor() {

@@ -1,0 +1,1 @@
+globalThis.antiphonTexts={"plurals":["one","other"],"texts":{}};
