@@ -105,10 +105,10 @@ class AnswerReader(ABC):
             return
         if self._body is None:
             self._read(chunks, self._splitter.feed(data))
-            return
-        self._body += data
-        if len(self._body) > MAX_EVENT_BYTES:
+        elif len(self._body) + len(data) > MAX_EVENT_BYTES:
             raise garbage("a body without end")
+        else:
+            self._body += data
 
     def _begin(self, data: bytes) -> bytes:
         """Distinguishes a JSON body from events by the first character, because content types are not reliable.
@@ -117,7 +117,7 @@ class AnswerReader(ABC):
         """
         self._head += data
         if not self._marked:
-            if len(self._head) < len(BYTE_ORDER_MARK) and BYTE_ORDER_MARK.startswith(self._head):
+            if self._head != BYTE_ORDER_MARK and BYTE_ORDER_MARK.startswith(self._head):
                 return b""
             self._head = self._head.removeprefix(BYTE_ORDER_MARK)
             self._marked = True
@@ -222,13 +222,13 @@ class AnswerReader(ABC):
             self.model = mend(name)[:MODEL_CHARS]
 
     def note_finish(self, chunks: list[Chunk], reason: str, *, output: bool) -> None:
-        """A finish reason has arrived. `output`: its event had text or reasoning, too."""
+        """A finish reason has arrived, as `content_filter: OTHER` perhaps. `output`: its event had output, too."""
         if reason.lower() in ("null", "none"):
             return
-        kind, reason = reason.partition(":")[0], reason[:REASON_CHARS]
         # Some servers send a finish reason with every chunk: only the first one, after the text, is the end.
         self.settled = self.finish_reason is None and bool(self.has_output or self.calls) and not output
-        reason = self.calls.rename(kind if kind.lower() in FILTERED else reason)  # as in "content_filter: OTHER"
+        kind = reason.partition(":")[0]
+        reason = self.calls.rename(kind if kind.lower() in FILTERED else reason[:REASON_CHARS])
         if reason != self.finish_reason:
             self.finish_reason = reason
             chunks.append(Chunk(finish_reason=reason))

@@ -225,10 +225,8 @@ class AnswerRequest:
         elif self._first_byte_by is not None:
             message, detail = TOO_SLOW, f"first-token timeout of {limits.first_chunk:g} s"
         else:
-            message, detail = (
-                _("The model stopped responding in the middle of the answer."),
-                f"idle timeout of {limits.idle:g} s",
-            )
+            message = _("The model stopped responding in the middle of the answer.")
+            detail = f"idle timeout of {limits.idle:g} s"
         return ProviderError("upstream_timeout", message, detail=detail)
 
     async def _retry(self, failure: ProviderError) -> None:
