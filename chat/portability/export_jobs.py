@@ -44,13 +44,13 @@ def create_export(user: User, *, reasoning: bool) -> ExportJob:
     """Publishes the job. Raises `Conflict`, `RateLimited`."""
     limits = rate_limit.required_limits((f"exports:{user.pk.hex}", settings.RATE_EXPORTS))
     if wait := rate_limit.try_acquire(limits):
-        raise RateLimited(_("You have exported your data often. Try again later."), retry_after=math.ceil(wait))
+        raise RateLimited(_("You’ve exported your data too often. Try again later."), retry_after=math.ceil(wait))
     try:
         with transaction.atomic():
             job = ExportJob.objects.create(user=user, reasoning=reasoning)
             transfers.publish(transfers.EXPORT_TASK, job.pk)
     except IntegrityError:
-        raise Conflict(_("An export is being prepared already.")) from None
+        raise Conflict(_("An export is already being prepared.")) from None
     logger.info("export_created", job=str(job.pk), user_id=str(user.pk))
     return job
 

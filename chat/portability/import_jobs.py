@@ -52,10 +52,10 @@ def check_import(user: User, name: str, size: int) -> None:
         said = _("This file has %(size)d MB; at most %(most)d MB can be imported.")
         raise TooLarge(said % {"size": math.ceil(size / 2**20), "most": settings.IMPORT_MAX_MB})
     if ImportJob.objects.filter(user=user, state__in=(TransferState.WAITING, TransferState.RUNNING)).exists():
-        raise Conflict(_("One of your imports is still in progress. Wait for its end, or cancel it."))
+        raise Conflict(_("One of your imports is still in progress. Wait until it’s finished, or cancel it."))
     limits = rate_limit.required_limits((f"imports:{user.pk.hex}", settings.RATE_IMPORTS))
     if wait := rate_limit.try_acquire(limits):
-        raise RateLimited(_("You have imported many files. Try again later."), retry_after=math.ceil(wait))
+        raise RateLimited(_("You have imported too many files for now. Try again later."), retry_after=math.ceil(wait))
 
 
 def create_import(user: User, upload: File[bytes]) -> ImportJob:
@@ -70,7 +70,7 @@ def create_import(user: User, upload: File[bytes]) -> ImportJob:
             transfers.publish(transfers.IMPORT_TASK, job.pk)
     except IntegrityError:  # another tab was faster
         default_storage.delete(str(job.file))
-        raise Conflict(_("One of your imports is still in progress. Wait for its end, or cancel it.")) from None
+        raise Conflict(_("One of your imports is still in progress. Wait until it’s finished, or cancel it.")) from None
     except DatabaseError:
         default_storage.delete(str(job.file))
         raise

@@ -41,7 +41,7 @@ def fork_conversation(request: HttpRequest, message_id: uuid.UUID) -> dict[str, 
     """POST: copies the path up to a message into a new conversation of the user's own, and says where it is."""
     user = user_of(request)
     if wait := rate_limit.try_acquire(rate_limit.required_limits((f"forks:{user.pk.hex}", FORK_RATE))):
-        raise RateLimited(_("That was often. Try again later."), retry_after=math.ceil(wait))
+        raise RateLimited(_("You’ve done this too often. Try again later."), retry_after=math.ceil(wait))
     copy = fork(user.pk, message_id)
     return {
         "conversation_id": str(copy.pk),

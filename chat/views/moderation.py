@@ -105,4 +105,4 @@ def suspension_shown(request: HttpRequest) -> dict[str, str] | None:
 def _acquire(key: str, rate: str) -> None:
     """Counts one under the limit. Raises `RateLimited`."""
     if wait := rate_limit.try_acquire(rate_limit.required_limits((key, rate))):
-        raise RateLimited(_("That was often. Try again later."), retry_after=math.ceil(wait))
+        raise RateLimited(_("You’ve done this too often. Try again later."), retry_after=math.ceil(wait))

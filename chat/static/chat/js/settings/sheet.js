@@ -101,7 +101,7 @@ export class SettingsSheet {
       const piece = new DOMParser().parseFromString(text, "text/html").getElementById("settings");
       if (piece) return { piece, url: options && !response.redirected ? location.href : response.url };
       if (response.ok) location.assign(options?.method === "POST" && !response.redirected ? this.page.urls.settings : response.url);
-      else this.fail(response.status === 429 ? t("That was often. Wait a moment, then try again.") : FAILED);
+      else this.fail(response.status === 429 ? t("You’ve done this too often. Wait a moment, then try again.") : FAILED);
     } catch {
       if (mine === this.wanted) this.fail(AWAY);
     } finally {
