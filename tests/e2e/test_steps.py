@@ -97,7 +97,7 @@ def test_steps_are_shown_as_they_happen(
         folded = answers(one).last.locator(".step-group").last
         expect(folded.locator("> summary")).to_have_text(re.compile(r"3 tools, 1 failed\s*2\.3 s"))
         expect(folded).not_to_have_attribute("open", "")
-    page.wait_for_function("() => window.heard.includes('3 tools have ended, 1 failed.')")
+    page.wait_for_function("() => window.heard.includes('3 tools have ended. 1 failed.')")
     page.get_by_role("button", name="Stop the answer").click()
     ended(page)
     for _ in range(2):  # as it came, and as history

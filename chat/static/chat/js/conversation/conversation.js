@@ -235,7 +235,7 @@ export class Conversation {
     this.composer.changed();
     replaceAddress(this.page, `${this.page.urls.root}c/${frame.conversation_id}/`);
     element("bar").dataset.id = frame.conversation_id;
-    element("chat-menu").hidden = this.people.button.hidden = this.people.shares.button.hidden = false;
+    element("chat-menu").hidden = this.people.button.hidden = this.people.sharing.hidden = false;
     this.open(frame.conversation_id, null);
     this.subscription?.followed(frame.position);
     if (this.listed && this.listed.conversation_id === frame.conversation_id) this.onListed?.(this.listed);

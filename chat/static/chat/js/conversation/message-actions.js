@@ -8,7 +8,6 @@ import { FetchError, fetchPiece, post } from "antiphon/lib/fetch";
 import { cleanText } from "antiphon/lib/text";
 import { MessageMenu } from "antiphon/conversation/message-menu";
 import { Ratings } from "antiphon/conversation/ratings";
-import { ReportDialog } from "antiphon/conversation/report";
 import { t } from "antiphon/lib/texts";
 import { makeId } from "antiphon/wire/protocol";
 import { showSeam } from "antiphon/conversation/seam";
@@ -21,7 +20,8 @@ export class MessageActions {
   /** @param {Conversation} conversation */
   constructor(conversation) {
     this.conversation = conversation;
-    this.reporting = new ReportDialog(conversation);
+    /** @type {import("antiphon/conversation/report").ReportDialog | null} */
+    this.reporting = null;
     this.branches = new Branches(conversation);
     this.ratings = new Ratings(conversation);
     this.menu = new MessageMenu(conversation);
@@ -58,7 +58,7 @@ export class MessageActions {
       case "copy":
         return this.copy(button, view.text);
       case "report":
-        return this.reporting.open(button, view);
+        return this.report(button, view);
       case "rate":
         return this.ratings.toggle(button, view);
       case "message-menu":
@@ -99,6 +99,13 @@ export class MessageActions {
       default:
         return undefined;
     }
+  }
+
+  /** @param {HTMLElement} button @param {MessageView} view */
+  async report(button, view) {
+    const { ReportDialog } = await import("antiphon/conversation/report");
+    this.reporting ??= new ReportDialog(this.conversation);
+    this.reporting.open(button, view);
   }
 
   /** @param {Element} button @param {string} text */

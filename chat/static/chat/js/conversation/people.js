@@ -9,7 +9,7 @@ import { showNote } from "antiphon/conversation/status";
 import { PeopleSearch } from "antiphon/conversation/people-search";
 import { JoinLinks } from "antiphon/conversation/join-links";
 import { Presence, initial } from "antiphon/conversation/presence";
-import { Shares } from "antiphon/conversation/shares";
+import { showFailure } from "antiphon/sidebar/failure";
 import { t } from "antiphon/lib/texts";
 
 /** @typedef {{id: string, name: string, role: string, email?: string, you?: boolean, alike?: boolean}} Member */
@@ -27,7 +27,10 @@ export class People {
     this.page = page;
     this.say = say;
     this.presence = new Presence(page, send);
-    this.shares = new Shares(page, say);
+    this.sharing = /** @type {HTMLElement} */ (document.getElementById("shares-button"));
+    /** @type {Promise<import("antiphon/conversation/shares").Shares> | null} */
+    this.shares = null;
+    this.sharing.addEventListener("click", () => void this.share().catch(showFailure));
     this.button = /** @type {HTMLButtonElement} */ (document.getElementById("people-button"));
     this.sheet = /** @type {HTMLDialogElement} */ (document.getElementById("people"));
     this.list = this.part(".people-list");
@@ -52,6 +55,15 @@ export class People {
     this.list.addEventListener("change", (event) => this.onRole(event));
     this.sheet.addEventListener("keydown", (event) => closeOnEscape(event, this.sheet));
     this.sheet.addEventListener("close", () => this.closed());
+  }
+
+  /** Opens the sheet of share links, which is loaded with the first press. */
+  async share() {
+    this.shares ??= import("antiphon/conversation/shares").then(({ Shares }) => new Shares(this.page, this.say));
+    await this.shares.then((shares) => shares.open(), (error) => {
+      this.shares = null;
+      throw error;
+    });
   }
 
   /** @param {string} selector @returns {HTMLElement} */

@@ -6,7 +6,6 @@
 
 import { fetchJson } from "antiphon/lib/fetch";
 import { isComposing } from "antiphon/lib/keys";
-import { PromptForm } from "antiphon/conversation/prompt-form";
 import { fill, fitting, promptEntry, queryAt } from "antiphon/conversation/prompt-list";
 import { showNote } from "antiphon/conversation/status";
 import { tn } from "antiphon/lib/texts";
@@ -29,7 +28,8 @@ export class Prompts {
     this.list = element("prompts-list");
     this.note = /** @type {HTMLElement} */ (this.popup.querySelector(".prompts-note"));
     this.count = /** @type {HTMLElement} */ (this.popup.querySelector("[role=status]"));
-    this.form = new PromptForm(/** @type {HTMLDialogElement} */ (element("prompt-form")));
+    /** @type {import("antiphon/conversation/prompt-form").PromptForm | null} */
+    this.form = null;
     /** @type {PromptEntry[]} */
     this.all = [];
     /** @type {PromptEntry[]} */
@@ -196,11 +196,18 @@ export class Prompts {
     if (prompt.server) return this.askServer(prompt);
     try {
       const { pieces, variables } = await fetchJson(`${this.urls.prompt_root}${prompt.id}/pieces/`);
-      if (variables.length) this.form.ask(prompt.title || `/${prompt.name}`, variables, (values) => this.insert(fill(pieces, values, new Date())));
+      if (variables.length) await this.ask(prompt.title || `/${prompt.name}`, variables, (values) => this.insert(fill(pieces, values, new Date())));
       else this.insert(fill(pieces, new Map(), new Date()));
     } catch (error) {
       showNote(/** @type {Error} */ (error).message);
     }
+  }
+
+  /** @param {string} title @param {import("antiphon/conversation/prompt-form").Variable[]} variables @param {(values: Map<string, string>) => void} done */
+  async ask(title, variables, done) {
+    const { PromptForm } = await import("antiphon/conversation/prompt-form");
+    this.form ??= new PromptForm(/** @type {HTMLDialogElement} */ (element("prompt-form")));
+    this.form.ask(title, variables, done);
   }
 
   /** Has a tool server fill in its prompt. @param {import("antiphon/conversation/prompt-list").Prompt} prompt */
@@ -214,7 +221,7 @@ export class Prompts {
       }
     };
     const variables = variablesOf(prompt.asks);
-    if (variables.length) this.form.ask(prompt.title || `/${prompt.name}`, variables, insert);
+    if (variables.length) await this.ask(prompt.title || `/${prompt.name}`, variables, insert);
     else await insert(new Map());
   }
 

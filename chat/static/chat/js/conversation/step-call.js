@@ -3,7 +3,6 @@
 import { unseenWords } from "antiphon/conversation/abilities";
 import { aboutWords, spellMs, spellSize, stateWords } from "antiphon/conversation/step-words";
 import { confirmOn, copyText } from "antiphon/conversation/code";
-import { showValue } from "antiphon/conversation/step-viewer";
 
 /** @typedef {import("antiphon/wire/protocol").ToolCall} ToolCall */
 
@@ -147,8 +146,14 @@ export class CallView {
     if (!this.element.open || this.drawn) return;
     this.drawn = true;
     const [sent, output] = this.texts;
-    showValue(sent, this.arguments, this.arguments.length);
-    showValue(output, this.output, this.chars);
+    const [asked, result, chars] = [this.arguments, this.output, this.chars];
+    import("antiphon/conversation/step-viewer").then(
+      ({ showValue }) => {
+        showValue(sent, asked, asked.length);
+        showValue(output, result, chars);
+      },
+      () => ([sent.textContent, output.textContent] = [asked, result]), // offline
+    );
   }
 
   /** @param {MouseEvent} event */

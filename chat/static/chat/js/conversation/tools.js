@@ -3,8 +3,6 @@
  * next answer on. Before the first message it is kept here, and goes with that message.
  */
 
-import { AllowedTools } from "antiphon/conversation/allowed-tools";
-import { ToolRules } from "antiphon/conversation/tool-rules";
 import { fetchJson, post } from "antiphon/lib/fetch";
 import { closeOnEscape } from "antiphon/lib/keys";
 import { recall, remember } from "antiphon/lib/storage";
@@ -29,8 +27,8 @@ export class Tools {
     this.sheet = /** @type {HTMLDialogElement} */ (document.getElementById("tools"));
     this.list = this.part(".tools-list");
     this.status = this.part(".parameters-status");
-    this.allowed = new AllowedTools(this.part(".tools-allowed"), page, (words) => this.fail(words));
-    this.rules = new ToolRules(this.part(".tools-rules"), page, (words) => (this.status.textContent = words));
+    /** The parts below the list, which are loaded when the sheet opens first. @type {{load: () => Promise<unknown>}[] | null} */
+    this.parts = null;
     this.key = `draft.tools.${page.user.id}`;
     /** @type {Shown | null} */
     this.shown = null;
@@ -90,11 +88,21 @@ export class Tools {
   async load() {
     try {
       this.take(await fetchJson(this.url));
-      await Promise.all([this.allowed.load(), this.rules.load()]);
+      this.parts ??= await this.loadParts();
+      await Promise.all(this.parts.map((part) => part.load()));
       this.fail("");
     } catch (error) {
       this.fail(/** @type {Error} */ (error).message);
     }
+  }
+
+  async loadParts() {
+    const [{ AllowedTools }, { ToolRules }] = await Promise.all([
+      import("antiphon/conversation/allowed-tools"),
+      import("antiphon/conversation/tool-rules"),
+    ]);
+    const allowed = new AllowedTools(this.part(".tools-allowed"), this.page, (words) => this.fail(words));
+    return [allowed, new ToolRules(this.part(".tools-rules"), this.page, (words) => (this.status.textContent = words))];
   }
 
   /** @param {Shown} shown */
