@@ -113,6 +113,9 @@ class AcceptInvitation(SignupView):  # type: ignore[misc]  # allauth ships no ty
         request.invitation = invitation  # type: ignore[attr-defined]  # the adapter then allows sign-up and knows that the address is verified
         return super().dispatch(request, *args, **kwargs)
 
+    def get_form_class(self) -> type[InvitationForm]:  # not that of ACCOUNT_FORMS
+        return InvitationForm
+
     def get_form_kwargs(self) -> dict[str, Any]:
         kwargs: dict[str, Any] = super().get_form_kwargs()
         return {**kwargs, "invitation": self.request.invitation}

@@ -66,7 +66,7 @@ class TestApproval:
         staff = logged_in(sam)
         user = User.objects.get(email=FORM["email"])
         assert FORM["email"] in staff.get(USERS, {"approval": "waiting"}).content.decode()
-        assert "1 account waiting for approval" in staff.get("/admin/").content.decode()
+        assert "1 account is awaiting approval" in staff.get("/admin/").content.decode()
         staff.post(USERS, {"action": "approve_accounts", "_selected_action": [str(user.pk)]})
         assert list(AuditEntry.objects.filter(verb="approve").values_list("actor_email", "object_id")) == [
             (sam.email, str(user.pk))

@@ -35,7 +35,7 @@ def the_only_key(pattern: bytes = b"ticket:*") -> bytes:
 async def test_tells_whose_it_is_once() -> None:
     user_id = uuid.uuid4()
     ticket = issue_ticket(user_id, KEY)
-    assert await consume_ticket(ticket, KEY) == Claims(user_id, revocation.session_hash(KEY), "ws")
+    assert await consume_ticket(ticket, KEY) == Claims(user_id, revocation.session_hash(KEY), "ws", "en")
     assert await consume_ticket(ticket, KEY) is None
 
 
@@ -124,7 +124,7 @@ class TestView:
         key = client.session.session_key
         assert key is not None
         claims = asyncio.run(consume_ticket(body["ticket"], key))
-        assert claims == Claims(alice.pk, revocation.session_hash(key), "ws")
+        assert claims == Claims(alice.pk, revocation.session_hash(key), "ws", "en")
 
     def test_needs_a_login(self, db: None, client: Client) -> None:
         response = post(client)
