@@ -1,4 +1,4 @@
-"""Counts wrong passwords by account, over all networks, and locks the account against strange places for a while.
+"""Counts wrong passwords by account, over all networks, and locks the account against unknown networks for a while.
 
 allauth counts by network (`ACCOUNT_RATE_LIMITS`), which guesses from many networks evade. Here every wrong password of
 an account counts. From `FREE` on the account is locked, first for `FIRST_SECONDS` and twice as long after each further

@@ -1,4 +1,4 @@
-"""What a model costs now, wherever it answers."""
+"""What a model costs now, whichever endpoint answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who else shares a quota, so that they see it drain."""
+"""Who else shares a quota, so that they see what is left of it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Pages of an account: settings and invitations; and WebSocket tickets."""
+"""Pages of an account: settings, deletion, language, terms, invitations, resets of passwords; and WebSocket tickets."""

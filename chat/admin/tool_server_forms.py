@@ -1,4 +1,4 @@
-"""The admin's form of tool servers. Headers and client secrets go in and never out."""
+"""The admin's form of tool servers. Headers and client secrets are stored and never shown."""
 
 from __future__ import annotations
 

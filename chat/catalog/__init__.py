@@ -1,1 +1,1 @@
-"""What a user may choose from: offered models and presets."""
+"""What a user may choose from: models with favourites and prices, presets, prompts, tools and tool servers."""

@@ -17,6 +17,6 @@ def last_part(name: str) -> str:
 def file_name(name: str) -> str:
     """`last_part` of a path or of a file's name; any other name as it is: its first part says who made the model.
 
-    Kept level with `fileName` in message-marks.js.
+    Must match `fileName` in message-marks.js.
     """
     return last_part(name) if _PATH.match(name) or _EXTENSION.search(name) else name

@@ -1,1 +1,1 @@
-"""Conversations as rows: members, lists, snapshots, branches, removal."""
+"""Conversations as rows: members, lists with folders and tags, snapshots, branches, copies, ratings, removal."""

@@ -1,1 +1,1 @@
-"""Staff's dashboard (`home`: now, runs, usage) and usage page: their queries, and how the figures are drawn."""
+"""Staff's dashboard (`home`) and usage page: their queries and charts, such as runs and failures (`runs`)."""

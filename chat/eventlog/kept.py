@@ -1,4 +1,4 @@
-"""What of an answer stays for the next attempt."""
+"""Which part of an answer the next attempt keeps."""
 
 from __future__ import annotations
 

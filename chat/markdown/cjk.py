@@ -2,7 +2,7 @@
 
 CommonMark does not close bold text in `**重要：**请`: a mark of punctuation stands before the asterisks and a letter
 after them. Here such a mark counts as a letter, and an East Asian character beside the asterisks as a blank, as
-https://github.com/tats-u/markdown-cjk-friendly specifies it. Kept level with js/markdown/cjk.js.
+https://github.com/tats-u/markdown-cjk-friendly specifies it. Must match js/markdown/cjk.js.
 """
 
 from __future__ import annotations

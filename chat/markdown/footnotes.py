@@ -1,7 +1,7 @@
 """Footnotes: `[^name]` in the text, `[^name]: …` anywhere. They are numbered in the order of the references to them.
 
 What nobody refers to is left out; a reference without a note stays text. The tokens are `footnote_ref`, and at the end
-`footnotes_open`, `footnote_open`, `footnote_close` and `footnotes_close`. Kept level with js/markdown/footnotes.js.
+`footnotes_open`, `footnote_open`, `footnote_close` and `footnotes_close`. Must match js/markdown/footnotes.js.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Formulas in TeX: `$…$`, `$$…$$`, `\\(…\\)`, `\\[…\\]` and environments. They are found here and set by the page.
 
 The tokens `math` and `math_block` have the TeX as content; `meta["display"]` says whether it stands on its own line.
-Kept level with js/markdown/formula-rules.js.
+Must match js/markdown/formula-rules.js.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Moderation: what may not be asked, answered, spoken or named, who decides, and what became of it."""
+"""Moderation: rules and what they find, screening of texts, cases, and texts that are withheld later."""

@@ -1,4 +1,4 @@
-"""Gives a message another text after it was shown, so that its old text cannot be had anywhere any more.
+"""Gives a message another text after it was shown, so that nothing serves its old text any more.
 
 The rows change in one transaction: the message with what moderation says of it, its thinking, its HTML (made again in
 the background, `workers.runtime.rendering`), what was dictated for it, and a title made of it; a trigger deletes

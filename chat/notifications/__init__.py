@@ -1,1 +1,1 @@
-"""What tells people of news: how far they have read, marks in their lists, and browser notifications."""
+"""Read positions, marks in people's lists of conversations, and browser notifications."""

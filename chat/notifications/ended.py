@@ -17,7 +17,7 @@ from chat.notifications.marks import publish_marks
 from chat.notifications.notify import Kind, News, notify_all
 
 SECONDS: Final = 3.0  # a worker saves its leases after this
-# A barge-in ends an answer before the eyes, or ears, of its user.
+# Without answers that ended by barge-in: their users are present, and heard them.
 _ENDED: Final = """
 SELECT r.conversation_id, r.message_id, r.requested_by_id, r.status FROM chat_run r
 WHERE r.id = ANY(%s) AND r.status IN ('done', 'failed', 'interrupted') AND r.latest AND r.heard_chars IS NULL

@@ -1,4 +1,4 @@
-"""Which users have a page before their eyes right now. Kept in Redis, where an entry that is not renewed expires.
+"""Which users have a page of the site in view right now. Kept in Redis, where an entry that is not renewed expires.
 
     visible:<user>   sorted set, member = a socket's connection id, score = when it expires (Redis's clock)
 

@@ -1,7 +1,7 @@
-"""What imports and exports in the background have in common: a claim, signs of life, and their files.
+"""What imports and exports in the background have in common: a claim, heartbeats, and their files.
 
-A worker claims a row by raising its `attempt`. Each sign of life names that attempt, so a worker whose claim was taken
-over finds out and stops. A row without a sign of life for `LOST_SECONDS` is claimed again: both kinds of work may be
+A worker claims a row by raising its `attempt`. Each heartbeat names that attempt, so a worker whose claim was taken
+over finds out and stops. A row without a heartbeat for `LOST_SECONDS` is claimed again: both kinds of work may be
 repeated.
 """
 
@@ -26,7 +26,7 @@ from chat.models import ExportJob, ImportJob, TransferState
 
 IMPORT_TASK: Final = "workers.transfers.import"
 EXPORT_TASK: Final = "workers.transfers.export"
-LOST_SECONDS: Final = 180.0  # without a sign of life of the worker
+LOST_SECONDS: Final = 180.0  # without a heartbeat of the worker
 NOT_PUBLISHED_SECONDS: Final = 30.0  # a row waits so long before it is published again
 MAX_ATTEMPTS: Final = 5
 FAILED_TOO_OFTEN: Final = "It was interrupted several times. Try again; if that happens again, ask an administrator."
@@ -70,7 +70,7 @@ def publish_waiting() -> int:
 
 
 def claim(model: type[J], job_id: uuid.UUID) -> J | None:
-    """The row, claimed; None where there is nothing to do: it has ended, or another worker is at it."""
+    """The row, claimed; None where there is nothing to do: it has ended, or another worker has it."""
     lost = Q(state=TransferState.RUNNING, beat_at__lt=Now() - timedelta(seconds=LOST_SECONDS))
     rows = model.objects.filter(Q(state=TransferState.WAITING) | lost, pk=job_id)
     if not rows.update(state=TransferState.RUNNING, attempt=F("attempt") + 1, beat_at=Now()):
@@ -79,7 +79,7 @@ def claim(model: type[J], job_id: uuid.UUID) -> J | None:
 
 
 def beat(job: ImportJob | ExportJob, **fields: Any) -> None:
-    """Writes `fields` and a sign of life. Raises `ClaimLostError`."""
+    """Writes `fields` and a heartbeat. Raises `ClaimLostError`."""
     if not _claimed(job, TransferState.RUNNING).update(beat_at=Now(), **fields):
         raise ClaimLostError
 

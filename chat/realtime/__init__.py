@@ -1,1 +1,1 @@
-"""WebSockets: the consumer, connections, subscriptions, presence, microphones, rate limits."""
+"""WebSockets: the consumer, connections, subscriptions, presence, microphones, rate limits. `watching`: live shares."""

@@ -1,4 +1,4 @@
-"""What one connection says of its user's eyes: how far they have read, and whether the page can be seen."""
+"""What one connection reports of its user: how far they have read, and whether the page is visible."""
 
 from __future__ import annotations
 

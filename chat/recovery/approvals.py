@@ -1,4 +1,4 @@
-"""Ends waits for approval whose time is over, and completes those whose process died before it told anybody."""
+"""Ends waits for approval that have expired, and completes those whose process died before it announced them."""
 
 from __future__ import annotations
 

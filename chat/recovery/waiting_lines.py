@@ -1,4 +1,4 @@
-"""Goes on with waiting lines whose process has ended before it did, or before it published a change."""
+"""Continues waiting lines whose process ended before it sent what was due, or before it published a change."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How long things are kept, and how they are deleted or erased."""
+"""How long data is kept (`periods`), and how it is deleted (`purge`, `trash`) or erased (`erasure`)."""

@@ -50,7 +50,7 @@ class Erased:
     """What an erasure did, or would do."""
 
     conversations_deleted: int
-    conversations_left: int  # shared ones, which tsuccessor other members keep
+    conversations_left: int  # shared ones, which their other members keep
     conversations_handed_over: int  # of those, now owned by another member: the highest role, then the first to join
     messages_blanked: int
     queued_messages_deleted: int  # that wait for their turn, or were removed from a waiting line

@@ -51,7 +51,7 @@ def statement_of(case: ModerationCase, decision: ModerationDecision) -> str:
 
 
 def announce_decision(case: ModerationCase, decisions: Sequence[ModerationDecision]) -> None:
-    """Sends `moderation.notice` to the open pages of the person, unless they never heard of the case."""
+    """Sends `moderation.notice` to the open pages of the person, unless they were never notified of the case."""
     if case.person_id is None or not decisions:
         return
     released = {one.kind for one in decisions} == {DecisionKind.RELEASE}

@@ -134,7 +134,7 @@ def hear_appeal(actor: User, case_id: uuid.UUID, outcome: Outcome) -> Decided:
 
 
 def appeal(person: User, case_id: uuid.UUID, text: str) -> ModerationCase:
-    """Says something against what was decided, or, before anybody has decided, to whoever will.
+    """Appeals against a decision, or writes to the reviewers before there is one.
 
     Once before and once after the decision. Raises `NotFound` for a case that the person does not know of; `Invalid`
     for an empty or too long text; `Conflict` with the reason.

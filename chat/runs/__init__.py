@@ -1,1 +1,1 @@
-"""The state machine of a run: claim, renew, end, close, expire."""
+"""The state machine of a run: claim, renew, end, close, expire; its steps and calls, and the wait for approval."""

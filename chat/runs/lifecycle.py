@@ -220,8 +220,8 @@ def requeue(
 
 
 def drop_unfinished(run: Run) -> None:
-    """Takes what an attempt has written after the last finished step from a run that the caller has locked, and that
-    is no worker's from now on. The next attempt begins with the text that is left: empty, unless the run continues an
+    """Removes what an attempt has written after the last finished step from a run that the caller has locked and that
+    no worker owns from now on. The next attempt begins with the text that is left: empty, unless the run continues an
     answer or has finished steps.
     """
     run.checkpoint_epoch, run.checkpoint_seq, run.reasoning_chars = "", 0, run.kept_reasoning

@@ -1,4 +1,4 @@
-"""What a request has used whose worker was lost before anybody counted: an estimate, going by what was shown. Sync."""
+"""Estimates the usage of a request whose worker was lost before it was counted, from what was shown. Sync."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What calls of tools were given and returned: taken away where it may not be had any more, and copied."""
+"""The texts that calls of tools were given and returned: blanked where nobody may read them any more, and copied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Template filters of decisions about tools. Kept level with js/conversation/approval-words.js."""
+"""Template filters of decisions about tools. They must match js/conversation/approval-words.js."""
 
 from __future__ import annotations
 

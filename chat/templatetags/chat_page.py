@@ -75,7 +75,7 @@ def answer(message: dict[str, Any]) -> SafeString:
 
 @register.filter
 def thinking(message: dict[str, Any]) -> str:
-    """How long the model thought, for a person; empty where it did not. Kept level with thinking.js."""
+    """How long the model thought, for a person; empty where it did not. Must match thinking.js."""
     reasoning = (message["run"] or {}).get("reasoning")
     if not reasoning:
         return ""
@@ -170,7 +170,7 @@ def clock(moment: str | None, zone: ZoneInfo | None) -> str:
 
 
 def left_out(names: list[str]) -> str:
-    """Which parameters a model did not accept, for a person. Kept level with `leftOut` in parameter-words.js."""
+    """Which parameters a model did not accept, for a person. Must match `leftOut` in parameter-words.js."""
     words = {"temperature": _("temperature"), "max_tokens": _("longest answer"), "effort": _("effort")}
     shown = ", ".join(words[name] for name in names if name in words)
     return _("%(names)s not accepted") % {"names": shown}
@@ -181,7 +181,7 @@ register.filter("model_name", file_name)
 
 @register.filter
 def meta(message: dict[str, Any]) -> str:
-    """The small print of an answer: model, time, tokens, cost. Kept level with `describeAnswer` in message-marks.js."""
+    """The small print of an answer: model, time, tokens, cost. Must match `describeAnswer` in message-marks.js."""
     run = message["run"]
     if not run or message["status"] in ACTIVE:
         return ""

@@ -26,7 +26,7 @@ def shared_answer(message: dict[str, Any]) -> SafeString:
 
 @register.filter
 def shared_note(message: dict[str, Any]) -> str:
-    """Why a message is not whole, for a reader; empty where it is. Kept level with `noteOf` in shared/messages.js."""
+    """Why a message is not whole, for a reader; empty where it is. Must match `noteOf` in shared/messages.js."""
     action = (message.get("moderation") or {}).get("action")
     if message.get("deleted_at"):
         return str(_("This message was deleted."))

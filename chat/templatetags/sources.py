@@ -1,4 +1,4 @@
-"""The sources of an answer, and the citations of them in its text. Kept level with js/conversation/sources.js."""
+"""The sources of an answer, and the citations of them in its text. Must match js/conversation/sources.js."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Template filters of the steps of an answer. Kept level with js/conversation/step-words.js."""
+"""Template filters of the steps of an answer. They must match js/conversation/step-words.js."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def spell_ms(milliseconds: Any) -> str:
 
 
 def spell_seconds(seconds: int) -> str:
-    """Whole seconds: `24 s`, `2 min 5 s`. Kept level with js/lib/texts.js."""
+    """Whole seconds: `24 s`, `2 min 5 s`. Must match js/lib/texts.js."""
     if seconds < 60:
         return _("%(seconds)s s") % {"seconds": seconds}
     return _("%(minutes)s min %(seconds)s s") % {"minutes": seconds // 60, "seconds": seconds % 60}

@@ -40,7 +40,7 @@ USUAL: Final = (*NOTICES.values(), REFUSED, WITHDRAWN)
 
 
 def describe_moderation(message: dict[str, Any], reader_id: str) -> str:
-    """What a reader is told about a message that moderation changed. Kept level with js/conversation/moderation.js."""
+    """What a reader is told about a message that moderation changed. Must match js/conversation/moderation.js."""
     done = message.get("moderation")
     if not done:
         return ""

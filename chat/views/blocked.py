@@ -36,7 +36,7 @@ def show_blocked_cases(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_POST
 def appeal_blocked_case(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
-    """POST `text`. What cannot be is said on the page."""
+    """POST `text`. The page says what was refused."""
     person = inactive_account(request)
     if person is None:
         return redirect("account_login")

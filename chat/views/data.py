@@ -1,4 +1,4 @@
-"""The section "Data" of the settings: exports, imports, and what else one keeps, shares and deletes."""
+"""The section "Data" of the settings: exports, imports, and the links to one's own links and trash."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def show_cases(request: HttpRequest) -> HttpResponse:
 @require_POST
 @for_members
 def appeal_case(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
-    """POST `text`. What cannot be is said on the page."""
+    """POST `text`. The page says what was refused."""
     user = user_of(request)
     try:
         send_appeal(user, case_id, request.POST.get("text", ""))

@@ -1,4 +1,6 @@
-"""Whether the running web process sends cookies and pages over https only. It is asked: settings here may differ."""
+"""Whether the running web process sends cookies and pages over https only. A request finds out, since the settings of
+this command may differ from those of that process.
+"""
 
 from __future__ import annotations
 

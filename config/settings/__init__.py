@@ -15,6 +15,7 @@ from config.settings.operation import *
 from config.settings.pages import *
 from config.settings.protection import *
 from config.settings.push import *
+from config.settings.retention import *
 from config.settings.sharing import *
 from config.settings.site import *
 from config.settings.speech import *

@@ -1,4 +1,4 @@
-"""Celery, the workers and the scheduled clean-up.
+"""Celery, beat, the workers, and how long runs and sockets may hang.
 
 Jobs carry only ids. Leases and attempts in PostgreSQL decide who runs them; a delivered job is only a notification.
 """
@@ -56,17 +56,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "publish-transfers": {"task": "workers.maintenance.publish_transfers", "schedule": 60.0},
     "release-stale-claims": {"task": "workers.maintenance.release_stale_claims", "schedule": 300.0},
 }
-PURGE_SECONDS = env.float("PURGE_SECONDS", 600.0, validate=at_least(1))  # maximum seconds of one clean-up
-KEEP_DELETED_DAYS = env.int("KEEP_DELETED_DAYS", 30, validate=at_least(0))  # how long a deletion can be undone
-TRASH_DELETE_NOW = env.bool("TRASH_DELETE_NOW", True)  # people may delete from their trash before that
-TEMPORARY_HOURS = env.int("TEMPORARY_HOURS", 24, validate=at_least(1))  # after a temporary chat's last message
 TOOL_APPROVAL_HOURS = env.float("TOOL_APPROVAL_HOURS", 72.0, validate=at_least(0.01))  # an answer waits for a decision
-KEEP_SUBMISSION_DAYS = env.int("KEEP_SUBMISSION_DAYS", 7, validate=at_least(1))  # how long idempotency records are kept
-KEEP_REVISION_DAYS = env.int("KEEP_REVISION_DAYS", 30, validate=at_least(0))  # texts from before an edit or a deletion
-# Days that results of tools are kept, and files that tools made; None: as long as their conversation.
-KEEP_TOOL_OUTPUT_DAYS = env.int("KEEP_TOOL_OUTPUT_DAYS", None, validate=at_least(0))
-EXPORT_DAYS = env.int("EXPORT_DAYS", 3, validate=at_least(1))  # how long a prepared export can be downloaded
-KEEP_RECORDING_DAYS = env.int("KEEP_RECORDING_DAYS", 30, validate=at_least(1))  # transcripts
 WORKER_QUEUES = ("generate", "transcribe", "maintenance")
 WORKER_THREADS = env.int("WORKER_THREADS", 8, validate=at_least(1))  # jobs started at once
 WORKER_STREAMS = env.int("WORKER_STREAMS", 500, validate=at_least(1))  # answers in progress per worker process

@@ -1,4 +1,4 @@
-"""Rates, counts at once, and what is reserved from quotas (docs/limits.md).
+"""Rate limits, numbers of simultaneous things, and what is reserved from quotas (docs/limits.md).
 
 "30/m": a burst of 30, then one every 2 s. Units: s, m, h, d, optionally with a number before. "off" or "0" means no
 limit, also for connections and runs. While Redis is unavailable only the limit of runs applies.

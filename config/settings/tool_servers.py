@@ -1,4 +1,4 @@
-"""Tool servers: whose there may be, and how workers connect to them."""
+"""Tool servers: which are allowed, and how workers connect to them."""
 
 from __future__ import annotations
 

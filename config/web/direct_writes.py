@@ -1,4 +1,4 @@
-"""Writes to a connection's socket without a detour.
+"""Writes to a connection's socket at once, where it has room.
 
 Twisted buffers a write and waits for the reactor to report the socket as writable: two system calls and two callbacks
 per frame. A socket without buffered data nearly always accepts a frame at once, so that is tried first, as asyncio's

@@ -1,4 +1,4 @@
-"""The forms of endpoints and their models. Keys and headers go in and never out."""
+"""The forms of endpoints and their models. Keys and headers are stored and never shown."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What judging costs: it is counted, and recorded in the ledger at the site's expense. And the judgement of texts that
-models write beside answers.
+"""Counts what judging costs and records it in the ledger at the site's expense. Also judges the texts that models write
+beside answers.
 """
 
 from __future__ import annotations

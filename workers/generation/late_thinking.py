@@ -1,4 +1,4 @@
-"""Thinking that was shown as text of the answer, because its model sends no opening tag and nobody knew that yet.
+"""Thinking that was shown as text of the answer, because its model sends no opening tag and that was not known yet.
 
 It is moved when the answer has ended: the event log then begins anew, so that all readers get both texts. The next
 answers of the model are read as thinking from their beginning (`workers.providers.http.negotiation`).

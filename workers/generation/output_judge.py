@@ -1,4 +1,4 @@
-"""Judges an answer behind its stream: by sentences or 200 tokens, each with the end of what came before it.
+"""Judges an answer in parts after they were shown: sentences or 200 tokens, each with the end of the part before it.
 
 It never slows the stream. One request is under way at a time; what comes meanwhile is judged with the next. Of a hit
 everything from the judged part on is withheld, from the beginning of its first sentence: while the answer is being

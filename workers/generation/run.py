@@ -185,7 +185,7 @@ class Generation:
         """Text into the log, then the end into PostgreSQL, then the closing event: a reader in between sees no gap."""
         run = self.claimed
         if outcome.status is RunStatus.WAITING:
-            return  # for a person: it is no worker's until then
+            return  # for a person: until then it belongs to no worker
         screened = self._screened()
         outcome = moderated(outcome, screened)
         if outcome.withheld is not None:

@@ -1,4 +1,4 @@
-"""`manage.py import_chats`: imports conversations exported by Antiphon, ChatGPT or Open WebUI."""
+"""`manage.py import_chats`: imports conversations exported by Antiphon, ChatGPT, Claude, Open WebUI or LibreChat."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SHOWN = 20  # refused ones named on the terminal; --json has all
 
 class Command(BaseCommand):
     help = (
-        "Imports conversations, with all branches, into a user's account. FILE is ChatGPT's export as it was "
-        "downloaded (.zip) or its conversations.json, Open WebUI's export of all chats, or what `export_user` wrote. "
+        "Imports conversations, with all branches, into a user's account. FILE is an export of ChatGPT, Claude, "
+        "Open WebUI or LibreChat as it was downloaded (.zip or .json), or what `export_user` wrote. "
         "Texts are screened by the moderation rules in force. "
         "Images and files become [image] and [attachment]; tool output is left out. Repeating it adds nothing. "
         "A file that cannot be read to its end imports nothing. "

@@ -1,1 +1,1 @@
-"""The recognisers, one a file."""
+"""The recognisers, one in each file."""

@@ -1,4 +1,4 @@
-"""Makes the calls of one step side by side, each exactly once where it writes, and stores what comes of them.
+"""Makes the calls of one step side by side, each exactly once where it writes, and stores the results.
 
 That a call is under way is committed before it is made, and its result after it. Whoever finds a call under way in the
 rows of an earlier attempt knows that it may have happened.

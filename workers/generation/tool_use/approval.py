@@ -1,4 +1,4 @@
-"""Which calls are made at once and which wait for a person, and the wait itself, in which the run is no worker's."""
+"""Which calls are made at once and which wait for a person, and the wait itself: meanwhile the run has no worker."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class CallCollector:
             call.size += len(text)
 
     def settle(self, index: int | None, call_id: str, name: str, arguments: object) -> None:
-        """A call is said as a whole, perhaps once more after its pieces: this is what counts."""
+        """A call is given as a whole, perhaps once more after its pieces: this is what counts."""
         call = self._by_id.get(call_id) or (self._by_index.get(index) if index is not None else None)
         if call is not None and call.kept:
             self._size -= call.size

@@ -248,7 +248,7 @@ class AnswerReader(ABC):
         self.calls.add(read_number(index), read_text(call_id) or "", read_text(name) or "", arguments, **more)
 
     def settle_call(self, index: object, call_id: object, name: object, arguments: object) -> None:
-        """A call is said as a whole, perhaps once more (`CallCollector.settle`)."""
+        """A call is given as a whole, perhaps once more (`CallCollector.settle`)."""
         if self.calls.open:
             self.calls.collector.settle(read_number(index), read_text(call_id) or "", read_text(name) or "", arguments)
 

@@ -109,7 +109,7 @@ class ResponseReader(AnswerReader):
         return True
 
     def _take_item(self, index: object, item: dict[str, Any], *, whole: bool) -> None:
-        """An item of the output begins, or is `whole`. A call is said twice: what is whole counts."""
+        """An item of the output begins, or is `whole`. A call comes twice: the whole one counts."""
         kind = read_text(item.get("type"))
         if kind in _CALLS:
             self.calls.called = True

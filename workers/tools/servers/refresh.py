@@ -1,4 +1,7 @@
-"""Lists what servers offer: when they are set up, when they say that it changed, and from time to time."""
+"""Lists what servers offer: when they are set up, when they say that it changed, and from time to time.
+
+Log-ins at servers are refreshed in `tokens`.
+"""
 
 from __future__ import annotations
 

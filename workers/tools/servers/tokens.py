@@ -1,4 +1,4 @@
-"""A person's access token for a server: refreshed early, and by one process at a time."""
+"""A person's OAuth access token for a server: refreshed early, and by one process at a time."""
 
 from __future__ import annotations
 

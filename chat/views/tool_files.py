@@ -1,4 +1,4 @@
-"""Downloads of files that tools made."""
+"""Downloads of files that tools made. Uploads are in `chat.views.imports`."""
 
 from __future__ import annotations
 
