@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
+from accounts.lib.texts import retold
 from accounts.models import User
 
 MOST_REASON: Final = 300  # characters
@@ -49,7 +50,7 @@ def sentence(until: datetime, reason: str) -> str:
     text = _("Your account is suspended until %(time)s. You can read, but not write.") % {
         "time": date_format(timezone.localtime(until), "d M Y, H:i T")
     }
-    return f"{text} {reason}" if reason else text
+    return f"{text} {retold(reason)}" if reason else text
 
 
 def _store(user: User, until: datetime | None, reason: str) -> None:

@@ -100,7 +100,7 @@ class Named(widgets.Widget):  # type: ignore[misc]  # as above
         found = self.model._default_manager.filter(**{f"{self.field}__iexact": name}).first()  # noqa: SLF001  # Django documents it
         if found is None:
             kind = self.model._meta.verbose_name  # noqa: SLF001  # as above
-            raise ValueError(gettext("There is no %(kind)s “%(name)s”.") % {"kind": kind, "name": name})
+            raise ValueError(gettext("“%(name)s” does not exist (%(kind)s).") % {"kind": kind, "name": name})
         return found
 
     def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:

@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext
 
 from accounts import roles
+from accounts.admin.permission_names import NamedPermissions
 from accounts.staff.recorded import RecordedAdmin
 
 admin.site.unregister(Group)
@@ -35,7 +36,7 @@ class GroupForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exi
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, RecordedAdmin):
+class GroupAdmin(NamedPermissions, DjangoGroupAdmin, RecordedAdmin):
     """Only superusers edit groups, since anybody who may edit them could get any permission."""
 
     form = GroupForm

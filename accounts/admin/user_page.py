@@ -15,7 +15,7 @@ from accounts.auth.sessions import live_sessions
 from accounts.models import Plan, User
 from accounts.quotas.balance import Balance, user_balances
 from accounts.quotas.usage_report import DAYS, draw_days, usage_rows
-from accounts.quotas.wording import quota_name
+from accounts.quotas.wording import left_sentence
 from accounts.staff.user_links import links_for
 from accounts.staff.user_panels import panels_for
 from accounts.suspension import is_suspended
@@ -50,13 +50,9 @@ def _bar(balance: Balance) -> QuotaBar:
     notes = [] if balance.hard else [gettext("soft")]
     if balance.ends_at:
         notes.append(gettext("resets %(time)s UTC") % {"time": f"{balance.ends_at:%Y-%m-%d %H:%M}"})
-    shown = {"left": _shown(balance.remaining), "limit": _shown(balance.limit), "quota": quota_name(balance)}
-    text = gettext("%(left)s of %(limit)s %(quota)s left") % shown
-    return QuotaBar(balance.quota_id, text, ", ".join(notes), percent, balance.used > 0)
-
-
-def _shown(amount: Decimal) -> str:
-    return f"{amount.normalize():,f}".replace(",", "\u202f")
+    if balance.shared_by:
+        notes.append(gettext("shared by %(group)s") % {"group": balance.shared_by})
+    return QuotaBar(balance.quota_id, left_sentence(balance), " · ".join(notes), percent, balance.used > 0)
 
 
 def describe_user(viewer: User, user: User) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from accounts import audit, erasure, roles
 from accounts.admin.filters import OnlineFilter, WaitingFilter
+from accounts.admin.permission_names import NamedPermissions
 from accounts.admin.resources import UserResource
 from accounts.admin.user_actions import UserActions, approve, switch
 from accounts.admin.user_page import describe_user
@@ -71,7 +72,7 @@ class UserForm(UserChangeForm):  # type: ignore[misc]  # unfold ships no types
 
 
 @admin.register(User)
-class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin):  # type: ignore[type-arg]  # in the stubs only
+class UserAdmin(NamedPermissions, UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin):  # type: ignore[type-arg]  # in the stubs only
     resource_classes: ClassVar = [UserResource]
     form = UserForm
     add_form = UserCreationForm

@@ -185,17 +185,17 @@ class Quota(models.Model):
     def __str__(self) -> str:
         what = {
             "limit": f"{self.limit.normalize():f}",
-            "unit": self.get_unit_display().lower(),
-            "period": self.get_period_display().lower(),
+            "unit": self.get_unit_display(),
+            "period": self.get_period_display(),
             "model": self.model,
         }
         if self.shared and self.model:
-            return gettext("%(limit)s %(unit)s (%(period)s, shared) of %(model)s") % what
+            return gettext("%(unit)s: %(limit)s (%(period)s, %(model)s, shared)") % what
         if self.shared:
-            return gettext("%(limit)s %(unit)s (%(period)s, shared)") % what
+            return gettext("%(unit)s: %(limit)s (%(period)s, shared)") % what
         if self.model:
-            return gettext("%(limit)s %(unit)s (%(period)s) of %(model)s") % what
-        return gettext("%(limit)s %(unit)s (%(period)s)") % what
+            return gettext("%(unit)s: %(limit)s (%(period)s, %(model)s)") % what
+        return gettext("%(unit)s: %(limit)s (%(period)s)") % what
 
     def clean(self) -> None:
         """Once usage is counted, only the limit and whether the quota is hard or shared may change."""
@@ -233,7 +233,7 @@ class Allowance(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"allowance {self.pk}"
+        return gettext("Allowance %(id)s") % {"id": self.pk}
 
 
 class Reservation(models.Model):
@@ -286,4 +286,4 @@ class TopUp(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"top-up {self.amount.normalize():f}"
+        return gettext("Top-up of %(amount)s") % {"amount": f"{self.amount.normalize():f}"}

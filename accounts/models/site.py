@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models.users import User
@@ -48,7 +49,7 @@ class SiteSettings(models.Model):
         constraints: ClassVar = (models.CheckConstraint(condition=Q(id=1), name="site_settings_only_one"),)
 
     def __str__(self) -> str:
-        return "Site settings"
+        return gettext("Site settings")
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.id = 1

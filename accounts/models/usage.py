@@ -108,7 +108,7 @@ class UsageEntry(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"usage {self.id}"
+        return gettext("Usage entry %(id)s") % {"id": self.id}
 
 
 class DailyUsage(models.Model):
@@ -138,4 +138,4 @@ class DailyUsage(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"usage of {self.day}"
+        return gettext("Usage of %(day)s") % {"day": self.day}

@@ -14,10 +14,12 @@ from django.db.models.functions import Lower
 from django.db.models.signals import post_save
 from django.dispatch import Signal, receiver
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from accounts.lib.names import shown_name
+from accounts.lib.texts import gettext_noop
 
 users_changed = Signal()
 """Sent with `sender=User` after passwords or `is_active` of users were saved, one by one or in bulk.
@@ -116,18 +118,21 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         permissions = (
-            ("view_dashboard", "Can view the dashboard"),
-            ("disable_user", "Can disable and enable accounts"),
-            ("approve_user", "Can approve accounts that wait for approval"),
-            ("end_sessions", "Can end users' sessions"),
-            ("top_up", "Can top up and reset quotas"),
-            ("assign_plan", "Can change a user's plan"),
-            ("assign_roles", "Can give staff access and roles that have no more permissions than oneself"),
-            ("invite_user", "Can invite users"),
-            ("export_user", "Can export all data of a user, including messages"),
-            ("erase_user", "Can erase users"),
-            ("export_lists", "Can export lists"),
-            ("import_lists", "Can import lists of objects that one may change"),
+            ("view_dashboard", gettext_noop("Can view the dashboard")),
+            ("disable_user", gettext_noop("Can disable and enable accounts")),
+            ("approve_user", gettext_noop("Can approve accounts that wait for approval")),
+            ("end_sessions", gettext_noop("Can end users' sessions")),
+            ("top_up", gettext_noop("Can top up and reset quotas")),
+            ("assign_plan", gettext_noop("Can change a user's plan")),
+            (
+                "assign_roles",
+                gettext_noop("Can give staff access and roles that have no more permissions than oneself"),
+            ),
+            ("invite_user", gettext_noop("Can invite users")),
+            ("export_user", gettext_noop("Can export all data of a user, including messages")),
+            ("erase_user", gettext_noop("Can erase users")),
+            ("export_lists", gettext_noop("Can export lists")),
+            ("import_lists", gettext_noop("Can import lists of objects that one may change")),
         )
         indexes = (
             models.Index(fields=["erase_at"], condition=Q(erase_at__isnull=False), name="user_erased_next"),
@@ -235,4 +240,4 @@ class Invitation(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"invitation of {self.email}"
+        return gettext("Invitation of %(email)s") % {"email": self.email}

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
+from django.utils.formats import number_format
 from django.utils.translation import gettext, ngettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -30,10 +31,78 @@ PERIODS: Final[dict[str, StrOrPromise]] = {
 
 
 def quota_name(balance: Balance) -> str:
-    """Such as "messages today, gpt-5" or "messages today (shared by Research)"."""
-    model = f", {balance.model}" if balance.model else ""
-    group = f" (shared by {balance.shared_by})" if balance.shared_by else ""
-    return f"{UNITS[balance.unit]} {PERIODS[balance.period]}{model}{group}"
+    """A label such as "messages · today · gpt-5" or "messages · today · shared by Research"."""
+    shared = gettext("shared by %(group)s") % {"group": balance.shared_by} if balance.shared_by else ""
+    return " · ".join(filter(None, (str(UNITS[balance.unit]), str(PERIODS[balance.period]), balance.model, shared)))
+
+
+def left_sentence(balance: Balance) -> str:
+    """What is left, such as "3 of 20 messages with gpt-5 left today." Kept level with js/conversation/allowance.js."""
+    limit, is_money = balance.limit, balance.unit == Unit.MONEY
+    forms = 1 if limit == 1 else max(2, int(limit))
+    values = {
+        "left": _amount(balance.remaining, is_money=is_money), "limit": _amount(limit, is_money=is_money),
+        "model": balance.model, "period": PERIODS[balance.period],
+    }  # fmt: skip
+    return (_left_with(balance.unit, forms) if balance.model else _left(balance.unit, forms)) % values
+
+
+def _left(unit: str, forms: int) -> str:
+    match unit:
+        case Unit.MESSAGES:
+            return ngettext(
+                "%(left)s of %(limit)s message left %(period)s.",
+                "%(left)s of %(limit)s messages left %(period)s.",
+                forms,
+            )
+        case Unit.INPUT_TOKENS:
+            return ngettext(
+                "%(left)s of %(limit)s input token left %(period)s.",
+                "%(left)s of %(limit)s input tokens left %(period)s.", forms,
+            )  # fmt: skip
+        case Unit.OUTPUT_TOKENS:
+            return ngettext(
+                "%(left)s of %(limit)s output token left %(period)s.",
+                "%(left)s of %(limit)s output tokens left %(period)s.", forms,
+            )  # fmt: skip
+        case Unit.AUDIO_SECONDS:
+            return ngettext(
+                "%(left)s of %(limit)s second of speech left %(period)s.",
+                "%(left)s of %(limit)s seconds of speech left %(period)s.", forms,
+            )  # fmt: skip
+    return gettext("%(left)s of %(limit)s left to spend %(period)s.")
+
+
+def _left_with(unit: str, forms: int) -> str:
+    """The same of a quota for one model."""
+    match unit:
+        case Unit.MESSAGES:
+            return ngettext(
+                "%(left)s of %(limit)s message with %(model)s left %(period)s.",
+                "%(left)s of %(limit)s messages with %(model)s left %(period)s.", forms,
+            )  # fmt: skip
+        case Unit.INPUT_TOKENS:
+            return ngettext(
+                "%(left)s of %(limit)s input token with %(model)s left %(period)s.",
+                "%(left)s of %(limit)s input tokens with %(model)s left %(period)s.", forms,
+            )  # fmt: skip
+        case Unit.OUTPUT_TOKENS:
+            return ngettext(
+                "%(left)s of %(limit)s output token with %(model)s left %(period)s.",
+                "%(left)s of %(limit)s output tokens with %(model)s left %(period)s.", forms,
+            )  # fmt: skip
+        case Unit.AUDIO_SECONDS:
+            return ngettext(
+                "%(left)s of %(limit)s second of speech with %(model)s left %(period)s.",
+                "%(left)s of %(limit)s seconds of speech with %(model)s left %(period)s.", forms,
+            )  # fmt: skip
+    return gettext("%(left)s of %(limit)s left to spend on %(model)s %(period)s.")
+
+
+def _amount(amount: Decimal, *, is_money: bool) -> str:
+    """As the language writes numbers; money with its currency."""
+    shown = number_format(amount.normalize(), use_l10n=True, force_grouping=True)
+    return f"{shown}\u202f{settings.CURRENCY}" if is_money else shown
 
 
 def used_up_message(balance: Balance) -> str:

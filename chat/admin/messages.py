@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.models import User
 from chat.admin.base import BodyAdmin
@@ -51,7 +52,7 @@ class MessageAdmin(BodyAdmin):
     def parent_link(self, row: Message) -> SafeString | str:
         return page_link("message", row.parent_id)
 
-    @admin.display(description=_("Thinking"))
+    @admin.display(description=pgettext_lazy("thoughts of an answer", "Thinking"))
     def reasoning(self, row: Message) -> SafeString | str:
         texts = Reasoning.objects.filter(run__message=row).values_list("text", flat=True)
         return (

@@ -33,7 +33,7 @@ logger = structlog.get_logger(__name__)
 def why_no_stop(run: Run) -> str:
     """Why the run cannot be stopped; empty when it can."""
     if run.status not in ACTIVE:
-        return gettext("This run has already ended (%(status)s).") % {"status": run.get_status_display().lower()}
+        return gettext("This run has already ended (%(status)s).") % {"status": run.get_status_display()}
     requested = run.stop_requested_at and run.status == RunStatus.RUNNING
     return gettext("A stop has already been requested.") if requested else ""
 

@@ -63,7 +63,7 @@ def _steps(run: Run) -> list[Step]:
         (gettext("Thinking started"), _later(run, run.first_reasoning_ms), ""),
         (gettext("First token"), _later(run, run.first_token_ms), run.endpoint),
         (gettext("Stop requested"), run.stop_requested_at, ""),
-        (gettext("Finished"), run.finished_at, run.get_status_display().lower()),
+        (gettext("Finished"), run.finished_at, run.get_status_display()),
     ]
     if run.finished_at is not None and not run.ended_in_log:
         found.append(

@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -66,7 +66,8 @@ class RunAdmin(HistoryAdmin):
                                          ("shown_cost", "usage"))}),
         (_("The provider"), {"fields": ("upstream_model", "finish", "upstream_request", "usage_implausible")}),
         (_("Parameters"), {"fields": (("sent_parameters", "dropped_parameters"), ("prompt_size", "asked_parameters"))}),
-        (_("Thinking"), {"fields": (("thought_for", "reasoning_chars"), "reasoning_link")}),
+        (pgettext_lazy("thoughts of an answer", "Thinking"),
+         {"fields": (("thought_for", "reasoning_chars"), "reasoning_link")}),
         (_("Processing"), {"fields": (("attempt", "ended_in_log"), ("lease_owner", "lease_expires_at"),
                                    "checkpoint_seq")}),
     )  # fmt: skip
@@ -278,7 +279,7 @@ class RunAdmin(HistoryAdmin):
     def thought_for(self, row: Run) -> str:
         return milliseconds(row.reasoning_ms) if row.reasoning_chars else "–"
 
-    @admin.display(description=_("Thinking"))
+    @admin.display(description=pgettext_lazy("thoughts of an answer", "Thinking"))
     def reasoning_link(self, row: Run) -> SafeString | str:
         """On the answer's page, which shows texts to those who may read them and records it."""
         return page_link("message", row.message_id) if row.reasoning_chars else "–"

@@ -6,6 +6,7 @@ import time
 import uuid
 from typing import Any, Final
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
@@ -14,7 +15,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -143,7 +144,8 @@ class ToolServerAdmin(RecordedAdmin):
         audit.record(request, "test", server)
         if not connection.in_atomic_block:
             connection.close()  # it is not needed while this waits for the worker
-        reply = ask.request_test(server.pk)
+        with translation.override(settings.LANGUAGE_CODE):  # it is stored
+            reply = ask.request_test(server.pk)
         ToolServer.objects.filter(pk=server.pk).update(
             tested_at=timezone.now(), test_passed=reply.passed, test_said=reply.sentence
         )

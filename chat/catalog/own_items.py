@@ -8,15 +8,35 @@ from typing import Final, TypeVar
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.models import Preset, Prompt
-from chat.models.presets import MAX_OWN_PRESETS
-from chat.models.prompts import MAX_OWN_PROMPTS
+from chat.models.presets import MAX_OWN_PRESETS, PRESET_NAME_TAKEN
+from chat.models.prompts import MAX_OWN_PROMPTS, PROMPT_NAME_TAKEN
 from chat.protocol.errors import Invalid
 
 Own = TypeVar("Own", Preset, Prompt)
 LIMITS: Final[dict[type[Preset | Prompt], int]] = {Preset: MAX_OWN_PRESETS, Prompt: MAX_OWN_PROMPTS}
+_TAKEN: Final = {Preset: PRESET_NAME_TAKEN, Prompt: PROMPT_NAME_TAKEN}
+_TOO_MANY: Final = {
+    Preset: gettext_noop("You can have at most %(limit)s presets of your own. Delete one first."),
+    Prompt: gettext_noop("You can have at most %(limit)s prompts of your own. Delete one first."),
+}
+# As their forms call them (`chat.views.library_forms`).
+_LABELS: Final = {
+    "name": gettext_noop("Name"),
+    "description": gettext_noop("Description"),
+    "system_prompt": gettext_noop("System prompt"),
+    "starters": gettext_noop("Starters"),
+    "model": gettext_noop("Model"),
+    "temperature": gettext_noop("Temperature"),
+    "max_tokens": gettext_noop("Longest answer (tokens)"),
+    "tools": gettext_noop("Tools"),
+    "title": gettext_noop("Title"),
+    "text": gettext_noop("Text"),
+}
 
 
 def store(row: Own) -> Own:
@@ -38,32 +58,26 @@ def store(row: Own) -> Own:
         try:
             row.save()
         except IntegrityError:  # another tab was quicker; only the name can be
-            kind_name = kind._meta.verbose_name  # noqa: SLF001  # as above
-            raise Invalid(_("You already have a %(kind)s with this name.") % {"kind": kind_name}) from None
+            raise Invalid(str(_TAKEN[kind])) from None
     return row
 
 
 def check_room(kind: type[Preset | Prompt], count: int) -> None:
     """Raises `Invalid` if a user may not have so many presets or prompts."""
     if count > LIMITS[kind]:
-        plural = kind._meta.verbose_name_plural  # noqa: SLF001
-        raise Invalid(
-            _("You can have at most %(limits)s %(plural)s of your own. Delete one first.")
-            % {"limits": LIMITS[kind], "plural": plural}
-        )
+        raise Invalid(_(_TOO_MANY[kind]) % {"limit": LIMITS[kind]})
 
 
 def sentence_of(error: ValidationError) -> str:
     """What is wrong, with the names of the fields."""
-    found = [
-        f"{'' if field == NON_FIELD_ERRORS else _label(field)}{' '.join(messages)}"
-        for field, messages in error.message_dict.items()
-    ]
-    return " ".join(found)
+    return " ".join(_about(field, " ".join(messages)) for field, messages in error.message_dict.items())
 
 
-def _label(field: str) -> str:
-    return f"{field.replace('_', ' ').capitalize()}: "
+def _about(field: str, wrong: str) -> str:
+    if field == NON_FIELD_ERRORS:
+        return wrong
+    label = pgettext("setting of a model", "Thinking") if field == "effort" else _(_LABELS.get(field, field))
+    return _("%(field)s: %(wrong)s") % {"field": label, "wrong": wrong}
 
 
 def free_name(name: str, taken: Collection[str], longest: int, first: str = " (copy)", more: str = " (copy {})") -> str:

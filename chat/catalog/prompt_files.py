@@ -85,7 +85,7 @@ def _read(body: bytes) -> list[Entry]:
             return msgspec.convert(data, list[Entry])
         found = msgspec.convert(data, _File)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Invalid(f"This is not a file of prompts: {error}") from None
+        raise Invalid(_("This is not a file of prompts: %(problem)s") % {"problem": error}) from None
     if found.format != FORMAT:
         raise Invalid(_("This is not a file of prompts."))
     if found.version != VERSION:
@@ -104,8 +104,14 @@ def _row(user: User, number: int, entry: Entry) -> Prompt:
         row.clean_fields(exclude={"owner"})
         check_variables(row.text)
     except ValidationError as error:
-        raise Invalid(f"Prompt {number} of the file cannot be imported. {sentence_of(error)}") from None
+        raise _not_imported(number, sentence_of(error)) from None
     except Invalid as error:
-        raise Invalid(f"Prompt {number} of the file cannot be imported. {error.message}") from None
+        raise _not_imported(number, error.message) from None
     screen_item(row)
     return row
+
+
+def _not_imported(number: int, reason: str) -> Invalid:
+    return Invalid(
+        _("Prompt %(number)s of the file cannot be imported. %(reason)s") % {"number": number, "reason": reason}
+    )

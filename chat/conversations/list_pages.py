@@ -15,6 +15,7 @@ from django.db.models import F, Q, QuerySet, Value
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from chat.conversations.folders import FolderEntry, folder_entries
 from chat.conversations.list_views import ALL, ListView, members_in
@@ -103,7 +104,7 @@ class Listing:
     @property
     def label(self) -> str:
         """What the list is called above it."""
-        words = {"": _("Conversations"), "archived": _("Archive"), "unread": _("Unread")}
+        words = {"": _("Conversations"), "archived": pgettext("noun", "Archive"), "unread": _("Unread")}
         return self.name or str(words.get(self.view.kind, ""))
 
     @property

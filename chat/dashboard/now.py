@@ -113,7 +113,7 @@ def _queue_tile(state: DatabaseState, live: RedisState | None, links: Links) -> 
     if live is not None and live.jobs is not None:
         jobs = ngettext("%(count)s job in the broker", "%(count)s jobs in the broker", live.jobs)
         notes.append(jobs % {"count": number(live.jobs)})
-    note = ", ".join(notes)
+    note = " · ".join(notes)
     late = state.oldest_wait is not None and state.oldest_wait > LATE_SECONDS
     return Tile(
         gettext("Queued runs"), number(state.queued), note, links.runs(status__exact="queued"), "bad" if late else ""

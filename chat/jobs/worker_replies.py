@@ -12,6 +12,10 @@ from typing import Final
 
 import redis
 from celery import current_app
+from django.conf import settings
+from django.utils import translation
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
 from accounts.lib.redis import async_redis, sync_redis
 from chat.jobs.dispatch import GENERATE_QUEUE, BrokerAway
@@ -36,8 +40,9 @@ class NoReplyError(Exception):
 def request_reply(
     task: str, args: Sequence[str], undone: str, *, seconds: float = WAIT_SECONDS, whose: uuid.UUID | None = None
 ) -> bytes:
-    """What a worker replies to a task, which it gives `args` and where the reply goes. `undone` says what did not
-    happen if there is none, such as "the endpoint was not tested". Blocks for up to `seconds`. Raises `NoReplyError`.
+    """What a worker replies to a task, which it gives `args` and where the reply goes. `undone` is a marked
+    sentence about what did not happen if there is none, such as "The endpoint was not tested." Blocks for up to
+    `seconds`. Raises `NoReplyError`.
 
     `whose`: the user who asks, of whom one request waits at a time; None: staff.
     """
@@ -50,9 +55,9 @@ def _place(whose: uuid.UUID | None, undone: str) -> Iterator[None]:
     """A place among the few requests of this process that may wait. Raises `NoReplyError` if there is none."""
     with _lock:
         if whose is not None and whose in _in_wait:
-            raise NoReplyError("busy", f"Your last request is still waiting, so {undone}. Try again in a moment.")
+            raise NoReplyError("busy", _say(undone, _("Your last request is still waiting. Try again in a moment.")))
         if len(_in_wait) >= MOST_WAITING:
-            raise NoReplyError("busy", f"Other requests are still waiting, so {undone}. Try again in a moment.")
+            raise NoReplyError("busy", _say(undone, _("Other requests are still waiting. Try again in a moment.")))
         _in_wait.append(whose)
     try:
         yield
@@ -64,11 +69,11 @@ def _place(whose: uuid.UUID | None, undone: str) -> Iterator[None]:
 def _request(task: str, args: Sequence[str], undone: str, seconds: float) -> bytes:
     try:
         if not any(not heart.draining for heart in living_workers()):
-            sentence = f"No worker is running, so {undone}. Start one with `manage.py worker`."
-            raise NoReplyError("no_worker", sentence)
+            reason = _("No worker is running. Start one with `manage.py worker`.")
+            raise NoReplyError("no_worker", _say(undone, reason))
         reply_to = f"connection-test:{secrets.token_urlsafe(16)}"
         # A key that expires instead of `expires` on the job, which a worker would compare with its own clock.
-        sync_redis().set(_waiting(reply_to), b"1", px=int(seconds * 1000))
+        sync_redis().set(_waiting(reply_to), get_language() or settings.LANGUAGE_CODE, px=int(seconds * 1000))
         current_app.send_task(task, args=[*args, reply_to], queue=GENERATE_QUEUE, retry=False, ignore_result=True)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -76,13 +81,26 @@ def _request(task: str, args: Sequence[str], undone: str, seconds: float) -> byt
                 reply: bytes | str = found[1]
                 return reply if isinstance(reply, bytes) else reply.encode()
     except (redis.RedisError, BrokerAway):
-        raise NoReplyError("no_redis", f"Redis cannot be reached, so {undone}.") from None
-    raise NoReplyError("no_answer", f"No worker replied within {seconds:g} s, so {undone}. They may all be busy.")
+        raise NoReplyError("no_redis", _say(undone, _("Redis cannot be reached."))) from None
+    reason = _("No worker replied within %(seconds)s s. They may all be busy.") % {"seconds": f"{seconds:g}"}
+    raise NoReplyError("no_answer", _say(undone, reason))
+
+
+def _say(undone: str, reason: str) -> str:
+    return f"{_(undone)} {reason}"
 
 
 async def is_awaited(reply_to: str) -> bool:
     """Whether somebody still waits for the reply."""
     return bool(await async_redis().exists(_waiting(reply_to)))
+
+
+async def page_language(reply_to: str) -> contextlib.AbstractContextManager[None]:
+    """The language of the page that waits, to be entered while the sentences of its reply are made."""
+    stored: bytes | str | None = await async_redis().get(_waiting(reply_to))
+    code = stored.decode() if isinstance(stored, bytes) else stored
+    # What an earlier version stored is no language.
+    return translation.override(code if code in dict(settings.LANGUAGES) else settings.LANGUAGE_CODE)
 
 
 async def send_reply(reply_to: str, reply: bytes) -> None:

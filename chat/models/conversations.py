@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
@@ -127,7 +128,7 @@ class Conversation(models.Model):
 
     def __str__(self) -> str:
         # Titles are made from messages, so only staff who may read messages see them in the admin.
-        return f"conversation {self.id}"
+        return gettext("Conversation %(id)s") % {"id": self.id}
 
     @property
     def rule(self) -> str:

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
@@ -41,4 +42,4 @@ class JoinLink(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"join link {self.id}"
+        return gettext("Link to join %(id)s") % {"id": self.id}

@@ -6,9 +6,11 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
+from accounts.lib.texts import gettext_noop
 from chat.models.conversations import Conversation
 from chat.models.statuses import MessageRole, MessageStatus
 
@@ -51,7 +53,7 @@ class Message(models.Model):
     )
 
     class Meta:
-        permissions = (("read_message_body", "Can read message text"),)
+        permissions = (("read_message_body", gettext_noop("Can read message text")),)
         indexes = (
             models.Index(fields=["conversation", "created_at"], name="message_by_time"),
             models.Index(fields=["id"], condition=UNRENDERED, name="message_unrendered"),
@@ -67,4 +69,4 @@ class Message(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.role} {self.id}"
+        return gettext("Message %(id)s") % {"id": self.id}

@@ -11,9 +11,11 @@ from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
+from accounts.lib.texts import gettext_noop
 from accounts.models import Plan
 
 MOST_TEXT: Final = 100_000  # characters of a rule's words or patterns
@@ -226,10 +228,13 @@ class ModerationCase(models.Model):
             models.Index(fields=("opened_at",), name="moderation_case_opened"),
             models.Index(fields=("claimed_at",), condition=Q(status="claimed"), name="moderation_case_claimed"),
         )
-        permissions: ClassVar = (("read_case", "Can read the texts of cases"), ("decide_case", "Can decide cases"))
+        permissions: ClassVar = (
+            ("read_case", gettext_noop("Can read the texts of cases")),
+            ("decide_case", gettext_noop("Can decide cases")),
+        )
 
     def __str__(self) -> str:
-        return f"case {self.id}"
+        return gettext("Case %(id)s") % {"id": self.id}
 
 
 class DecisionKind(models.TextChoices):

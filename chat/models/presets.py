@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
+from accounts.lib.texts import gettext_noop
 from chat.models.statuses import Effort
 
 MAX_PROMPT: Final = 20_000  # characters
@@ -22,6 +23,7 @@ MAX_STARTER: Final = 200  # characters
 MAX_TOOLS: Final = 200  # as a conversation's (chat.protocol.limits)
 MAX_TOOL_NAME: Final = 200  # characters, as above
 MAX_OWN_PRESETS: Final = 100  # of one user
+PRESET_NAME_TAKEN: Final = _("You already have a preset with this name.")
 SHARE: Final = "chat.share_preset"  # the permission to share own presets and prompts with groups
 
 
@@ -107,7 +109,7 @@ class Preset(models.Model):
 
     class Meta:
         ordering: ClassVar = ("position", "name")
-        permissions: ClassVar = (("share_preset", "Can share own presets and prompts with groups"),)
+        permissions: ClassVar = (("share_preset", gettext_noop("Can share own presets and prompts with groups")),)
         constraints: ClassVar = (
             models.UniqueConstraint(
                 fields=["name"],
@@ -118,7 +120,7 @@ class Preset(models.Model):
             models.UniqueConstraint(
                 fields=["owner", "name"],
                 name="preset_name_once_per_owner",
-                violation_error_message=_("You already have a preset with this name."),
+                violation_error_message=PRESET_NAME_TAKEN,
             ),
             models.CheckConstraint(condition=Q(effort__in=["", *Effort.values]), name="preset_effort_known"),
             models.CheckConstraint(

@@ -16,8 +16,10 @@ from accounts.lib.ids import uuid7
 from chat.models.presets import MAX_PROMPT
 
 MAX_OWN_PROMPTS: Final = 500  # of one user
+PROMPT_NAME_TAKEN: Final = _("You already have a prompt with this name.")
 MAX_NAME: Final = 60
 NAME_RULE: Final = r"\A[\w-]+\Z"
+NAME_REFUSED: Final = _("Use only letters, digits, hyphens and underscores.")
 
 
 class Prompt(models.Model):
@@ -35,7 +37,7 @@ class Prompt(models.Model):
     )  # fmt: skip
     name = models.CharField(
         max_length=MAX_NAME, help_text=_("Typed after a slash: letters, digits, hyphens and underscores."),
-        validators=[RegexValidator(NAME_RULE, _("Use only letters, digits, hyphens and underscores."))],
+        validators=[RegexValidator(NAME_RULE, NAME_REFUSED)],
     )  # fmt: skip
     title = models.CharField(max_length=120, blank=True, help_text=_("Shown with the name."))
     text = models.TextField(
@@ -57,7 +59,7 @@ class Prompt(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["owner", "name"], name="prompt_name_once_per_owner",
-                violation_error_message=_("You already have a prompt with this name."),
+                violation_error_message=PROMPT_NAME_TAKEN,
             ),
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from chat.models.messages import Message
@@ -40,4 +41,4 @@ class Rating(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"rating {self.pk}"
+        return gettext("Rating %(id)s") % {"id": self.pk}

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
@@ -54,7 +55,7 @@ class Recording(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"recording {self.id} ({self.status})"
+        return gettext("Recording %(id)s (%(status)s)") % {"id": self.id, "status": self.get_status_display()}
 
 
 class Utterance(models.Model):

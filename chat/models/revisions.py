@@ -8,8 +8,10 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts.lib.texts import gettext_noop
 from chat.models.messages import Message
 
 READ_REVISION = "chat.read_revision"  # the permission to read the earlier texts
@@ -36,12 +38,12 @@ class Revision(models.Model):
 
     class Meta:
         default_permissions = ("view",)
-        permissions: ClassVar = (("read_revision", "Can read earlier and deleted texts of messages"),)
+        permissions: ClassVar = (("read_revision", gettext_noop("Can read earlier and deleted texts of messages")),)
         ordering: ClassVar = ("-changed_at",)
         indexes: ClassVar = (models.Index(fields=["changed_at"], name="revision_by_time"),)
 
     def __str__(self) -> str:
-        return f"revision {self.pk}"
+        return gettext("Revision %(id)s") % {"id": self.pk}
 
     @property
     def conversation_id(self) -> uuid.UUID:

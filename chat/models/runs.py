@@ -8,9 +8,11 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
+from accounts.lib.texts import gettext_noop
 from chat.models.conversations import Conversation
 from chat.models.messages import Message
 from chat.models.statuses import ACTIVE, FAILED, SLOW_MS, Effort, Finish, RunStatus, WaitingFor
@@ -164,7 +166,7 @@ class Run(models.Model):
     cost_shown: bool | None = None
 
     class Meta:
-        permissions = (("operate_run", "Can stop and retry other users' runs"),)
+        permissions = (("operate_run", gettext_noop("Can stop and retry other users' runs")),)
         indexes = (
             models.Index(fields=["lease_expires_at"], condition=Q(status="running"), name="run_leases"),
             models.Index(fields=["enqueued_at"], condition=Q(status="queued"), name="run_queue"),
@@ -204,7 +206,7 @@ class Run(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"run {self.id} ({self.status})"
+        return gettext("Run %(id)s (%(status)s)") % {"id": self.id, "status": self.get_status_display()}
 
     @property
     def begins_with(self) -> int:

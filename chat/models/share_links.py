@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
@@ -66,7 +67,7 @@ class ShareLink(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"share link {self.id}"
+        return gettext("Share link %(id)s") % {"id": self.id}
 
 
 class SharedMessage(models.Model):

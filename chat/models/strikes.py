@@ -34,7 +34,7 @@ class Strike(models.Model):
         indexes: ClassVar = (models.Index(fields=("person", "-given_at"), name="strike_of_person"),)
 
     def __str__(self) -> str:
-        return f"strike {self.pk}"
+        return gettext("Strike %(id)s") % {"id": self.pk}
 
 
 class StrikeScale(models.Model):

@@ -129,7 +129,7 @@ class ToolSwitch(models.Model):
         constraints: ClassVar = (models.CheckConstraint(condition=Q(id=1), name="tool_switch_only_one"),)
 
     def __str__(self) -> str:
-        return "stopped" if self.stopped else "on"
+        return gettext("Stopped") if self.stopped else gettext("On")
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.id = 1

@@ -23,6 +23,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.lib import encryption
 from accounts.lib.ids import uuid7
+from accounts.lib.texts import gettext_noop
 from accounts.lib.urls import is_http, split_url
 
 MAX_DOCUMENT_CHARS: Final = 2 * 1024 * 1024  # of an OpenAPI document
@@ -124,7 +125,7 @@ class ToolServer(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        permissions = (("test_toolserver", "Can test a tool server"),)
+        permissions = (("test_toolserver", gettext_noop("Can test a tool server")),)
         ordering: ClassVar = ("title", "id")
         constraints: ClassVar = (
             models.CheckConstraint(condition=Q(kind__in=ServerKind.values), name="tool_server_kind_known"),
@@ -139,22 +140,7 @@ class ToolServer(models.Model):
 
     def clean(self) -> None:
         super().clean()
-        for name in ("address", "document_address"):
-            if getattr(self, name):
-                try:
-                    setattr(self, name, check_server_address(getattr(self, name)))
-                except ValueError as error:
-                    raise ValidationError({name: str(error)}) from None
-        if self.kind in (ServerKind.MCP_HTTP, ServerKind.MCP_SSE) and not self.address:
-            raise ValidationError({"address": gettext("Enter the address of the server.")})
-        if self.kind == ServerKind.OPENAPI and not (self.document or self.document_address):
-            raise ValidationError({"document_address": gettext("Enter where the document is, or paste it below.")})
-        if len(self.document) > MAX_DOCUMENT_CHARS:
-            raise ValidationError(
-                {"document": gettext("A document has at most %(most)d characters.") % {"most": MAX_DOCUMENT_CHARS}}
-            )
-        if self.kind == ServerKind.OPENAPI and self.auth == ServerAuth.OAUTH:
-            raise ValidationError({"auth": gettext("An HTTP API cannot be logged in to by OAuth. Use headers.")})
+        check_server(self)
 
     def set_headers(self, headers: Mapping[str, str]) -> None:
         """Replaces the headers of every request."""
@@ -210,7 +196,7 @@ class ToolConnection(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.user} at {self.server}"
+        return gettext("%(user)s at %(server)s") % {"user": self.user, "server": self.server}
 
     def write(self, field: str, value: Mapping[str, Any] | None) -> None:
         """Sets `tokens`, `client` or `pending`; None: to nothing. Does not save."""
@@ -223,22 +209,42 @@ class ToolConnection(models.Model):
         return found
 
 
+def check_server(server: ToolServer) -> None:
+    """Checks what goes together, and tidies the addresses. Raises `ValidationError`."""
+    for name in ("address", "document_address"):
+        if getattr(server, name):
+            try:
+                setattr(server, name, check_server_address(getattr(server, name)))
+            except ValueError as error:
+                raise ValidationError({name: str(error)}) from None
+    if server.kind in (ServerKind.MCP_HTTP, ServerKind.MCP_SSE) and not server.address:
+        raise ValidationError({"address": gettext("Enter the address of the server.")})
+    if server.kind == ServerKind.OPENAPI and not (server.document or server.document_address):
+        raise ValidationError({"document_address": gettext("Enter where the document is, or paste it below.")})
+    if len(server.document) > MAX_DOCUMENT_CHARS:
+        raise ValidationError(
+            {"document": gettext("A document has at most %(most)d characters.") % {"most": MAX_DOCUMENT_CHARS}}
+        )
+    if server.kind == ServerKind.OPENAPI and server.auth == ServerAuth.OAUTH:
+        raise ValidationError({"auth": gettext("An HTTP API cannot be logged in to by OAuth. Use headers.")})
+
+
 def check_server_address(url: str) -> str:
     """The address without blanks around it. Raises `ValueError` with a sentence, which does not repeat the value."""
     try:
         parts = split_url(url.strip())
     except ValueError:
-        raise ValueError("Enter an address such as https://example.com/mcp.") from None
+        raise ValueError(gettext("Enter an address such as https://example.com/mcp.")) from None
     if parts.scheme not in ("http", "https"):
-        raise ValueError("The address must begin with http:// or https://.")
+        raise ValueError(gettext("The address must begin with http:// or https://."))
     if not is_http(parts) or any(character.isspace() for character in url.strip()):
-        raise ValueError("Enter an address such as https://example.com/mcp.")
+        raise ValueError(gettext("Enter an address such as https://example.com/mcp."))
     if parts.username is not None or parts.password is not None:
-        raise ValueError("The address must not contain a user name or password. Use headers.")
+        raise ValueError(gettext("The address must not contain a user name or password. Use headers."))
     if parts.fragment:
-        raise ValueError("The address must not contain #.")
+        raise ValueError(gettext("The address must not contain #."))
     if any(_SECRET.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
-        raise ValueError("The address must not contain a key or token. Use headers.")
+        raise ValueError(gettext("The address must not contain a key or token. Use headers."))
     return parts.geturl()
 
 
@@ -247,12 +253,14 @@ def check_headers(text: str) -> dict[str, str]:
     try:
         given = json.loads(text)
     except ValueError:
-        raise ValueError('Enter a JSON object such as {"Authorization": "Bearer …"}.') from None
+        raise ValueError(gettext('Enter a JSON object such as {"Authorization": "Bearer …"}.')) from None
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
-        raise ValueError("Enter a JSON object of names and texts.")
+        raise ValueError(gettext("Enter a JSON object of names and texts."))
     for name, value in given.items():
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED_HEADERS:
-            raise ValueError(f"{name[:40]!r} cannot be the name of a header here.")
+            raise ValueError(gettext("“%(name)s” cannot be the name of a header here.") % {"name": name[:40]})
         if not (value.isascii() and value.isprintable()) or len(value) > 8000:
-            raise ValueError(f"The value of {name} must be one line of at most 8000 ASCII characters.")
+            raise ValueError(
+                gettext("The value of %(name)s must be one line of at most 8000 ASCII characters.") % {"name": name}
+            )
     return given

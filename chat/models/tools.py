@@ -9,9 +9,11 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
+from accounts.lib.texts import gettext_noop
 from chat.models.conversations import Conversation
 from chat.models.runs import Run
 
@@ -115,7 +117,7 @@ class Step(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"step {self.number} of run {self.run_id}"
+        return gettext("Step %(number)s of run %(run)s") % {"number": self.number, "run": self.run_id}
 
 
 class ToolCall(models.Model):
@@ -167,7 +169,7 @@ class ToolCall(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        permissions = (("read_toolcall_content", "Can read arguments and results of tool calls"),)
+        permissions = (("read_toolcall_content", gettext_noop("Can read arguments and results of tool calls")),)
         indexes = (
             models.Index(fields=["expires_at"], condition=Q(status="waiting"), name="tool_call_waits"),
             models.Index(fields=["-created_at"], name="tool_call_newest"),
@@ -185,7 +187,7 @@ class ToolCall(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.status})"
+        return f"{self.name} ({self.get_status_display()})"
 
     @property
     def conversation_id(self) -> uuid.UUID:

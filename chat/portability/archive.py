@@ -12,8 +12,7 @@ from collections.abc import Generator
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from django.utils.translation import gettext as _
-
+from chat.portability import refusals
 from chat.portability.json_stream import DAMAGED, ImportRefusedError, JsonStream
 
 MAX_BYTES: Final = 2 * 2**30  # of JSON in one file, unpacked; no more than one conversation of it is in memory
@@ -42,7 +41,7 @@ def open_documents(
 def _from_file(name: str, file: IO[bytes], max_bytes: int) -> JsonStream:
     file.seek(0)
     if file.read(2) == b"PK":
-        raise ImportRefusedError(_("%(name)s is an archive that is truncated or damaged.") % {"name": name})
+        raise ImportRefusedError(refusals.DAMAGED_FILE % {"file": name})
     file.seek(0)
     return JsonStream(name, file, max_bytes)
 
@@ -57,18 +56,18 @@ def _from_archive(file: Path | IO[bytes], max_bytes: int) -> Generator[JsonStrea
                     yield document
                 max_bytes -= document.size
     except (*DAMAGED, ValueError) as error:
-        raise ImportRefusedError(_("The archive is truncated or damaged (%(error)s).") % {"error": error}) from None
+        raise ImportRefusedError(refusals.DAMAGED_ARCHIVE % {"error": error}) from None
 
 
 def _members(archive: zipfile.ZipFile) -> tuple[list[zipfile.ZipInfo], bool]:
     """The members to read, and whether they are exports by their names."""
     everything = archive.infolist()
     if len(everything) > MAX_MEMBERS:
-        raise ImportRefusedError(_("The archive has more than %(max_members)s files.") % {"max_members": MAX_MEMBERS})
+        raise ImportRefusedError(refusals.MANY_FILES % {"most": MAX_MEMBERS})
     named = _wanted(everything, _WANTED)
     found = named or _wanted(everything, _ANY)
     if not found:
-        raise ImportRefusedError(_("There is no conversations.json in the archive, and no other JSON file."))
+        raise ImportRefusedError(refusals.NO_FILES)
     return [found[name] for name in sorted(found)], bool(named)
 
 
@@ -79,10 +78,10 @@ def _wanted(members: list[zipfile.ZipInfo], names: re.Pattern[str]) -> dict[str,
         if not names.fullmatch(path.name) or member.is_dir():
             continue
         if path.is_absolute() or ".." in path.parts:
-            raise ImportRefusedError(_("%(filename)s points outside the archive.") % {"filename": member.filename})
+            raise ImportRefusedError(refusals.OUTSIDE % {"file": member.filename})
         if member.filename in wanted:
-            raise ImportRefusedError(_("%(filename)s is in the archive twice.") % {"filename": member.filename})
+            raise ImportRefusedError(refusals.TWICE % {"file": member.filename})
         if member.flag_bits & 1:
-            raise ImportRefusedError(_("%(filename)s is encrypted. Decrypt it first.") % {"filename": member.filename})
+            raise ImportRefusedError(refusals.ENCRYPTED % {"file": member.filename})
         wanted[member.filename] = member
     return wanted

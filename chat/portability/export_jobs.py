@@ -21,6 +21,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.lib import rate_limit
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.models import ExportJob, Member, Recording, TransferState
 from chat.portability import transfers
@@ -89,7 +90,9 @@ def run_export(job_id: uuid.UUID, is_stopping: Callable[[], bool] = lambda: Fals
         return
     except OSError as error:
         logger.exception("export_not_written", job=str(job_id), error=type(error).__name__)
-        transfers.end(job, TransferState.FAILED, error=_("The file could not be written. Ask an administrator."))
+        transfers.end(
+            job, TransferState.FAILED, error=gettext_noop("The file could not be written. Ask an administrator.")
+        )
         return
     expires_at = timezone.now() + timedelta(days=settings.EXPORT_DAYS)
     if transfers.end(job, TransferState.DONE, file=name, size=size, expires_at=expires_at):

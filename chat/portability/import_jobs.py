@@ -16,7 +16,6 @@ from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from accounts.lib import rate_limit
 from accounts.models import User
@@ -25,7 +24,7 @@ from chat.conversations.trashing import trash_made
 from chat.eventlog.html_requests import notify_of_import
 from chat.eventlog.user_events import notify_list_changed
 from chat.models import Conversation, ImportedConversation, ImportJob, TransferState
-from chat.portability import transfers
+from chat.portability import refusals, transfers
 from chat.portability.importer import ImportFile, ImportOutcome, import_conversations, read_file
 from chat.portability.json_stream import ImportRefusedError
 from chat.portability.message_tree import clean_text
@@ -121,7 +120,7 @@ def run_import(job_id: uuid.UUID, is_stopping: Callable[[], bool] = lambda: Fals
         state, fields = TransferState.FAILED, {"error": clean_text(str(error))[:500]}
     except OSError as error:
         logger.exception("import_file_missing", job=str(job_id), error=type(error).__name__)
-        state, fields = TransferState.FAILED, {"error": _("The file can no longer be read. Upload it again.")}
+        state, fields = TransferState.FAILED, {"error": refusals.UNREADABLE}
     if transfers.end(job, state, **fields):
         logger.info("import_ended", job=str(job_id), state=state)
         notify_of_import()
@@ -190,9 +189,4 @@ def _read_and_import(job: ImportJob, is_stopping: Callable[[], bool]) -> tuple[T
 def _check_number(chats: ImportFile) -> None:
     most = settings.IMPORT_CONVERSATIONS
     if len(chats) > most:
-        said = ngettext(
-            "It has %(count)d conversations; at most %(most)d conversation can be imported at once.",
-            "It has %(count)d conversations; at most %(most)d conversations can be imported at once.",
-            most,
-        )
-        raise ImportRefusedError(said % {"count": len(chats), "most": most})
+        raise ImportRefusedError(refusals.MANY_CONVERSATIONS % {"count": len(chats), "most": most})

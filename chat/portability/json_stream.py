@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, Any, Final
 
-from django.utils.translation import gettext as _
+from chat.portability import refusals
 
 MAX_ENTRY: Final = 128 * 2**20  # characters of JSON of one entry
 LISTS: Final = ("conversations", "recordings")  # of our own export
@@ -40,7 +40,7 @@ class JsonStream:
         self.size = 0  # bytes read
         self._file = file
         self._max_bytes = max_bytes
-        self._exceeds = "unpacks to more than" if packed else "is larger than"
+        self._exceeds = refusals.UNPACKS_TOO_LARGE if packed else refusals.TOO_LARGE
         self._decode = codecs.getincrementaldecoder("utf-8")()
         self._text = ""
         self._at = 0
@@ -62,14 +62,14 @@ class JsonStream:
             if self._peek():
                 raise json.JSONDecodeError("Extra data", self._text, self._at)
         except json.JSONDecodeError as error:
+            line, column = self._place(error.pos)
             raise ImportRefusedError(
-                _("%(name)s is not JSON, or it is truncated: %(msg)s at %(place)s.")
-                % {"name": self.name, "msg": error.msg, "place": self._place(error.pos)}
+                refusals.NOT_JSON % {"file": self.name, "problem": error.msg, "line": line, "column": column}
             ) from None
         except RecursionError:
-            raise ImportRefusedError(_("%(name)s is nested too deeply.") % {"name": self.name}) from None
+            raise ImportRefusedError(refusals.TOO_DEEP % {"file": self.name}) from None
         except ValueError:
-            raise ImportRefusedError(_("%(name)s contains a number that is too long.") % {"name": self.name}) from None
+            raise ImportRefusedError(refusals.LONG_NUMBER % {"file": self.name}) from None
 
     def _object(self) -> Iterator[tuple[str, Any]]:
         self.head = {}
@@ -139,28 +139,23 @@ class JsonStream:
                     self._at = end
                     return value
             if len(self._text) - self._at > MAX_ENTRY:
-                raise ImportRefusedError(
-                    _("%(name)s has an entry that is larger than %(megabytes)s.")
-                    % {"name": self.name, "megabytes": megabytes(MAX_ENTRY)}
-                )
+                raise ImportRefusedError(refusals.LARGE_ENTRY % {"file": self.name, "size": megabytes(MAX_ENTRY)})
             self._read(max(_CHUNK, len(self._text) - self._at))  # twice as much each time
 
     def _read(self, size: int) -> None:
         try:
             raw = self._file.read(size)
         except DAMAGED as error:
-            raise ImportRefusedError(_("The archive is truncated or damaged (%(error)s).") % {"error": error}) from None
+            raise ImportRefusedError(refusals.DAMAGED_ARCHIVE % {"error": error}) from None
         pending = len(self._decode.getstate()[0])
         try:
             more = self._decode.decode(raw, final=not raw)
         except UnicodeDecodeError as error:
             place = self.size - pending + error.start
-            raise ImportRefusedError(
-                _("%(name)s is not UTF-8 text: byte %(place)s is invalid.") % {"name": self.name, "place": place}
-            ) from None
+            raise ImportRefusedError(refusals.NOT_UTF8 % {"file": self.name, "byte": place}) from None
         self.size += len(raw)
         if self.size > self._max_bytes:
-            raise ImportRefusedError(f"{self.name} {self._exceeds} {megabytes(self._max_bytes)}.")
+            raise ImportRefusedError(self._exceeds % {"file": self.name, "size": megabytes(self._max_bytes)})
         self._ended = not raw
         dropped = self._text[: self._at]
         if "\n" in dropped:
@@ -170,10 +165,11 @@ class JsonStream:
         self._text = self._text[self._at :] + more
         self._at = 0
 
-    def _place(self, position: int) -> str:
+    def _place(self, position: int) -> tuple[int, int]:
+        """Line and column, from 1."""
         before = self._text[:position]
         column = len(before) - before.rfind("\n") - 1 + (0 if "\n" in before else self._columns)
-        return f"line {self._lines + before.count(chr(10)) + 1}, column {column + 1}"
+        return self._lines + before.count("\n") + 1, column + 1
 
 
 def megabytes(size: int) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from django.utils.translation import gettext as _
-
 from chat.models import MessageRole
+from chat.portability import refusals
 from chat.portability.formats import ImportedConversation, ImportedMessage
 from chat.portability.json_stream import ImportRefusedError
 
@@ -43,10 +42,10 @@ def normalise_tree(conversation: ImportedConversation) -> None:
     tree that is too large or broken.
     """
     if len(conversation.messages) > MAX_MESSAGES:
-        raise ImportRefusedError(_("It has more than %(max_messages)s messages.") % {"max_messages": MAX_MESSAGES})
+        raise ImportRefusedError(refusals.MANY_MESSAGES % {"most": MAX_MESSAGES})
     nodes = {node.id: replace(node, text=clean_text(node.text).strip()) for node in conversation.messages}
     if len(nodes) < len(conversation.messages):
-        raise ImportRefusedError(_("Two of its messages have the same id."))
+        raise ImportRefusedError(refusals.SAME_IDS)
     children: dict[str | None, list[ImportedMessage]] = {}
     for node in nodes.values():
         children.setdefault(node.parent if node.parent in nodes else None, []).append(node)
@@ -70,19 +69,14 @@ def normalise_tree(conversation: ImportedConversation) -> None:
             text = merged.text
             size += len(text)
             if len(text) > MAX_TEXT:
-                raise ImportRefusedError(
-                    _("One of its messages has more than %(max_text)s characters: %(id)s.")
-                    % {"max_text": MAX_TEXT, "id": merged.last.id}
-                )
+                raise ImportRefusedError(refusals.LONG_MESSAGE % {"most": MAX_TEXT, "id": merged.last.id})
             if size > MAX_CHARACTERS:
-                raise ImportRefusedError(
-                    _("It has more than %(max_characters)s characters.") % {"max_characters": MAX_CHARACTERS}
-                )
+                raise ImportRefusedError(refusals.MANY_CHARACTERS % {"most": MAX_CHARACTERS})
             kept[merged.last.id] = replace(merged.last, parent=merged.parent, text=text)
     if lost := next((name for name in nodes if name not in ends), None):
-        raise ImportRefusedError(_("Some of its messages are their own ancestors, such as %(lost)s.") % {"lost": lost})
+        raise ImportRefusedError(refusals.OWN_ANCESTORS % {"id": lost})
     if not kept:
-        raise ImportRefusedError(_("It contains no messages."))
+        raise ImportRefusedError(refusals.NO_MESSAGES)
     conversation.messages = list(kept.values())
     tip = ends.get(conversation.tip or "", "")
     conversation.tip = tip if tip in kept else None

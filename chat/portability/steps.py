@@ -95,7 +95,7 @@ def _in_order(step: Step) -> list[ToolCall]:
 
 def _told(call: ToolCall) -> str:
     """What became of a call that is not simply done."""
-    return "" if call.status == "ok" else f" ({call.get_status_display().lower()})"
+    return "" if call.status == "ok" else f" ({call.get_status_display()})"
 
 
 def _plain(text: str) -> str:

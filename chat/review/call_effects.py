@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from django.utils.translation import gettext as _
+
+from accounts.lib.texts import gettext_noop
 from chat.models import Message, MessageStatus, ToolCall, ToolFile
 from chat.models.moderation import CaseTarget, DecisionKind, ModerationCase
 from chat.moderation.rewriting import republish
 from chat.protocol.errors import Conflict
 from chat.runs.step_texts import blank_calls
 
-GONE: Final = "does not exist any more; the decision is recorded."
-RUNS: Final = "The answer is still being written. Decide when it has ended."
-KEPT: Final = "It stays as it is."
-ERASED: Final = "The original was erased, so there is nothing to bring back."
+RUNS: Final = gettext_noop("The answer is still being written. Decide when it has ended.")
+ERASED: Final = gettext_noop("The original was erased, so there is nothing to bring back.")
 MOST_OF_FILE: Final = 1_000_000  # characters of a file's original that its case has
 
 
@@ -22,26 +23,28 @@ def of_call(case: ModerationCase, kind: DecisionKind) -> str:
     call = ToolCall.objects.select_related("run").filter(pk=case.target_id).first()
     message = _message_of(call)
     if call is None or message is None:
-        return f"The call {GONE}"
+        return _("The call does not exist any more; the decision is recorded.")
     if kind == DecisionKind.MASK:
-        return f"The hits are masked. {KEPT}" if case.action == "mask" else f"Nothing of it is shown. {KEPT}"
+        if case.action == "mask":
+            return _("The matches are masked. It stays as it is.")
+        return _("Nothing of it is shown. It stays as it is.")
     if kind == DecisionKind.DELETE:
         blank_calls(ToolCall.objects.filter(pk=call.pk))
         republish(message.pk)
-        return "What the tool was given and returned was removed."
+        return _("What the tool was given and returned was removed.")
     if not case.original:
         raise Conflict(ERASED)
     if case.action == "flag":
-        return "It was shown already."
+        return _("It was shown already.")
     if case.target == CaseTarget.CALL:
         ToolCall.objects.filter(pk=call.pk).update(arguments=case.original)
         _lift(case, message)
-        return "The arguments are shown as they were. The call is not made because of that."
+        return _("The arguments are shown as they were. The call is not made because of that.")
     size = max((int(one.get("output", 0)) for one in case.rules), default=0)
     if size:
         ToolCall.objects.filter(pk=call.pk).update(output=case.original[:size], output_chars=size)
     _lift(case, message)
-    return "The result is shown as it was; its sources and the names of its files stay masked."
+    return _("The result is shown as it was; its sources and the names of its files stay masked.")
 
 
 def of_file(case: ModerationCase, kind: DecisionKind) -> str:
@@ -49,21 +52,21 @@ def of_file(case: ModerationCase, kind: DecisionKind) -> str:
     file = ToolFile.objects.select_related("call__run").filter(pk=case.target_id).first()
     message = _message_of(file.call if file is not None else None)
     if file is None or message is None:
-        return "The file was never stored, or was deleted; the decision is recorded."
+        return _("The file was never stored, or was deleted; the decision is recorded.")
     if kind == DecisionKind.MASK:
-        return f"The hits are masked. {KEPT}"
+        return _("The matches are masked. It stays as it is.")
     if kind == DecisionKind.DELETE:
         file.delete()
         republish(message.pk)
-        return "The file was deleted."
+        return _("The file was deleted.")
     if not case.original:
         raise Conflict(ERASED)
     if len(case.original) >= MOST_OF_FILE:
-        raise Conflict("The file is too long to be brought back from its case.")
+        raise Conflict(_("The file is too long to be brought back from its case."))
     content = case.original.encode()
     ToolFile.objects.filter(pk=file.pk).update(content=content, size=len(content))
     republish(message.pk)
-    return "The file has its text again."
+    return _("The file has its text again.")
 
 
 def _message_of(call: ToolCall | None) -> Message | None:

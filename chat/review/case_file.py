@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from django.utils.translation import gettext as _
+
 from chat.conversations.branches import path_ids
 from chat.models import Conversation, Message
 from chat.models.moderation import CaseTarget, ModerationCase
@@ -98,9 +100,15 @@ def _shown(messages: Sequence[Message], place: str) -> list[Around]:
     return [
         Around(
             message.role,
-            message.author.display_name if message.author else ("Answer" if message.role == "assistant" else "Erased"),
+            _author(message),
             message.text[:MOST_AROUND],
             place,
         )
         for message in messages
     ]
+
+
+def _author(message: Message) -> str:
+    if message.author:
+        return message.author.display_name
+    return _("Answer") if message.role == "assistant" else _("Erased")

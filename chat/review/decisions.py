@@ -65,7 +65,7 @@ def why_not_review(actor: User, case: ModerationCase) -> str:
     if ModerationReport.objects.filter(case=case, reporter=actor).exists():
         return _("You reported this yourself. Somebody else must decide it.")
     if is_appeal(case) and ModerationDecision.objects.filter(case=case, decided_by=actor).exists():
-        return _("You decided this case. Somebody else must hear the appeal.")
+        return _("You decided this case. Somebody else must decide the appeal.")
     if case.status == CaseStatus.DECIDED:
         return _("This case is decided.")
     return ""
@@ -111,7 +111,7 @@ def decide(actor: User, case_id: uuid.UUID, outcome: Outcome) -> Decided:
     with transaction.atomic():
         case = _lock_claimed(actor, case_id)
         if is_appeal(case):
-            raise Conflict(_("There is an appeal against this decision. Hear the appeal."))
+            raise Conflict(_("There is an appeal against this decision. Decide the appeal."))
         return _conclude(actor, case, outcome)
 
 
@@ -234,7 +234,7 @@ def _conclude(actor: User, case: ModerationCase, outcome: Outcome) -> Decided:
         consequence, note, ends = sanctions.follow_policy(case, step)
         if consequence is not None:
             decided.decisions.append(_add(case, consequence, note, None, ends))
-        decided.effects.append(note)
+        decided.effects.append(sanctions.policy_note(note))
     case.status, case.decided_at, case.seen_at = CaseStatus.DECIDED, timezone.now(), None
     case.claimed_by = case.claimed_at = None
     case.save(update_fields=["status", "decided_at", "seen_at", "claimed_by", "claimed_at"])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from accounts.lib.texts import gettext_noop
 from accounts.models import User
@@ -20,8 +21,7 @@ from chat.review.announcements import announce_title
 from chat.review.call_effects import of_call, of_file
 from chat.turns.releasing import HeldState, refuse_held, release_held
 
-GONE: Final = gettext_noop("It was never stored, or does not exist any more; the decision is recorded.")
-KEPT: Final = gettext_noop("It stays as it is.")
+ERASED: Final = gettext_noop("The original was erased, so there is nothing to bring back.")
 REMOVED: Final = gettext_noop("A reviewer removed this because of this site's rules.")
 MASKED: Final = gettext_noop("A reviewer decided that parts of this stay replaced.")
 MAX_TITLE: Final = 200
@@ -40,7 +40,7 @@ def masked_original(case: ModerationCase) -> str:
     """The original without the places that were found in it. Raises `Conflict` if none were."""
     spans = places(case)
     if not spans:
-        raise Conflict("Nothing was marked in this text, so there is nothing to mask. Release or delete it.")
+        raise Conflict(_("Nothing was marked in this text, so there is nothing to mask. Release or delete it."))
     return masked(case.original, [Hit(start, end, 0, MatcherAction.MASK) for start, end in spans])
 
 
@@ -67,30 +67,30 @@ def _places(case: ModerationCase, size: int, *, thinking: bool) -> list[tuple[in
 def _of_message(case: ModerationCase, kind: DecisionKind) -> str:
     message = Message.objects.filter(pk=case.target_id).defer("text", "html").first()
     if message is None:
-        return f"The message: {GONE}"
+        return _("The message was never stored, or does not exist any more; the decision is recorded.")
     if message.deleted_at is not None:
-        return "The message was deleted since; the decision is recorded."
+        return _("The message was deleted since; the decision is recorded.")
     if kind != DecisionKind.DELETE and message.edited_at is not None and message.edited_at > case.opened_at:
-        return f"The message was edited since. {KEPT}"
+        return _("The message was edited since. It stays as it is.")
     if message.status in (MessageStatus.PENDING, MessageStatus.STREAMING) and message.role == "assistant":
-        raise Conflict("The answer is still being written. Decide when it has ended.")
+        raise Conflict(_("The answer is still being written. Decide when it has ended."))
     if kind != DecisionKind.DELETE and not (case.original or case.original_reasoning):
-        raise Conflict("The original was erased, so there is nothing to bring back.")
+        raise Conflict(ERASED)
     now = message.moderation.get("action")
     if now in (Action.HOLD, "withdrawn") or (now == Action.BLOCK and case.action == Action.HOLD):
         return _of_held(case, kind)
     if kind == DecisionKind.RELEASE:
         if now in (None, "release"):
-            return "The message was shown already."
+            return _("The message was shown already.")
         rewrite_message(message.pk, case.original, {}, reasoning=case.original_reasoning or None)
-        return "The message is shown as it was."
+        return _("The message is shown as it was.")
     if kind == DecisionKind.MASK:
         if now == Action.MASK:
-            return f"The hits are masked. {KEPT}"
+            return _("The matches are masked. It stays as it is.")
         rewrite_message(message.pk, masked_original(case), _mark(case, Action.MASK, MASKED))
-        return "The hits in the message are masked now."
+        return _("The matches in the message are masked now.")
     rewrite_message(message.pk, "", _mark(case, Action.BLOCK, REMOVED), reasoning="")
-    return "The text of the message was removed."
+    return _("The text of the message was removed.")
 
 
 def _of_held(case: ModerationCase, kind: DecisionKind) -> str:
@@ -98,15 +98,15 @@ def _of_held(case: ModerationCase, kind: DecisionKind) -> str:
     held = refuse_held(case.pk, REMOVED) if kind == DecisionKind.DELETE else release_held(case.pk)
     match held.state:
         case HeldState.GONE:
-            return f"The message: {GONE}"
+            return _("The message was never stored, or does not exist any more; the decision is recorded.")
         case HeldState.WITHDRAWN:
-            return "Its author has withdrawn the message; the decision is recorded."
+            return _("Its author has withdrawn the message; the decision is recorded.")
         case HeldState.REFUSED:
-            return "The message that waited was refused."
+            return _("The message that waited was refused.")
     if hidden:
         rewrite_message(case.target_id, hidden, _mark(case, Action.MASK, MASKED))
-        return "The message that waited was sent with the hits masked."
-    return "The message that waited was sent."
+        return _("The message that waited was sent with the matches masked.")
+    return _("The message that waited was sent.")
 
 
 def _mark(case: ModerationCase, action: Action, reason: str) -> dict[str, str]:
@@ -115,29 +115,29 @@ def _mark(case: ModerationCase, action: Action, reason: str) -> dict[str, str]:
 
 def _of_refused(case: ModerationCase, kind: DecisionKind) -> str:
     if kind == DecisionKind.MASK:
-        raise Conflict("This message was refused and never stored, so nothing can be masked in it.")
+        raise Conflict(_("This message was refused and never stored, so nothing can be masked in it."))
     if kind == DecisionKind.RELEASE:
-        return "The message was never stored. Its author may send it again, once the rule lets it pass."
-    return f"The message was never stored. {KEPT}"
+        return _("The message was never stored. Its author may send it again, once the rule lets it pass.")
+    return _("The message was never stored. It stays as it is.")
 
 
 def _of_title(case: ModerationCase, kind: DecisionKind) -> str:
     conversation = Conversation.objects.select_for_update().filter(pk=case.target_id).first()
     if conversation is None:
-        return f"The conversation: {GONE}"
+        return _("The conversation does not exist any more; the decision is recorded.")
     conversation.title = _text_for(case, kind)[:MAX_TITLE]
     conversation.save(update_fields=["title"])
     announce_title(conversation)
-    return "The title was changed."
+    return _("The title was changed.")
 
 
 def _of_name(case: ModerationCase, kind: DecisionKind) -> str:
     user = User.objects.select_for_update(no_key=True).filter(pk=case.target_id).first()
     if user is None:
-        return f"The account: {GONE}"
+        return _("The account does not exist any more; the decision is recorded.")
     user.name = _text_for(case, kind)[:MAX_NAME]
     user.save(update_fields=["name"])
-    return "The name was changed."
+    return _("The name was changed.")
 
 
 def _of_preset(case: ModerationCase, kind: DecisionKind) -> str:
@@ -146,21 +146,21 @@ def _of_preset(case: ModerationCase, kind: DecisionKind) -> str:
     if conversation is not None:
         conversation.system_prompt = _text_for(case, kind)
         conversation.save(update_fields=["system_prompt"])
-        return "The system prompt was changed."
+        return _("The system prompt was changed.")
     if kind == DecisionKind.MASK:
-        raise Conflict("This cannot be masked by a decision. Release it, or delete it: that switches it off.")
+        raise Conflict(_("This cannot be masked by a decision. Release it, or delete it: that switches it off."))
     for model in (Preset, Prompt):
         if model.objects.filter(pk=case.target_id).update(disabled_by_staff=kind == DecisionKind.DELETE):
             transaction.on_commit(clear_presets_cache)
-            return "It is switched off." if kind == DecisionKind.DELETE else "It is switched on."
-    return f"The preset or prompt: {GONE}"
+            return _("It is switched off.") if kind == DecisionKind.DELETE else _("It is switched on.")
+    return _("The preset or prompt was never stored, or does not exist any more; the decision is recorded.")
 
 
 def _text_for(case: ModerationCase, kind: DecisionKind) -> str:
     if kind == DecisionKind.DELETE:
         return ""
     if not case.original:
-        raise Conflict("The original was erased, so there is nothing to bring back.")
+        raise Conflict(ERASED)
     return case.original if kind == DecisionKind.RELEASE else masked_original(case)
 
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts.auth.adapter import mail_is_configured, site_url
+from accounts.auth.language import speaking_to
 from chat.models.moderation import Action, DecisionKind
 from chat.review.announcements import statement_of
 from chat.review.decisions import Decided
@@ -26,8 +27,10 @@ def mail_decision(request: HttpRequest, decided: Decided) -> bool:
     released = {one.kind for one in decided.decisions} == {DecisionKind.RELEASE}
     if person is None or not mail_is_configured() or (released and case.action == Action.FLAG):
         return True
+    with speaking_to(person):
+        statements = [statement_of(case, one) for one in decided.decisions]
     context = {
-        "statements": [statement_of(case, one) for one in decided.decisions],
+        "statements": statements,
         "blocked": not person.is_active,
         "is_final": case.appealed_at is not None or released,
         "login_url": site_url(request) + reverse("account_login"),

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
+from accounts.lib.texts import gettext_noop, retold
 from accounts.models import User
 from chat.models.moderation import (
     Action,
@@ -23,20 +25,20 @@ from chat.review.decisions import is_appeal
 
 SHOWN: Final = 100
 HAPPENED: Final = {
-    Action.MASK: "Parts were replaced",
-    Action.HOLD: "Held for a reviewer",
-    Action.BLOCK: "Refused",
-    Action.FLAG: "Reviewed",
+    Action.MASK: gettext_noop("Parts were replaced"),
+    Action.HOLD: gettext_noop("Held for a reviewer"),
+    Action.BLOCK: gettext_noop("Refused"),
+    Action.FLAG: gettext_noop("Reviewed"),
 }
 WHAT: Final = {
-    CaseTarget.MESSAGE: "A message",
-    CaseTarget.REFUSED: "A message that was not sent",
-    CaseTarget.TITLE: "A title of a conversation",
-    CaseTarget.NAME: "Your name",
-    CaseTarget.PRESET: "A preset, prompt or instruction",
-    CaseTarget.FILE: "A file of an answer to you",
-    CaseTarget.CALL: "What a tool was asked in an answer to you",
-    CaseTarget.RESULT: "What a tool returned in an answer to you",
+    CaseTarget.MESSAGE: gettext_noop("A message"),
+    CaseTarget.REFUSED: gettext_noop("A message that was not sent"),
+    CaseTarget.TITLE: gettext_noop("A title of a conversation"),
+    CaseTarget.NAME: gettext_noop("Your name"),
+    CaseTarget.PRESET: gettext_noop("A preset, prompt or instruction"),
+    CaseTarget.FILE: gettext_noop("A file of an answer to you"),
+    CaseTarget.CALL: gettext_noop("What a tool was asked in an answer to you"),
+    CaseTarget.RESULT: gettext_noop("What a tool returned in an answer to you"),
 }
 
 
@@ -65,14 +67,14 @@ def shown_case(case: ModerationCase) -> dict[str, Any]:
     final = is_decided and case.appealed_at is not None
     what = WHAT[CaseTarget(case.target)]
     if case.target == CaseTarget.MESSAGE and case.direction == "answered":
-        what = "An answer to you"
+        what = gettext_noop("An answer to you")
     if case.target == CaseTarget.REFUSED and case.action == Action.MASK:
-        what = "What you said, or entered for a tool"
+        what = gettext_noop("What you said, or entered for a tool")
     return {
         "id": str(case.pk),
-        "what": what,
+        "what": _(what),
         "happened": _happened(case),
-        "reason": case.notice,
+        "reason": retold(case.notice),
         "opened_at": case.opened_at,
         "conversation_id": case.conversation_id,
         "text": case.original if case.target == CaseTarget.REFUSED else "",
@@ -88,16 +90,16 @@ def shown_case(case: ModerationCase) -> dict[str, Any]:
 def _happened(case: ModerationCase) -> str:
     stops = case.target in (CaseTarget.MESSAGE, CaseTarget.CALL, CaseTarget.RESULT) and case.direction == "answered"
     if stops and case.action == Action.BLOCK:
-        return "Stopped"
-    return HAPPENED[Action(case.action)]
+        return _("Stopped")
+    return _(HAPPENED[Action(case.action)])
 
 
 def _status(case: ModerationCase) -> str:
     if is_appeal(case):
-        return "Your appeal waits for another reviewer"
+        return _("Your appeal waits for another reviewer")
     if case.status == CaseStatus.DECIDED:
-        return "Decided"
-    return "Waits for a reviewer"
+        return _("Decided")
+    return _("Waits for a reviewer")
 
 
 def export_cases(user: User) -> dict[str, list[dict[str, Any]]]:

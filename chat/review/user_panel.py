@@ -6,7 +6,7 @@ from typing import Final
 
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from accounts.lib.formatting import moment
 from accounts.models import User
@@ -28,7 +28,7 @@ def strikes_panel(viewer: User, user: User) -> UserPanel | None:
         [
             (
                 _about(row),
-                f"{moment(row.given_at)}, {_state(row)}",
+                f"{moment(row.given_at)} · {_state(row)}",
                 reverse("admin:chat_moderationcase_change", args=[row.decision.case_id]),
             )
             for row in rows
@@ -41,10 +41,12 @@ def _about(row: Strike) -> str:
     decision = row.decision
     shown = {
         "count": row.count,
-        "category": decision.case.get_category_display().lower(),
+        "category": decision.case.get_category_display(),
         "decision": decision.get_kind_display(),
     }
-    return gettext("%(count)d for %(category)s, %(decision)s") % shown
+    return ngettext(
+        "%(count)d strike (%(category)s): %(decision)s", "%(count)d strikes (%(category)s): %(decision)s", row.count
+    ) % shown  # fmt: skip
 
 
 def _state(row: Strike) -> str:

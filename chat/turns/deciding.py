@@ -36,6 +36,17 @@ NO_QUESTION: Final = gettext_noop("This call asks no question.")
 MAX_REASON_CHARS: Final = 1_000
 ONLY_DENIALS: Final = gettext_noop("A reason can be given only with a denial.")
 
+_OWN_DECISION: Final = {
+    "denied": gettext_noop("You have already denied this."),
+    "answered": gettext_noop("You have already answered this."),
+    "allowed": gettext_noop("You have already allowed this."),
+}
+_DECIDED: Final = {
+    "denied": gettext_noop("%(name)s has already denied this."),
+    "answered": gettext_noop("%(name)s has already answered this."),
+    "allowed": gettext_noop("%(name)s has already allowed this."),
+}
+
 logger = structlog.get_logger(__name__)
 
 
@@ -110,8 +121,10 @@ def _check_same(user_id: uuid.UUID, command: ToolDecide, call: ToolCall) -> None
         return
     if last.by is None:
         raise Conflict(EXPIRED if last.expired else OVER)
-    what = "denied this" if last.decision == Decision.DENY else "answered this" if last.answered else "allowed this"
-    raise Conflict(f"{'You have' if last.by_id == user_id else f'{last.by.display_name} has'} already {what}.")
+    what = "denied" if last.decision == Decision.DENY else "answered" if last.answered else "allowed"
+    if last.by_id == user_id:
+        raise Conflict(_(_OWN_DECISION[what]))
+    raise Conflict(_(_DECIDED[what]) % {"name": last.by.display_name})
 
 
 def _checked(user_id: uuid.UUID, command: ToolDecide, call: ToolCall) -> Decided:

@@ -9,7 +9,7 @@ from django import forms
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from accounts.models import User
 from chat.catalog.access import models_of
@@ -51,7 +51,7 @@ class PresetForm(ToolChoice, OwnForm):
     starters = StartersField(required=False, label=gettext_lazy("Starters"), strip=False)
 
     effort = forms.ChoiceField(
-        required=False, label=gettext_lazy("Thinking"),
+        required=False, label=pgettext_lazy("setting of a model", "Thinking"),
         choices=[("", gettext_lazy("The model’s default")), *Effort.choices],
     )  # fmt: skip
 
@@ -66,6 +66,9 @@ class PresetForm(ToolChoice, OwnForm):
             "groups": forms.CheckboxSelectMultiple,
         }
         labels: ClassVar = {
+            "name": gettext_lazy("Name"),
+            "description": gettext_lazy("Description"),
+            "temperature": gettext_lazy("Temperature"),
             "system_prompt": gettext_lazy("System prompt"),
             "max_tokens": gettext_lazy("Longest answer (tokens)"),
             "enabled": gettext_lazy("Offer it for new conversations"),

@@ -20,6 +20,13 @@ from chat.views.decorators import command, for_members
 
 UNCONFIRMED: Final = gettext_noop("Type “delete all” to confirm.")
 CONFIRMED: Final = "delete all"
+# What is wrong with the id in a field.
+NO_IDS: Final = {
+    "folder": gettext_noop("This is no folder."),
+    "parent": gettext_noop("This is no folder."),
+    "before": gettext_noop("This is no folder."),
+    "tag": gettext_noop("This is no tag."),
+}
 Action = Callable[[HttpRequest, uuid.UUID, list[uuid.UUID]], dict[str, Any]]
 
 ACTIONS: Final[dict[str, Action]] = {
@@ -29,7 +36,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "tag": lambda request, user, ids: organising.tag(
         user, ids, name=request.POST.get("name", ""), tag_id=_id(request, "tag")
     ),
-    "untag": lambda request, user, ids: organising.tag(user, ids, tag_id=_wanted(request, "tag"), on=False),
+    "untag": lambda request, user, ids: organising.tag(user, ids, tag_id=_wanted_tag(request), on=False),
     "read": lambda _request, user, ids: organising.mark(user, ids, unread=False),
     "unread": lambda _request, user, ids: organising.mark(user, ids, unread=True),
     "delete": lambda _request, user, ids: trashing.delete_many(user, ids),
@@ -135,17 +142,18 @@ def _fields(request: HttpRequest) -> dict[str, str]:
 
 
 def _id(request: HttpRequest, name: str) -> uuid.UUID | None:
+    """The id in the field `name`, one of `NO_IDS`. Raises `Invalid`."""
     text = request.POST.get(name, "")
     try:
         return uuid.UUID(text) if text else None
     except ValueError:
-        raise Invalid(_("This is no %(name)s.") % {"name": name}) from None
+        raise Invalid(_(NO_IDS[name])) from None
 
 
-def _wanted(request: HttpRequest, name: str) -> uuid.UUID:
-    found = _id(request, name)
+def _wanted_tag(request: HttpRequest) -> uuid.UUID:
+    found = _id(request, "tag")
     if found is None:
-        raise Invalid(f"Choose a {name}.")
+        raise Invalid(_("Choose a tag."))
     return found
 
 

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 from accounts.auth.requests import AuthenticatedRequest
 from accounts.quotas.balance import Balance, user_balances
 from accounts.quotas.usage_report import DAYS, Row, draw_days, usage_rows
-from accounts.quotas.wording import PERIODS, UNITS
+from accounts.quotas.wording import left_sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,7 @@ def _quota(balance: Balance) -> dict[str, Any]:
     shown = balance.frame()
     return {
         **shown,
-        "unit": UNITS[balance.unit],
-        "period": PERIODS[balance.period],
+        "sentence": left_sentence(balance),
         "renews_at": balance.ends_at,
         "percent": min(int(100 * (balance.used + balance.reserved) / balance.limit), 100) if balance.limit else 100,
     }

@@ -40,10 +40,14 @@ STAFF: Final = (
     "accounts/staff/", "chat/admin/", "chat/dashboard/", "workers/admin/", "config/staff/", "config/management/",
     "config/translation/",
 )  # fmt: skip
-# What only staff read, but for some choices.
+# What only staff read, but for some choices, and for what is said of what people enter: classes, functions, constants.
 MODELS: Final = ("accounts/models/", "chat/models/", "workers/models/")
-CHOICES: Final = frozenset(
-    ("MentionMails", "Effort", "ShareKind", "ShareAudience", "ReportReason", "Role", "ServerKind")
+OF_PEOPLE: Final = frozenset(
+    (
+        *("MentionMails", "Effort", "ShareKind", "ShareAudience", "ReportReason", "Role", "ServerKind", "CallStatus"),
+        *("PRESET_NAME_TAKEN", "PROMPT_NAME_TAKEN", "NAME_REFUSED", "check_starters", "check_tools"),
+        *("check_server_address", "check_headers", "check_server"),
+    )
 )
 
 
@@ -73,7 +77,7 @@ def extract(*, staff: bool = False) -> list[Text]:
         name = path.relative_to(settings.BASE_DIR).as_posix()
         content = path.read_text()
         if name.startswith(MODELS):
-            content = _choices(content, left_out=staff)
+            content = _of_people(content, left_out=staff)
         elif is_staff(name) != staff:
             continue
         for text in texts_of(name, content):
@@ -102,10 +106,16 @@ def texts_of(name: str, content: str) -> Iterator[Text]:
         yield from _in_python(f"(\n{templatize(content, origin=name)}\n)")
 
 
-def _choices(content: str, *, left_out: bool) -> str:
-    """A module with only the choices of `CHOICES` in it, or without them."""
-    found = [node for node in ast.parse(content).body if left_out != (getattr(node, "name", "") in CHOICES)]
+def _of_people(content: str, *, left_out: bool) -> str:
+    """A module with only what `OF_PEOPLE` names, or without that."""
+    found = [node for node in ast.parse(content).body if left_out != (_name(node) in OF_PEOPLE)]
     return "\n".join(ast.get_source_segment(content, node) or "" for node in found)
+
+
+def _name(node: ast.stmt) -> str:
+    """Of a class, a function, or a constant with a type."""
+    target = node.target if isinstance(node, ast.AnnAssign) else None
+    return target.id if isinstance(target, ast.Name) else str(getattr(node, "name", ""))
 
 
 def _files() -> Iterator[Path]:

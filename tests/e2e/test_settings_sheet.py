@@ -177,7 +177,7 @@ def test_importing_a_file_with_progress_report_and_undo(page: Page, stack: Stack
     shoot_views(page, "settings-imported")
     assert violations(page, "#settings-sheet") == []
     row.get_by_role("link", name="Report of the import of claude.zip").click()
-    expect(dialog.get_by_text("It is no conversation: it is not an object.")).to_be_visible()
+    expect(dialog.get_by_text("This is not a conversation: it is not an object.")).to_be_visible()
     shoot_views(page, "settings-report")
     go_to(page, "Data")
     page.get_by_role("button", name="Close", exact=True).click()

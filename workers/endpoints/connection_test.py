@@ -14,8 +14,10 @@ from typing import Final
 
 import msgspec
 from django.conf import settings
+from django.utils.translation import gettext
 
 from accounts.lib.db import in_db
+from accounts.lib.texts import gettext_noop
 from chat.jobs.worker_replies import NoReplyError, is_awaited, request_reply, send_reply
 from workers.endpoints.service import define
 from workers.models import Endpoint
@@ -54,19 +56,21 @@ _decode = msgspec.json.Decoder(ConnectionTestResult).decode
 
 def request_connection_test(endpoint_id: uuid.UUID) -> ConnectionTestResult:
     """Has a worker test the endpoint as it is saved. Blocks for up to `WAIT_SECONDS`; raises nothing."""
-    return ask_worker(TASK, endpoint_id, "endpoint")
+    return ask_worker(TASK, endpoint_id, gettext_noop("The endpoint was not tested."))
 
 
-def ask_worker(task: str, tested_id: uuid.UUID, what: str) -> ConnectionTestResult:
-    """Has a worker carry out a test, which it gives the id and `answer_page` the result of. `what` is tested, for the
-    sentences about a test that did not happen. Blocks for up to `WAIT_SECONDS`; raises nothing.
+def ask_worker(task: str, tested_id: uuid.UUID, undone: str) -> ConnectionTestResult:
+    """Has a worker carry out a test, which it gives the id and `answer_page` the result of. `undone` is a marked
+    sentence about a test that did not happen. Blocks for up to `WAIT_SECONDS`; raises nothing.
     """
     try:
-        return _decode(request_reply(task, [str(tested_id)], f"the {what} was not tested", seconds=WAIT_SECONDS))
+        return _decode(request_reply(task, [str(tested_id)], undone, seconds=WAIT_SECONDS))
     except NoReplyError as failure:
         message = failure.sentence
         if failure.code == "no_answer":
-            message = f"No worker took the test within {WAIT_SECONDS:g} s: all of them are busy."
+            message = gettext("No worker took the test within %(seconds)s s: all of them are busy.") % {
+                "seconds": f"{WAIT_SECONDS:g}"
+            }
         return ConnectionTestResult(False, message, code=failure.code)
 
 

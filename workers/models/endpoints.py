@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.lib import encryption
 from accounts.lib.ids import uuid7
+from accounts.lib.texts import gettext_noop
 from workers.providers.config import ClientKind, Extras
 from workers.providers.extras import check_body, check_query
 from workers.providers.kinds import AUTO, KIND_NAMES, resolve_kind
@@ -164,7 +165,7 @@ class Endpoint(ExtrasModel):
     test_said = models.TextField(blank=True, editable=False)
 
     class Meta:
-        permissions = (("test_endpoint", "Can test an endpoint's connection"),)
+        permissions = (("test_endpoint", gettext_noop("Can test an endpoint's connection")),)
         constraints = (
             models.CheckConstraint(condition=Q(use__in=Use.values), name="endpoint_use_known"),
             models.CheckConstraint(condition=Q(kind__in=EndpointKind.values), name="endpoint_kind_known"),

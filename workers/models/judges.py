@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
+from accounts.lib.texts import gettext_noop
 from chat.models.moderation import Action, Category, Direction, Severity
 from workers.models.endpoints import Endpoint, Use
 
@@ -85,7 +86,7 @@ class Judge(models.Model):
     test_said = models.TextField(blank=True, editable=False)
 
     class Meta:
-        permissions = (("test_judge", "Can test a judge"),)
+        permissions = (("test_judge", gettext_noop("Can test a judge")),)
         constraints: ClassVar = (
             models.CheckConstraint(condition=Q(backend__in=JudgeKind.values), name="judge_kind_known"),
             models.CheckConstraint(condition=Q(mode__in=JudgeMode.values), name="judge_mode_known"),

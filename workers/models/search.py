@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.lib import encryption
 from accounts.lib.ids import uuid7
+from accounts.lib.texts import gettext_noop
 from accounts.models.fields import RANGE, amount_field
 from chat.catalog.tools import SEARCH_WEB
 from chat.models import KnownTool
@@ -67,7 +68,7 @@ class SearchProvider(models.Model):
     test_said = models.TextField(blank=True, editable=False)
 
     class Meta:
-        permissions = (("test_searchprovider", "Can test a search provider"),)
+        permissions = (("test_searchprovider", gettext_noop("Can test a search provider")),)
         constraints: ClassVar = (
             models.CheckConstraint(condition=Q(kind__in=SearchKind.values), name="search_kind_known"),
             models.CheckConstraint(

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, Literal, Protocol
 
+from django.utils.translation import gettext
+
 Effect = Literal["reads", "writes"]
 """`reads`: may be repeated without harm. `writes`: changes or sends something, so it happens at most once."""
 
@@ -75,14 +77,25 @@ class Question:
 class ToolError(Exception):
     """Why a call gave no result, in a sentence that the model and the person read.
 
-    It holds no secret and no internal address. `uncertain`: the call may have had its effect.
+    It holds no secret and no internal address. `source` with `values` filled in is the `sentence`, in English as all
+    that models read; where `source` is marked, `told` has it in the language that is active. `uncertain`: the call may
+    have had its effect.
     """
 
-    def __init__(self, sentence: str, *, uncertain: bool = False, detail: str = "") -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
+    def __init__(
+        self, source: str, values: Mapping[str, object] | None = None, *, uncertain: bool = False, detail: str = ""
+    ) -> None:
+        self.sentence = source % values if values else source
+        super().__init__(self.sentence)
+        self._source, self._values = source, values
         self.uncertain = uncertain
         self.detail = detail  # for the log
+
+    @property
+    def told(self) -> str:
+        """The sentence for a person who waits for it."""
+        found = gettext(self._source)
+        return found % self._values if self._values else found
 
 
 class QuestionAskedError(Exception):

@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from django.utils.translation import gettext as _
 
+from chat.portability import refusals
 from chat.portability.export import FORMAT
 from chat.portability.formats import chatgpt, claude, librechat, open_webui, own
 from chat.portability.formats.base import ImportedConversation, ImportedMessage
 from chat.portability.json_stream import ImportRefusedError, JsonStream
 
 __all__ = ["Format", "ImportedConversation", "ImportedMessage", "detect_format", "read_conversations"]
-
-NO_EXPORT: Final = "is not an export from Antiphon, ChatGPT, Claude, Open WebUI or LibreChat."
 
 # A format's reader makes a conversation of one entry of the file; None for one that is not to be imported.
 Reader = Callable[[Any], ImportedConversation | None]
@@ -61,7 +59,7 @@ def detect_format(document: JsonStream) -> Format:
     if head is not None:
         keys = READERS.keys() & head.keys()
     if len(keys) != 1:
-        raise ImportRefusedError(f"{document.name} {NO_EXPORT}")
+        raise ImportRefusedError(refusals.NO_EXPORT % {"file": document.name})
     [key] = keys
     return Format("", key, READERS[key], 1 if head is not None else lists[""], single=head is not None)
 
@@ -80,18 +78,18 @@ def read_conversations(document: JsonStream, known: Format) -> Iterator[Imported
 def _read(document: str, number: int, entry: Any, known: Format) -> Iterator[ImportedConversation]:
     """The conversation of one entry, if it is to be imported."""
     title = (entry.get("title") or entry.get("name")) if isinstance(entry, dict) else None
-    suffix = f" (“{title[:60]}”)" if isinstance(title, str) and title.strip() else ""
     conversation: ImportedConversation | None
     try:
         if known.key and not (isinstance(entry, dict) and known.key in entry):
-            what = f"has no “{known.key}”" if isinstance(entry, dict) else "is not an object"
-            conversation = ImportedConversation("", "", error=_("It is no conversation: it %(what)s.") % {"what": what})
+            wrong = refusals.NO_KEY % {"key": known.key} if isinstance(entry, dict) else refusals.NO_OBJECT
+            conversation = ImportedConversation("", "", error=wrong)
         else:
             conversation = known.reader(entry)
     except msgspec.ValidationError as error:
         conversation = ImportedConversation("", "", error=f"{error}.")
     except (OverflowError, ValueError):
-        conversation = ImportedConversation("", "", error=_("It contains a number that is out of range."))
+        conversation = ImportedConversation("", "", error=refusals.BIG_NUMBER)
     if conversation is not None:
-        conversation.place = f"{document}, conversation {number}{suffix}"
+        source = refusals.TITLED_PLACE if isinstance(title, str) and title.strip() else refusals.PLACE
+        conversation.place = source % {"file": document, "number": number, "title": str(title)[:60]}
         yield conversation

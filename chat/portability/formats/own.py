@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from django.utils.translation import gettext as _
 from msgspec import Struct
 
+from chat.portability import refusals
 from chat.portability.export import VERSION
 from chat.portability.formats.base import (
     Id,
@@ -63,9 +63,9 @@ class Conversation(Struct):
 def check_head(name: str, data: dict[str, Any]) -> None:
     """Raises `ImportRefusedError` for an export of another version, or without conversations."""
     if data.get("version") != VERSION:
-        raise ImportRefusedError(_("%(name)s was exported by a newer version.") % {"name": name})
+        raise ImportRefusedError(refusals.NEWER % {"file": name})
     if not isinstance(data.get("conversations"), list):
-        raise ImportRefusedError(_("%(name)s has no list of conversations.") % {"name": name})
+        raise ImportRefusedError(refusals.NO_LIST % {"file": name})
 
 
 def read_conversation(entry: Any) -> ImportedConversation | None:

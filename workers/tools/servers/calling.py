@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
+from accounts.lib.texts import gettext_noop
 from workers.tools.base import ToolContext, ToolError, ToolResult
 from workers.tools.servers.listing import shorten
 from workers.tools.servers.pool import load_client, session_pool
@@ -46,7 +47,7 @@ async def in_session(
     for last in (False, True):
         seconds = min(server.timeout, deadline - time.monotonic())
         if seconds <= 0:
-            raise ToolError(f"There was no time left to call {server.title}.")
+            raise ToolError(gettext_noop("There was no time left to call %(server)s."), {"server": server.title})
         token = await access_token(server, user_id, refused=refused)
         try:
             async with session_pool().borrow(server, user_id, token, seconds, fresh=last) as session:
@@ -111,10 +112,18 @@ async def _not_logged_in(server: StoredServer, user_id: uuid.UUID | None, error:
     """What the person reads; a person's connection is marked as ended, unless only this is forbidden to them."""
     title = server.title
     if not server.personal:
-        return ToolError(f"{title} did not accept its credentials. Please tell an administrator.", detail=error.detail)
+        return ToolError(
+            gettext_noop("%(server)s did not accept its credentials. Please tell an administrator."),
+            {"server": title},
+            detail=error.detail,
+        )
     if error.forbidden:
-        return ToolError(f"{title} does not allow this with your log-in.", detail=error.detail)
+        return ToolError(
+            gettext_noop("%(server)s does not allow this with your log-in."), {"server": title}, detail=error.detail
+        )
     await mark_expired(server, user_id, token)
     return ToolError(
-        f"{title} has ended your log-in. Connect again under Settings, My connections.", detail=error.detail
+        gettext_noop("%(server)s has ended your log-in. Connect again under Settings, My connections."),
+        {"server": title},
+        detail=error.detail,
     )

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 
 from django.conf import settings
 
+from accounts.lib.texts import gettext_noop
 from workers.tools.base import ToolError
 from workers.tools.servers.credentials import Bearer
 from workers.tools.servers.stored import StoredServer
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 SESSIONS_AT_ONCE: Final = 16  # in use with one server: a slow one keeps no more than these
 SESSIONS_OF_A_USER: Final = 8  # in use for one account, so that a few accounts do not keep all of a process
+OF_USER_BUSY: Final = gettext_noop("Too many of your tool calls are under way.")
+SERVER_BUSY: Final = gettext_noop("%(server)s is busy with other calls.")
+ALL_BUSY: Final = gettext_noop("Too many tool servers are in use. Try again in a moment.")
 _MODULE: Final = "workers.tools.servers.mcp_client"
 
 _Key = tuple[uuid.UUID, str, uuid.UUID | None]
@@ -60,10 +64,9 @@ class SessionPool:
         async with AsyncExitStack() as places:
             if user_id is not None:
                 of_user = self._of_user.setdefault(user_id, asyncio.Semaphore(SESSIONS_OF_A_USER))
-                await places.enter_async_context(_place(of_user, until, "Too many of your tool calls are under way."))
-            await places.enter_async_context(_place(of_server, until, f"{server.title} is busy with other calls."))
-            busy = "Too many tool servers are in use. Try again in a moment."
-            await places.enter_async_context(_place(self._free, until, busy))
+                await places.enter_async_context(_place(of_user, until, OF_USER_BUSY))
+            await places.enter_async_context(_place(of_server, until, SERVER_BUSY, server.title))
+            await places.enter_async_context(_place(self._free, until, ALL_BUSY))
             self._in_use += 1
             try:
                 async with self._use(server, user_id, token, seconds, fresh=fresh) as session:
@@ -139,13 +142,15 @@ class SessionPool:
 
 
 @asynccontextmanager
-async def _place(limit: asyncio.Semaphore, until: float, busy: str) -> AsyncGenerator[None]:
-    """One place of `limit`. Raises `ToolError(busy)` if there is none until `until`, of the monotonic clock."""
+async def _place(limit: asyncio.Semaphore, until: float, busy: str, title: str = "") -> AsyncGenerator[None]:
+    """One place of `limit`. Raises `ToolError` if there is none until `until`, of the monotonic clock: the sentence
+    `busy`, which may name the server `title`.
+    """
     try:
         async with asyncio.timeout(max(0.1, until - time.monotonic())):
             await limit.acquire()
     except TimeoutError:
-        raise ToolError(busy) from None
+        raise ToolError(busy, {"server": title}) from None
     try:
         yield
     finally:

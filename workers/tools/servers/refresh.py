@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
+from accounts.lib.texts import gettext_noop
 from chat.catalog.tool_servers import existing
 from chat.models import ConnectionState, ServerAuth, ServerKind, ToolConnection, ToolServer
 from workers.tools.base import QuestionAskedError, ToolError
@@ -72,7 +73,7 @@ async def fetch_listing(server: StoredServer, user_id: uuid.UUID | None = None) 
     Raises `ToolError`.
     """
     if server.trouble:
-        raise ToolError(server.trouble)
+        raise ToolError(server.trouble, {"server": server.title})
     known = await in_db(known_names, server.slug)
     try:
         async with asyncio.timeout(LIST_SECONDS):
@@ -83,16 +84,24 @@ async def fetch_listing(server: StoredServer, user_id: uuid.UUID | None = None) 
             if server.personal and user_id is None:
                 user_id = await in_db(_somebody, server.id)
                 if user_id is None:
-                    raise ToolError(f"Nobody is connected to {server.title}, so its tools are not known yet.")
+                    raise ToolError(
+                        gettext_noop("Nobody is connected to %(server)s, so its tools are not known yet."),
+                        {"server": server.title},
+                    )
             token = await access_token(server, user_id)
             lists = await load_client("lists")
             async with session_pool().borrow(server, user_id, token, LIST_SECONDS, fresh=True) as session:
                 listing: Listing = await lists.list_server(session, known)
                 return listing
     except TimeoutError:
-        raise ToolError(f"{server.title} did not list its tools within {LIST_SECONDS:g} s.") from None
+        raise ToolError(
+            gettext_noop("%(server)s did not list its tools within %(seconds)s s."),
+            {"server": server.title, "seconds": f"{LIST_SECONDS:g}"},
+        ) from None
     except QuestionAskedError:
-        raise ToolError(f"{server.title} asked a question instead of listing its tools.") from None
+        raise ToolError(
+            gettext_noop("%(server)s asked a question instead of listing its tools."), {"server": server.title}
+        ) from None
 
 
 def _claim_due() -> list[uuid.UUID]:

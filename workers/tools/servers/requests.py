@@ -13,13 +13,13 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.lib.db import in_db
 from accounts.lib.encryption import UnreadableError
 from accounts.lib.outage import OUTAGE
-from accounts.lib.texts import gettext_noop
 from chat.jobs.tool_servers import ServerReply
-from chat.jobs.worker_replies import WAIT_SECONDS, is_awaited, send_reply
+from chat.jobs.worker_replies import WAIT_SECONDS, is_awaited, page_language, send_reply
 from chat.models import ToolConnection
 from workers.tools.base import ToolError
 from workers.tools.servers.pool import load_client
@@ -29,38 +29,41 @@ from workers.tools.servers.refresh import fetch_listing, refresh_soon
 from workers.tools.servers.stored import StoredServer, find_server, read_server
 from workers.tools.servers.tokens import save_tokens
 
-GONE: Final = ServerReply(False, gettext_noop("It has been deleted."))
 REPLY_SECONDS: Final = 3.0  # of the time that a page waits, for the way back
 
 logger = structlog.get_logger(__name__)
 
 
 async def answer(action: str, id_: uuid.UUID, args: Sequence[str], reply_to: str) -> None:
-    """Does what a page asks for, if it still waits, and for no longer than it waits."""
-    if not await is_awaited(reply_to):
-        return
+    """Does what a page asks for, if it still waits, and for no longer than it waits. The reply is in its language."""
+    if await is_awaited(reply_to):
+        with await page_language(reply_to):
+            reply = await _reply(action, id_, args)
+        await send_reply(reply_to, msgspec.json.encode(reply))
+
+
+async def _reply(action: str, id_: uuid.UUID, args: Sequence[str]) -> ServerReply:
     try:
         async with asyncio.timeout(WAIT_SECONDS - REPLY_SECONDS):
-            reply = await _do(action, id_, args)
+            return await _do(action, id_, args)
     except ToolError as error:
         logger.warning("tool_server_request_failed", action=action, id=str(id_), detail=error.detail or error.sentence)
-        reply = ServerReply(False, error.sentence)
+        return ServerReply(False, error.told)
     except UnreadableError:
-        reply = ServerReply(False, _("What is stored here cannot be decrypted. Disconnect, then connect again."))
+        return ServerReply(False, _("What is stored here cannot be decrypted. Disconnect, then connect again."))
     except TimeoutError:
         logger.warning("tool_server_request_failed", action=action, id=str(id_), detail="time")
-        reply = ServerReply(
+        return ServerReply(
             False,
             _("The server did not answer within %(wait_seconds)s s.")
             % {"wait_seconds": f"{WAIT_SECONDS - REPLY_SECONDS:g}"},
         )
     except OUTAGE as error:
         logger.warning("tool_server_request_failed", action=action, id=str(id_), detail=type(error).__name__)
-        reply = ServerReply(False, _("The database cannot be reached at the moment. Try again."))
+        return ServerReply(False, _("The database cannot be reached at the moment. Try again."))
     except Exception:
         logger.exception("tool_server_request_crashed", action=action, id=str(id_))
-        reply = ServerReply(False, _("This failed because of an internal error, which is in the worker's log."))
-    await send_reply(reply_to, msgspec.json.encode(reply))
+        return ServerReply(False, _("This failed because of an internal error, which is in the worker's log."))
 
 
 async def _do(action: str, id_: uuid.UUID, args: Sequence[str]) -> ServerReply:
@@ -71,7 +74,7 @@ async def _do(action: str, id_: uuid.UUID, args: Sequence[str]) -> ServerReply:
         return await _fill_in(id_, uuid.UUID(user_id), name, msgspec.json.decode(arguments, type=dict[str, str]))
     connection = await in_db(_find_connection, id_)
     if connection is None:
-        return GONE
+        return _gone()
     server = read_server(connection.server)
     if action == "login":
         state, callback = args
@@ -84,31 +87,38 @@ async def _do(action: str, id_: uuid.UUID, args: Sequence[str]) -> ServerReply:
 async def _test(server_id: uuid.UUID) -> ServerReply:
     server = await in_db(find_server, server_id)
     if server is None:
-        return GONE
+        return _gone()
     began = time.monotonic()
     try:
         listing = await fetch_listing(server)
     except ToolError as error:
         await in_db(save_failure, server_id, error.sentence)
-        return ServerReply(False, error.sentence)
+        return ServerReply(False, error.told)
     held = await in_db(save_listing, server_id, listing)
-    count = len(listing.tools)
-    tools = "1 tool" if count == 1 else f"{count} tools"
-    took = int((time.monotonic() - began) * 1000)
-    sentence = _("It works: %(value)s lists %(tools)s (%(took)s ms).") % {
-        "value": listing.version or server.title,
-        "tools": tools,
-        "took": took,
-    }
+    sentences = [
+        ngettext(
+            "It works: %(server)s lists %(count)s tool (%(ms)s ms).",
+            "It works: %(server)s lists %(count)s tools (%(ms)s ms).",
+            len(listing.tools),
+        )
+        % {
+            "server": listing.version or server.title,
+            "count": len(listing.tools),
+            "ms": int((time.monotonic() - began) * 1000),
+        }
+    ]
     if held:
-        sentence += _(" %(held)s changed or new: look at them below.") % {"held": held}
-    return ServerReply(True, " ".join([sentence, *listing.notes])[:2000])
+        said = ngettext(
+            "%(count)s is changed or new: look at it below.", "%(count)s are changed or new: look at them below.", held
+        )
+        sentences.append(said % {"count": held})
+    return ServerReply(True, " ".join([*sentences, *listing.notes])[:2000])
 
 
 async def _fill_in(server_id: uuid.UUID, user_id: uuid.UUID, name: str, arguments: Mapping[str, str]) -> ServerReply:
     server = await in_db(find_server, server_id)
     if server is None:
-        return GONE
+        return _gone()
     return ServerReply(True, text=await fetch_prompt(server, user_id, name, arguments))
 
 
@@ -159,8 +169,15 @@ async def _revoke(connection: ToolConnection, server: StoredServer) -> ServerRep
         server, tokens, client=connection.read("client"), discovered=connection.discovered
     )
     await in_db(connection.delete)
-    ended = _(" Its tokens were revoked there, too.") if revoked else ""
-    return ServerReply(True, f"You are no longer connected to {server.title}.{ended}")
+    if revoked:
+        said = _("You are no longer connected to %(server)s. Its tokens were revoked there, too.")
+    else:
+        said = _("You are no longer connected to %(server)s.")
+    return ServerReply(True, said % {"server": server.title})
+
+
+def _gone() -> ServerReply:
+    return ServerReply(False, _("It has been deleted."))
 
 
 def _find_connection(connection_id: uuid.UUID) -> ToolConnection | None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from accounts.lib.encryption import UnreadableError
+from accounts.lib.texts import gettext_noop
 from chat.models import KnownTool, ServerAuth, ServerKind, ToolServer
 
 SHORTEST_SECRET: Final = 6  # characters; shorter ones would be found in any text
@@ -17,7 +18,7 @@ SHORTEST_SECRET: Final = 6  # characters; shorter ones would be found in any tex
 
 @dataclass(frozen=True, slots=True)
 class StoredServer:
-    """A server, with its secrets decrypted. `trouble` says why it cannot be used; empty: it can."""
+    """A server, with its secrets decrypted. `trouble` says why `%(server)s` cannot be used; empty: it can."""
 
     id: uuid.UUID
     slug: str
@@ -71,10 +72,10 @@ def read_server(row: ToolServer) -> StoredServer:
         try:
             headers = row.read_headers()
         except UnreadableError:
-            trouble = f"The headers of {row.title} cannot be decrypted. Please tell an administrator."
+            trouble = gettext_noop("The headers of %(server)s cannot be decrypted. Please tell an administrator.")
     stdio = settings.TOOL_SERVERS_STDIO.get(row.slug, {}) if row.kind == ServerKind.MCP_STDIO else {}
     if row.kind == ServerKind.MCP_STDIO and not stdio:
-        trouble = f"{row.title} is no longer set up."
+        trouble = gettext_noop("%(server)s is no longer set up.")
     return StoredServer(
         row.id, row.slug, row.title, row.kind, row.address, row.auth, row.trusted, row.timeout, row.owner_id,
         row.protocol, headers, stdio, trouble,

@@ -13,11 +13,11 @@ from weakref import WeakKeyDictionary
 import structlog
 from django.db import connection, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from accounts.lib.db import in_db
 from accounts.lib.encryption import UnreadableError
 from accounts.lib.texts import gettext_noop
+from chat.jobs.tool_servers import NOT_ACCEPTED, NOT_RENEWABLE
 from chat.models import ConnectionState, ToolConnection
 from workers.tools.base import ToolError
 from workers.tools.servers.pool import load_client
@@ -30,7 +30,6 @@ EARLY_SECONDS: Final = 5.0  # likewise, while the old token is still good
 LOOK_SECONDS: Final = 0.25  # between two looks at another process's refresh
 AT_ONCE: Final = 2  # refreshes at one server from a process: each keeps a thread and a database connection
 USED_EVERY: Final = timedelta(minutes=1)  # how exact `last_used_at` is
-CONNECT_AGAIN: Final = gettext_noop("Connect again under Settings, My connections.")
 
 logger = structlog.get_logger(__name__)
 _slots: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[uuid.UUID, asyncio.Semaphore]] = WeakKeyDictionary()
@@ -62,7 +61,7 @@ async def access_token(server: StoredServer, user_id: uuid.UUID | None, *, refus
     except (ToolError, TimeoutError) as error:
         still = await in_db(_read, server, user_id, refused)
         if still.expired:
-            raise error if isinstance(error, ToolError) else ToolError(_slow(server)) from None
+            raise error if isinstance(error, ToolError) else _slow(server) from None
         return still.token  # the refresh was early: the old one goes on for a while
 
 
@@ -95,14 +94,15 @@ async def _refresh_in_turn(server: StoredServer, user_id: uuid.UUID | None, refu
         if token is not None:
             return token
         if loop.time() >= until:
-            raise ToolError(_slow(server))
+            raise _slow(server)
         await asyncio.sleep(LOOK_SECONDS)
 
 
-def _slow(server: StoredServer) -> str:
-    return _("Your log-in at %(title)s is being renewed, which takes long. Try again in a moment.") % {
-        "title": server.title
-    }
+def _slow(server: StoredServer) -> ToolError:
+    return ToolError(
+        gettext_noop("Your log-in at %(server)s is being renewed, which takes long. Try again in a moment."),
+        {"server": server.title},
+    )
 
 
 async def mark_expired(server: StoredServer, user_id: uuid.UUID | None, refused: str) -> None:
@@ -112,7 +112,7 @@ async def mark_expired(server: StoredServer, user_id: uuid.UUID | None, refused:
         with transaction.atomic():
             row = _find(server, user_id, lock=True)
             if row is not None and row.read("tokens").get("access_token") == refused:
-                _expire(row, _("%(title)s did not accept the log-in any more.") % {"title": server.title})
+                _expire(row, NOT_ACCEPTED % {"server": server.title})
 
     await in_db(mark)
 
@@ -125,7 +125,7 @@ def _find(server: StoredServer, user_id: uuid.UUID | None, *, lock: bool = False
 def _read(server: StoredServer, user_id: uuid.UUID | None, refused: str) -> _Held:
     row = _find(server, user_id)
     if row is None or (row.state == ConnectionState.CONNECTING and not row.encrypted_tokens):
-        raise ToolError(_connect_first(server))
+        raise _connect_first(server)
     held = _hold(server, row, refused)
     now = timezone.now()
     if row.last_used_at is None or row.last_used_at < now - USED_EVERY:
@@ -135,11 +135,19 @@ def _read(server: StoredServer, user_id: uuid.UUID | None, refused: str) -> _Hel
 
 def _hold(server: StoredServer, row: ToolConnection, refused: str) -> _Held:
     if row.state == ConnectionState.EXPIRED:
-        raise ToolError(f"Your log-in at {server.title} has ended. {CONNECT_AGAIN}")
+        raise ToolError(
+            gettext_noop("Your log-in at %(server)s has ended. Connect again under Settings, My connections."),
+            {"server": server.title},
+        )
     try:
         token = str(row.read("tokens").get("access_token", ""))
     except UnreadableError:
-        raise ToolError(f"Your log-in at {server.title} cannot be decrypted. {CONNECT_AGAIN}") from None
+        raise ToolError(
+            gettext_noop(
+                "Your log-in at %(server)s cannot be decrypted. Connect again under Settings, My connections."
+            ),
+            {"server": server.title},
+        ) from None
     now = timezone.now()
     expired = token == refused or (row.expires_at is not None and row.expires_at <= now)
     return _Held(token, expired or (row.expires_at is not None and row.expires_at <= now + EARLY), expired)
@@ -157,7 +165,7 @@ def _refresh(
     with transaction.atomic():
         row = _find(server, user_id)
         if row is None:
-            raise ToolError(_connect_first(server))
+            raise _connect_first(server)
         if not _lock(row):
             return None
         row.refresh_from_db()  # it may have been refreshed before the lock was had
@@ -167,7 +175,7 @@ def _refresh(
         new, ended = _ask(server, row, oauth, loop)
         now = _find(server, user_id, lock=True)
         if now is None:
-            raise ToolError(_connect_first(server))
+            raise _connect_first(server)
         if now.version != row.version:  # they have logged in again meanwhile
             return _hold(server, now, refused).token
         if new is not None:
@@ -175,7 +183,10 @@ def _refresh(
             logger.info("tool_token_refreshed", server=server.slug, expires_in=new.expires_in)
             return str(now.read("tokens")["access_token"])
         _expire(now, ended)
-    raise ToolError(f"Your log-in at {server.title} has ended. {CONNECT_AGAIN}")
+    raise ToolError(
+        gettext_noop("Your log-in at %(server)s has ended. Connect again under Settings, My connections."),
+        {"server": server.title},
+    )
 
 
 def _lock(row: ToolConnection) -> bool:
@@ -195,8 +206,8 @@ def _ask(server: StoredServer, row: ToolConnection, oauth: Any, loop: asyncio.Ab
     tokens = row.read("tokens")
     if not tokens.get("refresh_token"):
         if row.expires_at is not None and row.expires_at > timezone.now():
-            raise ToolError(_("Your log-in at %(title)s cannot be renewed.") % {"title": server.title})
-        return None, _("%(title)s gave a log-in that cannot be renewed, and it has expired.") % {"title": server.title}
+            raise ToolError(gettext_noop("Your log-in at %(server)s cannot be renewed."), {"server": server.title})
+        return None, NOT_RENEWABLE % {"server": server.title}
     request = oauth.refresh(
         server, tokens, client=row.read("client"), discovered=row.discovered, seconds=REFRESH_SECONDS
     )
@@ -207,11 +218,14 @@ def _ask(server: StoredServer, row: ToolConnection, oauth: Any, loop: asyncio.Ab
         return None, str(error.sentence)
     except TimeoutError:
         waiting.cancel()
-        raise ToolError(_("The log-in of %(title)s did not answer in time.") % {"title": server.title}) from None
+        raise ToolError(
+            gettext_noop("The log-in of %(server)s did not answer in time."), {"server": server.title}
+        ) from None
 
 
-def _connect_first(server: StoredServer) -> str:
-    return _("Connect to %(title)s first, under Settings, My connections.") % {"title": server.title}
+def _connect_first(server: StoredServer) -> ToolError:
+    source = gettext_noop("Connect to %(server)s first, under Settings, My connections.")
+    return ToolError(source, {"server": server.title})
 
 
 def save_tokens(row: ToolConnection, stored: Mapping[str, Any], expires_in: int | None, scopes: str) -> None:

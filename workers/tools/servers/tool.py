@@ -30,7 +30,7 @@ class ServerTool:
         """Makes one call. Raises `ToolError` and `QuestionAskedError`."""
         home = self.stored.home
         if home.trouble:
-            raise ToolError(home.trouble)
+            raise ToolError(home.trouble, {"server": home.title})
         if home.kind == ServerKind.OPENAPI:
             return await call_operation(self.stored, arguments, context)
         return await call_tool(self.stored, arguments, context)

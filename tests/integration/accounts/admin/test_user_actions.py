@@ -232,7 +232,7 @@ class TestPage:
             )
             return text
 
-        assert "10 of 10 messages this month left" in shown("support")
+        assert "10 of 10 messages left this month" in shown("support")
         assert "Last 30 days" not in shown("support")
         assert "Last 30 days" in shown("billing")
         assert "Remaining quota" not in shown("moderator")

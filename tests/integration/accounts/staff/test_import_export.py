@@ -227,7 +227,7 @@ class TestIn:
             (b"email\n" + b"x" * 1_000_001, "larger than 1000 kB"),
             (b"email\nnobody\n", "valid email"),
             (b"email,name\nx@example.org,=cmd|' /C calc'!A0\n", "looks like a formula"),
-            (b"email,plan\nx@example.org,Platinum\n", "no plan “Platinum”"),
+            (b"email,plan\nx@example.org,Platinum\n", "“Platinum” does not exist (plan)"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )

@@ -73,7 +73,7 @@ class TestStop:
 
     def test_an_ended_one_is_refused(self, sam: Client, run_id: uuid.UUID) -> None:
         fail(run_id)
-        assert act(sam, "stop", run_id) == "This run has already ended (failed)."
+        assert act(sam, "stop", run_id) == "This run has already ended (Failed)."
         assert verbs() == []
 
     def test_runs_side_by_side_are_linked_from_each_other(self, sam: Client, alice: User, several_models: None) -> None:
@@ -91,7 +91,7 @@ class TestStop:
         data = {"action": "stop_runs", "_selected_action": [str(waits), str(ended)]}
         response = sam.post("/admin/chat/run/", data, follow=True)
         said = [str(message) for message in response.context["messages"]]
-        assert sorted(said) == sorted(["Stopped.", f"{str(ended)[-8:]}: This run has already ended (failed)."])
+        assert sorted(said) == sorted(["Stopped.", f"{str(ended)[-8:]}: This run has already ended (Failed)."])
         assert row(waits).status == "stopped"
 
     def test_never_all_there_are(self, sam: Client, run_id: uuid.UUID) -> None:

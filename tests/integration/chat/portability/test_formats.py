@@ -27,7 +27,8 @@ def test_claude(alice: User) -> None:
         said("human", "Why?", files=[{"file_name": "a.png"}]),
     )
     assert load(alice, [file, None, {"uuid": "c-2", "chat_messages": "none"}]) == [
-        "new", "It is no conversation: it is not an object.", "Expected `array`, got `str` - at `$.chat_messages`.",
+        "new", "This is not a conversation: it is not an object.",
+        "Expected `array`, got `str` - at `$.chat_messages`.",
     ]  # fmt: skip
     question = "Where to?\n\nnotes.txt\n\ncold\n\n[attachment]"
     assert tree() == {question: None, "**North**.": question, "Why?\n\n[attachment]": "**North**."}

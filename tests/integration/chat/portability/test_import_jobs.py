@@ -79,7 +79,7 @@ def test_what_cannot_be_read_says_why(alice: User) -> None:
 
 def test_limits(alice: User, bob: User, settings: Any) -> None:
     settings.IMPORT_CONVERSATIONS = 2
-    assert imported(alice, many(3)).error == "It has 3 conversations; at most 2 conversations can be imported at once."
+    assert imported(alice, many(3)).error == "The file has 3 conversations. At most 2 can be imported at once."
     settings.IMPORT_MAX_MB = 1
     with pytest.raises(TooLarge, match="2 MB; at most 1 MB"):
         create_import(alice, SimpleUploadedFile("x.json", b" " * (2**20 + 1)))

@@ -67,7 +67,7 @@ def test_an_export_has_calls_sources_and_files(run: Run, alice: User) -> None:
     assert (second["status"], second["decision"], second["decided_by"]) == ("denied", "deny", "Alice")
     assert "steps" not in conversation_data(member(run, alice))["messages"][0]
     text = to_markdown(member(run, alice))
-    assert "> Tool: Search the web\n> Tool: Send a mail (denied)" in text
+    assert "> Tool: Search the web\n> Tool: Send a mail (Denied)" in text
     assert "1. Light \\*here\\* <https://example.org/a>" in text
     assert "Files: light.csv" in text
 

@@ -39,7 +39,7 @@ def test_the_whole_path(alice: User, mo: User, nora: User) -> None:
     assert status(case) == "appealed"
     assert "You decided" in refused(Conflict, decisions.claim, mo, case.pk)
     decisions.claim(nora, case.pk)
-    assert "Hear the appeal" in refused(Conflict, decisions.decide, nora, case.pk, RELEASE)
+    assert "Decide the appeal" in refused(Conflict, decisions.decide, nora, case.pk, RELEASE)
     decisions.hear_appeal(nora, case.pk, RELEASE)
     message.refresh_from_db()
     assert (message.text, message.moderation) == (SECRET, {})
@@ -236,7 +236,7 @@ def test_the_most_severe_step_that_is_reached_holds(alice: User, mo: User) -> No
     kinds = [[one.kind for one in decided(make_case(alice), mo).decisions] for _ in range(3)]
     assert kinds == [["delete"], ["delete", "warn"], ["delete", "suspend"]]
     policy = ModerationDecision.objects.get(kind="suspend")
-    assert (policy.decided_by, policy.note) == (None, "Policy: 3 strikes in 30 days")
+    assert (policy.decided_by, policy.note) == (None, "A step of the policy was reached (strikes: 3, days: 30).")
     alice.refresh_from_db()
     assert alice.suspended_until == policy.until
     strikes.take_back(policy.case)

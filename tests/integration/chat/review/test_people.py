@@ -98,8 +98,8 @@ def test_one_own_cases_and_the_appeal(hers: Client, alice: User) -> None:
     make_case(alice, action="flag", notice="never told")
     page = hers.get("/cases/").content.decode()
     assert SECRET in page  # the refused message is hers, and nowhere else
-    assert "A message that was not sent: refused" in page
-    assert "A message: parts were replaced" in page
+    assert "A message that was not sent · Refused" in page
+    assert "A message · Parts were replaced" in page
     assert "never told" not in page
 
     for case in (refused, masked):

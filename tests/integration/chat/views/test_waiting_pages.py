@@ -31,7 +31,7 @@ class Waiting:
         self.replies: list[bytes] = []
 
     def _wait(self, whose: uuid.UUID | None) -> None:
-        self.replies.append(request_reply("task", [], "it was not done", whose=whose))
+        self.replies.append(request_reply("task", [], "It was not done.", whose=whose))
 
     def start(self, whose: uuid.UUID | None) -> None:
         began = len(worker_replies._in_wait)
@@ -62,8 +62,8 @@ def waiting(monkeypatch: pytest.MonkeyPatch) -> Generator[Waiting]:
 def test_one_person_waits_once(waiting: Waiting) -> None:
     ann = uuid.uuid4()
     waiting.start(ann)
-    with pytest.raises(NoReplyError, match="Your last request is still waiting, so it was not done"):
-        request_reply("task", [], "it was not done", whose=ann)
+    with pytest.raises(NoReplyError, match=r"It was not done\. Your last request is still waiting"):
+        request_reply("task", [], "It was not done.", whose=ann)
     waiting.start(uuid.uuid4())
 
 
@@ -72,7 +72,7 @@ def test_all_together_leave_threads_for_other_pages(waiting: Waiting) -> None:
     for _ in range(MOST_WAITING):
         waiting.start(None)
     with pytest.raises(NoReplyError, match="Other requests are still waiting"):
-        request_reply("task", [], "it was not done")
+        request_reply("task", [], "It was not done.")
     assert THREADS - MOST_WAITING >= 2
 
 

@@ -21,11 +21,6 @@ NAMES = frozenset(
     [
         "Antiphon",
         "UTC",
-        "Ctrl",
-        "Shift",
-        "Alt",
-        "Enter",
-        "Esc",
         "K",
         "V",
         "R",

@@ -7,6 +7,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED, METHOD_NOT_FOUND, PARSE_ERROR, REQUEST_TIMEOUT
 from pydantic import ValidationError
 
+from accounts.lib.texts import gettext_noop
 from workers.tools.base import ToolError
 from workers.tools.servers.credentials import LastRefusal
 from workers.tools.servers.http import RefusedAddressError, TooLargeError
@@ -30,41 +31,74 @@ def explain(error: BaseException, title: str, refusal: LastRefusal, *, sent: boo
     found = [*_leaves(error)]
     detail = "; ".join(f"{type(one).__name__}: {one}"[:200] for one in found)[:600]
     if refusal.status in (401, 403):
-        refused = NotLoggedInError(f"{title} did not accept the log-in.", detail=detail)
+        refused = NotLoggedInError(
+            gettext_noop("%(server)s did not accept the log-in."), {"server": title}, detail=detail
+        )
         refused.forbidden = refusal.status == 403
         return refused
     if refusal.forgotten and sent:
-        return SessionGoneError(f"{title} has ended the session.", detail=detail)
+        return SessionGoneError(gettext_noop("%(server)s has ended the session."), {"server": title}, detail=detail)
     if any(isinstance(one, RefusedAddressError) for one in found):
-        return ToolError(f"{title} is at an address that may not be used.", detail=detail)
+        return ToolError(
+            gettext_noop("%(server)s is at an address that may not be used."), {"server": title}, detail=detail
+        )
     if any(isinstance(one, httpx2.ConnectError | httpx2.ConnectTimeout | ConnectionRefusedError) for one in found):
-        return ToolError(f"{title} cannot be reached.", detail=detail)
+        return ToolError(gettext_noop("%(server)s cannot be reached."), {"server": title}, detail=detail)
     if any(isinstance(one, FileNotFoundError | PermissionError) for one in found):
-        return ToolError(f"{title} could not be started.", detail=detail)
+        return ToolError(gettext_noop("%(server)s could not be started."), {"server": title}, detail=detail)
     if any(isinstance(one, TooLargeError) for one in found):
-        return ToolError(f"{title} sent more than is read.", uncertain=sent, detail=detail)
+        return ToolError(
+            gettext_noop("%(server)s sent more than is read."), {"server": title}, uncertain=sent, detail=detail
+        )
     for one in found:
         if isinstance(one, MCPError):
             return _explain_refusal(one, title, refusal, sent, detail)
     if any(isinstance(one, TimeoutError | httpx2.TimeoutException) for one in found):
-        return ToolError(f"{title} did not answer in time.", uncertain=sent, detail=detail)
+        return ToolError(
+            gettext_noop("%(server)s did not answer in time."), {"server": title}, uncertain=sent, detail=detail
+        )
     if any(isinstance(one, ValidationError) for one in found):
-        return ToolError(f"{title} sent an answer that cannot be read.", uncertain=sent, detail=detail)
-    return ToolError(f"The connection to {title} was lost.", uncertain=sent, detail=detail)
+        return ToolError(
+            gettext_noop("%(server)s sent an answer that cannot be read."),
+            {"server": title},
+            uncertain=sent,
+            detail=detail,
+        )
+    return ToolError(
+        gettext_noop("The connection to %(server)s was lost."), {"server": title}, uncertain=sent, detail=detail
+    )
 
 
 def _explain_refusal(error: MCPError, title: str, refusal: LastRefusal, sent: bool, detail: str) -> ToolError:
     if error.code == REQUEST_TIMEOUT:
-        return ToolError(f"{title} did not answer in time.", uncertain=sent, detail=detail)
+        return ToolError(
+            gettext_noop("%(server)s did not answer in time."), {"server": title}, uncertain=sent, detail=detail
+        )
     if refusal.status >= 400:  # servers use the code of a closed connection for errors of their own, too
-        return ToolError(f"{title} answered with an error (HTTP {refusal.status}).", uncertain=sent, detail=detail)
+        return ToolError(
+            gettext_noop("%(server)s answered with an error (HTTP %(status)s)."),
+            {"server": title, "status": refusal.status},
+            uncertain=sent,
+            detail=detail,
+        )
     if error.code == CONNECTION_CLOSED:
-        return ToolError(f"The connection to {title} was lost.", uncertain=sent, detail=detail)
+        return ToolError(
+            gettext_noop("The connection to %(server)s was lost."), {"server": title}, uncertain=sent, detail=detail
+        )
     if error.code == PARSE_ERROR:  # ours, not the server's: it has answered, nobody knows what
-        return ToolError(f"{title} sent an answer that cannot be read.", uncertain=sent, detail=detail)
+        return ToolError(
+            gettext_noop("%(server)s sent an answer that cannot be read."),
+            {"server": title},
+            uncertain=sent,
+            detail=detail,
+        )
     if error.code == METHOD_NOT_FOUND and not sent:
-        return ToolError(f"{title} does not answer as an MCP server.", detail=detail)
-    return ToolError(f"{title} refused the call: {shorten(error.message, SAID_CHARS)}", detail=detail)
+        return ToolError(gettext_noop("%(server)s does not answer as an MCP server."), {"server": title}, detail=detail)
+    return ToolError(
+        gettext_noop("%(server)s refused the call: %(said)s"),
+        {"server": title, "said": shorten(error.message, SAID_CHARS)},
+        detail=detail,
+    )
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

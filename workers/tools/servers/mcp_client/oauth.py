@@ -27,10 +27,12 @@ from mcp.shared.auth import (
 from mcp_types import LATEST_PROTOCOL_VERSION
 from pydantic import AnyUrl, ValidationError
 
+from chat.jobs.tool_servers import NOT_LOGGED_IN
 from workers.tools.base import ToolError
 from workers.tools.decoding import decode_text
 from workers.tools.servers.http import guarded_client, is_private_host
 from workers.tools.servers.listing import shorten
+from workers.tools.servers.mcp_client import log_in_failures as failures
 from workers.tools.servers.stored import StoredServer
 
 STEP_SECONDS: Final = 8.0  # for one request
@@ -83,11 +85,9 @@ async def begin(
             )  # fmt: skip
             registered = await _register(http, server, metadata, asked, client, client_id, secret)
     except (httpx2.HTTPError, OSError) as error:
-        failure = ToolError(
-            f"The log-in of {server.title} cannot be reached.", detail=f"{type(error).__name__} {error}"
-        )
+        failure = ToolError(failures.UNREACHABLE, {"server": server.title}, detail=f"{type(error).__name__} {error}")
     except (OAuthFlowError, ValidationError, ValueError) as error:
-        failure = ToolError(f"{server.title} does not offer a log-in that works: {shorten(str(error), 200)}")
+        failure = ToolError(failures.UNUSABLE, {"server": server.title, "said": shorten(str(error), 200)})
     else:
         pkce = PKCEParameters.generate()
         context = _context(server, asked, resource, metadata, registered)
@@ -123,7 +123,7 @@ async def finish(
     try:
         utils.validate_authorization_response_iss(issuer, metadata)
     except OAuthFlowError:
-        raise ToolError(f"The log-in of {server.title} was answered by another server.") from None
+        raise ToolError(failures.OTHER_SERVER, {"server": server.title}) from None
     data = {
         "grant_type": "authorization_code", "code": code, "redirect_uri": pending["callback"],
         "code_verifier": pending["verifier"],
@@ -256,15 +256,15 @@ async def _ask_for_tokens(
         async with await _client(server, seconds) as http:
             response = await http.post(endpoint, data=body, headers=headers)
         if response.status_code == 429 or response.status_code >= 500:
-            raise ToolError(f"The log-in of {title} does not work at the moment (HTTP {response.status_code}).")
+            raise ToolError(failures.OUT_OF_ORDER, {"server": title, "status": response.status_code})
         if response.status_code not in (200, 201):
             detail = shorten(decode_text(response.content, response.charset_encoding or ""), 200)
-            raise LogInRefusedError(f"{title} did not accept the log-in.", detail=detail)
+            raise LogInRefusedError(NOT_LOGGED_IN, {"server": title}, detail=detail)
         token = OAuthToken.model_validate_json(response.content)
     except (httpx2.HTTPError, OSError) as error:
-        raise ToolError(f"The log-in of {title} cannot be reached.", detail=type(error).__name__) from None
+        raise ToolError(failures.UNREACHABLE, {"server": title}, detail=type(error).__name__) from None
     except (ValidationError, OAuthFlowError):
-        raise ToolError(f"The log-in of {title} sent an answer that cannot be read.") from None
+        raise ToolError(failures.UNREADABLE, {"server": title}) from None
     scopes = token.scope if token.scope is not None else str(before.get("scope", ""))
     stored = {
         "access_token": token.access_token, "refresh_token": token.refresh_token or before.get("refresh_token", ""),

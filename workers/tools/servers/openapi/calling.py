@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 import httpx2
 import structlog
 
+from accounts.lib.texts import gettext_noop
 from workers.tools.base import MAX_OUTPUT_CHARS, Picture, ToolContext, ToolError, ToolResult
 from workers.tools.decoding import decode_text
 from workers.tools.servers.http import RefusedAddressError, TooLargeError, guarded_client
@@ -30,9 +31,11 @@ async def call_operation(tool: StoredTool, arguments: Mapping[str, Any], context
     server, recipe = tool.home, tool.recipe
     seconds = min(server.timeout, context.deadline - time.monotonic())
     if seconds <= 0:
-        raise ToolError(f"There was no time left to call {server.title}.")
+        raise ToolError(gettext_noop("There was no time left to call %(server)s."), {"server": server.title})
     if not server.address:
-        raise ToolError(f"{server.title} has no address yet. Please tell an administrator.")
+        raise ToolError(
+            gettext_noop("%(server)s has no address yet. Please tell an administrator."), {"server": server.title}
+        )
     request = build_request(server, recipe, arguments, str(context.call_id))
     writes = tool.effect == "writes"
     title = server.title
@@ -40,15 +43,20 @@ async def call_operation(tool: StoredTool, arguments: Mapping[str, Any], context
         async with guarded_client(allow_private=server.allow_private, timeout=seconds) as client:
             response = await client.send(request)
     except RefusedAddressError:
-        failure = ToolError(f"{title} is at an address that may not be used.")
+        failure = ToolError(gettext_noop("%(server)s is at an address that may not be used."), {"server": title})
     except (httpx2.ConnectError, httpx2.ConnectTimeout):
-        failure = ToolError(f"{title} cannot be reached.")
+        failure = ToolError(gettext_noop("%(server)s cannot be reached."), {"server": title})
     except TooLargeError:
-        failure = ToolError(f"{title} sent more than is read.", uncertain=writes)
+        failure = ToolError(gettext_noop("%(server)s sent more than is read."), {"server": title}, uncertain=writes)
     except httpx2.TimeoutException:
-        failure = ToolError(f"{title} did not answer in time.", uncertain=writes)
+        failure = ToolError(gettext_noop("%(server)s did not answer in time."), {"server": title}, uncertain=writes)
     except (httpx2.HTTPError, OSError) as error:
-        failure = ToolError(f"The connection to {title} was lost.", uncertain=writes, detail=type(error).__name__)
+        failure = ToolError(
+            gettext_noop("The connection to %(server)s was lost."),
+            {"server": title},
+            uncertain=writes,
+            detail=type(error).__name__,
+        )
     else:
         return convert_response(server, response)
     logger.warning("tool_server_call_failed", server=tool.home.slug, tool=tool.name, detail=failure.sentence)
@@ -114,7 +122,7 @@ def convert_response(server: StoredServer, response: httpx2.Response) -> ToolRes
 def _segment(name: str, value: Any) -> str:
     text = _plain(name, value)
     if text in ("", ".", ".."):
-        raise ToolError(f"Give a value for {name}.")
+        raise ToolError(gettext_noop("Give a value for %(name)s."), {"name": name})
     return quote(text, safe="")
 
 
@@ -137,7 +145,7 @@ def _pairs(name: str, value: Any, *, explode: bool) -> list[tuple[str, str]]:
 def _header(name: str, value: Any) -> str:
     text = _plain(name, value)
     if not (text.isascii() and text.isprintable()):
-        raise ToolError(f"{name} must be one line of ASCII characters.")
+        raise ToolError(gettext_noop("%(name)s must be one line of ASCII characters."), {"name": name})
     return text
 
 

@@ -9,6 +9,7 @@ from typing import Final
 import httpx2
 
 from accounts.lib.db import in_db
+from accounts.lib.texts import gettext_noop
 from chat.catalog.tool_servers import origin_of
 from chat.models import ToolServer
 from workers.tools.base import ToolError
@@ -51,7 +52,10 @@ def _list(server: StoredServer, entered: _Entered, text: str, etag: str, known: 
         offered = operations(document, notes)
         address = base_url(document, server.address, entered.document_address)
     except BadDocumentError as error:
-        raise ToolError(f"The document of {server.title} cannot be used: {error}.") from None
+        raise ToolError(
+            gettext_noop("The document of %(server)s cannot be used: %(reason)s."),
+            {"server": server.title, "reason": str(error)},
+        ) from None
     tools, skipped = tidy(offered, known)
     info = document.get("info")
     about = info if isinstance(info, dict) else {}
@@ -82,4 +86,7 @@ async def _fetch(server: StoredServer, entered: _Entered) -> httpx2.Response:
         if response.status_code in (200, 304):
             return response
         failure = f"its address answers HTTP {response.status_code}"
-    raise ToolError(f"The document of {server.title} cannot be used: {failure}.")
+    raise ToolError(
+        gettext_noop("The document of %(server)s cannot be used: %(reason)s."),
+        {"server": server.title, "reason": failure},
+    )

@@ -5,13 +5,16 @@ import { LOCALE, t, tc, tn } from "antiphon/lib/texts";
 /** @typedef {{unit: string, period: string, model: string | null, limit: number | string, used: number | string,
  *             left: number | string, hard: boolean, renews_at: string | null, shared_by?: string | null}} Quota */
 
+/** @type {{currency?: string}} */
+const PAGE = JSON.parse(document.getElementById("page")?.textContent || "{}");
+
 /** How much is left of a quota, by its unit. @type {Record<string, (limit: number, values: Record<string, string>) => string>} */
 const LEFT = {
   messages: (limit, values) => tn("{left} of {limit} message left {period}.", "{left} of {limit} messages left {period}.", limit, values),
   input_tokens: (limit, values) => tn("{left} of {limit} input token left {period}.", "{left} of {limit} input tokens left {period}.", limit, values),
   output_tokens: (limit, values) => tn("{left} of {limit} output token left {period}.", "{left} of {limit} output tokens left {period}.", limit, values),
   audio_seconds: (limit, values) => tn("{left} of {limit} second of speech left {period}.", "{left} of {limit} seconds of speech left {period}.", limit, values),
-  money: (_limit, values) => t("{left} of {limit} of spending left {period}.", values),
+  money: (_limit, values) => t("{left} of {limit} left to spend {period}.", values),
 };
 /** The same of a quota for one model. @type {typeof LEFT} */
 const LEFT_WITH = {
@@ -19,7 +22,7 @@ const LEFT_WITH = {
   input_tokens: (limit, values) => tn("{left} of {limit} input token with {model} left {period}.", "{left} of {limit} input tokens with {model} left {period}.", limit, values),
   output_tokens: (limit, values) => tn("{left} of {limit} output token with {model} left {period}.", "{left} of {limit} output tokens with {model} left {period}.", limit, values),
   audio_seconds: (limit, values) => tn("{left} of {limit} second of speech with {model} left {period}.", "{left} of {limit} seconds of speech with {model} left {period}.", limit, values),
-  money: (_limit, values) => t("{left} of {limit} of spending with {model} left {period}.", values),
+  money: (_limit, values) => t("{left} of {limit} left to spend on {model} {period}.", values),
 };
 /** @type {Record<string, string>} */
 const PERIODS = {
@@ -36,7 +39,7 @@ export function tightest(quotas) {
 /** @param {Quota} quota @returns {string} a sentence, or two or three */
 export function sentence(quota) {
   const values = {
-    left: amount(quota.left), limit: amount(quota.limit), model: quota.model ?? "", period: PERIODS[quota.period] ?? quota.period,
+    left: amount(quota.left, quota.unit), limit: amount(quota.limit, quota.unit), model: quota.model ?? "", period: PERIODS[quota.period] ?? quota.period,
   };
   const parts = [((quota.model ? LEFT_WITH : LEFT)[quota.unit] ?? LEFT.messages)(Number(quota.limit), values)];
   if (quota.shared_by) parts.push(t("Shared by everyone in {group}.", { group: quota.shared_by }));
@@ -47,10 +50,11 @@ export function sentence(quota) {
   return parts.join(" ");
 }
 
-/** @param {number | string} value money is a string, shown to the cent or as small as it is */
-function amount(value) {
+/** @param {number | string} value money is a string, shown to the cent or as small as it is @param {string} unit */
+function amount(value, unit) {
   const digits = typeof value === "string" && Number(value) < 0.1 ? 4 : 2;
-  return Number(value).toLocaleString(LOCALE, { maximumFractionDigits: digits });
+  const shown = Number(value).toLocaleString(LOCALE, { maximumFractionDigits: digits });
+  return unit === "money" && PAGE.currency ? `${shown}\u202f${PAGE.currency}` : shown; // as costs beside answers
 }
 
 /**

@@ -147,7 +147,7 @@ export class Shares {
     const item = document.createElement("li");
     const words = document.createElement("span");
     const views = link.views ? tn("opened once", "opened {count} times", link.views) : t("not opened yet");
-    words.textContent = `${LINKS[link.kind][link.audience](DAY.format(new Date(link.expires_at)))}, ${views}`;
+    words.textContent = `${LINKS[link.kind][link.audience](DAY.format(new Date(link.expires_at)))} · ${views}`;
     const button = document.createElement("button");
     Object.assign(button, { type: "button", className: "button button-small", textContent: t("Revoke") });
     button.dataset.revoke = link.id;

@@ -6,7 +6,7 @@
 import { showWithModels } from "antiphon/conversation/abilities";
 import { CallView } from "antiphon/conversation/step-call";
 import { groupWords, spellMs } from "antiphon/conversation/step-words";
-import { LOCALE, t, tn } from "antiphon/lib/texts";
+import { t, tn } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/wire/protocol").Step} Step */
@@ -230,5 +230,7 @@ export class StepsView {
 function resultWords(call, told) {
   if (call.status === "ok") return t("{tool}: done.", { tool: told ? told.replace(/[.…]+$/, "") : call.title });
   if (call.status === "error") return t("Failed: {tool}.", { tool: call.title });
-  return t("{tool}: {state}.", { tool: call.title, state: call.part("state").textContent?.toLocaleLowerCase(LOCALE) ?? "" });
+  if (call.status === "denied") return t("{tool}: denied.", { tool: call.title });
+  if (call.status === "cancelled") return t("{tool}: cancelled.", { tool: call.title });
+  return t("{tool}: it may have happened.", { tool: call.title });
 }

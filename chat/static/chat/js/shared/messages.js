@@ -3,7 +3,7 @@
 import { dressAnswer, dressCode } from "antiphon/conversation/code";
 import { setFormulas } from "antiphon/conversation/formulas";
 import { LiveText, showFinished } from "antiphon/conversation/live-text";
-import { t } from "antiphon/lib/texts";
+import { t, tc } from "antiphon/lib/texts";
 import * as steps from "antiphon/shared/steps";
 
 const ACTIVE = ["pending", "streaming"];
@@ -217,7 +217,7 @@ export class SharedMessages {
     view.showEnd(event.html ?? null, undefined);
     steps.end(view);
     const words = view.element.querySelector(".thinking-words");
-    if (words?.textContent) words.textContent = t("Thinking");
+    if (words?.textContent) words.textContent = tc("thoughts of an answer", "Thinking");
     view.note(noteOf({ status }));
     return view.lengths.text >= (event.text_length ?? 0);
   }
