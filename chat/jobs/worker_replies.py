@@ -55,9 +55,13 @@ def _place(whose: uuid.UUID | None, undone: str) -> Iterator[None]:
     """A place among the few requests of this process that may wait. Raises `NoReplyError` if there is none."""
     with _lock:
         if whose is not None and whose in _in_wait:
-            raise NoReplyError("busy", _say(undone, _("Your last request is still waiting. Try again in a moment.")))
+            raise NoReplyError(
+                "busy", _say(_("Your last request is still waiting."), undone, _("Try again in a moment."))
+            )
         if len(_in_wait) >= MOST_WAITING:
-            raise NoReplyError("busy", _say(undone, _("Other requests are still waiting. Try again in a moment.")))
+            raise NoReplyError(
+                "busy", _say(_("Other requests are still waiting."), undone, _("Try again in a moment."))
+            )
         _in_wait.append(whose)
     try:
         yield
@@ -69,8 +73,8 @@ def _place(whose: uuid.UUID | None, undone: str) -> Iterator[None]:
 def _request(task: str, args: Sequence[str], undone: str, seconds: float) -> bytes:
     try:
         if not any(not heart.draining for heart in living_workers()):
-            reason = _("No worker is running. Start one with `manage.py worker`.")
-            raise NoReplyError("no_worker", _say(undone, reason))
+            sentence = _say(_("No worker is running."), undone, _("Start one with `manage.py worker`."))
+            raise NoReplyError("no_worker", sentence)
         reply_to = f"connection-test:{secrets.token_urlsafe(16)}"
         # A key that expires instead of `expires` on the job, which a worker would compare with its own clock.
         sync_redis().set(_waiting(reply_to), get_language() or settings.LANGUAGE_CODE, px=int(seconds * 1000))
@@ -81,13 +85,14 @@ def _request(task: str, args: Sequence[str], undone: str, seconds: float) -> byt
                 reply: bytes | str = found[1]
                 return reply if isinstance(reply, bytes) else reply.encode()
     except (redis.RedisError, BrokerAway):
-        raise NoReplyError("no_redis", _say(undone, _("Redis cannot be reached."))) from None
-    reason = _("No worker replied within %(seconds)s s. They may all be busy.") % {"seconds": f"{seconds:g}"}
-    raise NoReplyError("no_answer", _say(undone, reason))
+        raise NoReplyError("no_redis", _say(_("Redis cannot be reached."), undone)) from None
+    reason = _("No worker replied within %(seconds)s s.") % {"seconds": f"{seconds:g}"}
+    raise NoReplyError("no_answer", _say(reason, undone, _("They may all be busy.")))
 
 
-def _say(undone: str, reason: str) -> str:
-    return f"{_(undone)} {reason}"
+def _say(reason: str, undone: str, hint: str = "") -> str:
+    """Sentences, of which `undone` is marked."""
+    return " ".join(filter(None, (reason, _(undone), hint)))
 
 
 async def is_awaited(reply_to: str) -> bool:

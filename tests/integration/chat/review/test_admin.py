@@ -130,7 +130,7 @@ def test_a_case_of_a_deleted_conversation_and_an_erased_person(desk: Client, ali
     message.conversation.delete()
     alice.delete()
     shown = page(desk, case)
-    assert "no account" in shown
+    assert "No account" in shown
     assert "<mark>badger</mark>" in shown
     ModerationCase.objects.update(original="")
     assert "The text is empty or was erased." in page(desk, case)

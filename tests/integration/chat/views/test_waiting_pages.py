@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django.utils.translation import get_language
 
 from accounts.lib.redis import sync_redis
 from chat.jobs import tool_servers as ask
@@ -62,7 +63,7 @@ def waiting(monkeypatch: pytest.MonkeyPatch) -> Generator[Waiting]:
 def test_one_person_waits_once(waiting: Waiting) -> None:
     ann = uuid.uuid4()
     waiting.start(ann)
-    with pytest.raises(NoReplyError, match=r"It was not done\. Your last request is still waiting"):
+    with pytest.raises(NoReplyError, match=r"Your last request is still waiting\. It was not done\."):
         request_reply("task", [], "It was not done.", whose=ann)
     waiting.start(uuid.uuid4())
 
@@ -104,3 +105,20 @@ async def test_whoever_waits_is_answered_whatever_happens(
     reply = ask._decode(sync_redis().lpop("a-reply"))  # type: ignore[arg-type]  # bytes
     assert not reply.passed
     assert sentence in reply.sentence
+
+
+@pytest.mark.parametrize(("asked_in", "answered_in"), [("de", "de"), ("xx", "en"), ("1", "en")])
+async def test_the_reply_is_in_the_language_of_the_page(
+    asked_in: str, answered_in: str, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    """Also the version before this one, which stored a 1 there, is answered."""
+    settings.LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+
+    async def reply(*_: Any) -> ServerReply:
+        return ServerReply(True, get_language() or "")
+
+    monkeypatch.setattr(requests, "_do", reply)
+    sync_redis().set("a-reply:waiting", asked_in)
+    await requests.answer("test", uuid.uuid4(), [], "a-reply")
+    assert ask._decode(sync_redis().lpop("a-reply")).sentence == answered_in  # type: ignore[arg-type]  # bytes
+    assert get_language() == "en"
