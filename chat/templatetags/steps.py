@@ -36,12 +36,12 @@ def tool_groups(steps: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
 
 @register.filter
 def group_words(step: dict[str, Any]) -> str:
-    """How many tools a step calls: `4 tools`; with failures: `4 tools, 1 failed`."""
+    """How many tools a step calls: `4 tools`; with failures: `4 tools · 1 failed`."""
     calls = step["calls"]
     words = ngettext("%(count)s tool", "%(count)s tools", len(calls)) % {"count": len(calls)}
     failed = sum(call["status"] == "error" for call in calls)
     return (
-        f"{words}, {ngettext('%(count)s failed', '%(count)s failed', failed) % {'count': failed}}" if failed else words
+        f"{words} · {ngettext('%(count)s failed', '%(count)s failed', failed) % {'count': failed}}" if failed else words
     )
 
 

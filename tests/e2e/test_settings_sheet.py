@@ -173,7 +173,7 @@ def test_importing_a_file_with_progress_report_and_undo(page: Page, stack: Stack
     )
     page.get_by_role("button", name="Import", exact=True).click()
     row = dialog.get_by_role("listitem").filter(has_text="claude.zip")
-    expect(row).to_contain_text("2 new conversations, 1 left out", timeout=30_000)
+    expect(row).to_contain_text("2 new conversations · 1 left out", timeout=30_000)
     shoot_views(page, "settings-imported")
     assert violations(page, "#settings-sheet") == []
     row.get_by_role("link", name="Report of the import of claude.zip").click()

@@ -95,7 +95,7 @@ def test_steps_are_shown_as_they_happen(
     group = answers(page).last.locator(".step-group").last
     for one in (page, other):
         folded = answers(one).last.locator(".step-group").last
-        expect(folded.locator("> summary")).to_have_text(re.compile(r"3 tools, 1 failed\s*2\.3 s"))
+        expect(folded.locator("> summary")).to_have_text(re.compile(r"3 tools · 1 failed\s*2\.3 s"))
         expect(folded).not_to_have_attribute("open", "")
     page.wait_for_function("() => window.heard.includes('3 tools have ended. 1 failed.')")
     page.get_by_role("button", name="Stop the answer").click()
@@ -120,7 +120,7 @@ def test_steps_are_shown_as_they_happen(
         assert re.fullmatch(r"/files/[0-9a-f-]{36}/", chip.get_attribute("href") or "")
         shoot_views(page, "steps-open", full_page=True)
         page.reload()
-        expect(group.locator("> summary")).to_have_text(re.compile(r"3 tools, 1 failed\s*2\.3 s"))
+        expect(group.locator("> summary")).to_have_text(re.compile(r"3 tools · 1 failed\s*2\.3 s"))
     assert heard(page) == [], "history is not read out"
     assert watch.complaints == []
     assert watch.foreign == []

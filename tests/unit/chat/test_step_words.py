@@ -42,7 +42,7 @@ def test_groups_and_states() -> None:
         {"step": 1, "kind": "model", "status": "done"},
         {"step": 2, "kind": "tool", "status": "done", "calls": [{"status": "ok"}, {"status": "error"}]},
     ]
-    assert [group_words(step) for step in tool_groups(steps)] == ["2 tools, 1 failed"]
+    assert [group_words(step) for step in tool_groups(steps)] == ["2 tools · 1 failed"]
     assert tool_groups(None) == []
     assert (call_state("ok"), call_state("waiting"), call_state("new")) == ("", "Waits for a person", "")
     assert [file_size(size) for size in (999, 12_400, 3_400_000)] == ["999 bytes", "12 kB", "3.4 MB"]

@@ -19,7 +19,7 @@ export function stateWords(status) {
 export function groupWords(statuses) {
   const words = tn("{count} tool", "{count} tools", statuses.length);
   const failed = statuses.filter((status) => status === "error").length;
-  return failed ? `${words}, ${tn("{count} failed", "{count} failed", failed)}` : words;
+  return failed ? `${words} · ${tn("{count} failed", "{count} failed", failed)}` : words;
 }
 
 /** What a call is about, in a few words: its first text argument. @param {string} text its arguments */

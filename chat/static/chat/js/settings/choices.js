@@ -56,7 +56,7 @@ function offerVoices(root) {
   const list = () => {
     const voices = [...speechSynthesis.getVoices()].sort((a, b) => a.lang.localeCompare(b.lang) || a.name.localeCompare(b.name));
     const options = voices.map((voice) => {
-      const online = voice.localService ? "" : `, ${t("online")}`; // its maker gets to see what it reads
+      const online = voice.localService ? "" : ` · ${t("online")}`; // its maker gets to see what it reads
       return new Option(`${voice.name} (${voice.lang}${online})`, voice.name);
     });
     choice.replaceChildren(choice.options[0], ...options);
