@@ -7,7 +7,6 @@ from typing import Any, Final
 from django.contrib.admin import ModelAdmin
 from django.contrib.auth.models import Permission
 from django.db.models import ManyToManyField
-from django.forms import ModelMultipleChoiceField
 from django.http import HttpRequest
 from django.utils.translation import gettext, gettext_noop
 
@@ -33,9 +32,9 @@ class NamedPermissions(ModelAdmin):  # type: ignore[type-arg]  # the parameter e
     """An admin page that offers permissions."""
 
     def formfield_for_manytomany(
-        self, db_field: ManyToManyField[Any, Any], request: HttpRequest, **kwargs: Any
-    ) -> ModelMultipleChoiceField | None:
-        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        self, db_field: ManyToManyField[Any, Any], request: HttpRequest | None, **kwargs: Any
+    ) -> Any:
+        field: Any = super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[arg-type]  # as Django does
         if field is not None and db_field.remote_field.model is Permission:
-            field.label_from_instance = permission_name  # type: ignore[method-assign]
+            field.label_from_instance = permission_name
         return field
