@@ -6,9 +6,6 @@ from typing import Any, Final
 
 from django.contrib.admin import ModelAdmin
 from django.contrib.auth.models import Permission
-from django.db.models import ManyToManyField
-from django.forms import ModelMultipleChoiceField
-from django.http import HttpRequest
 from django.utils.translation import gettext, gettext_noop
 
 # What Django gives every model, by the beginning of its codename.
@@ -32,10 +29,8 @@ def permission_name(permission: Permission) -> str:
 class NamedPermissions(ModelAdmin):  # type: ignore[type-arg]  # the parameter exists in the stubs only
     """An admin page that offers permissions."""
 
-    def formfield_for_manytomany(
-        self, db_field: ManyToManyField[Any, Any], request: HttpRequest, **kwargs: Any
-    ) -> ModelMultipleChoiceField | None:
-        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+    def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        field: Any = super().formfield_for_manytomany(db_field, request, **kwargs)
         if field is not None and db_field.remote_field.model is Permission:
-            field.label_from_instance = permission_name  # type: ignore[method-assign]
+            field.label_from_instance = permission_name
         return field

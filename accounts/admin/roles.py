@@ -36,7 +36,7 @@ class GroupForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exi
 
 
 @admin.register(Group)
-class GroupAdmin(NamedPermissions, DjangoGroupAdmin, RecordedAdmin):
+class GroupAdmin(NamedPermissions, DjangoGroupAdmin, RecordedAdmin):  # type: ignore[misc]  # a default of the stubs
     """Only superusers edit groups, since anybody who may edit them could get any permission."""
 
     form = GroupForm

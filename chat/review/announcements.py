@@ -74,7 +74,7 @@ def announce_decision(case: ModerationCase, decisions: Sequence[ModerationDecisi
     }
     if case.target == "message":
         frame["message_id"] = str(case.target_id)
-    _publish_on_commit(partial(notify_user, case.person_id, frame))
+    _publish_on_commit(partial(notify_user, case.person.pk, frame))
 
 
 def announce_suspension(user_id: uuid.UUID, until: datetime | None, reason: str) -> None:

@@ -70,7 +70,7 @@ def test_made_edited_duplicated_disabled_and_deleted_on_its_page(alice: User) ->
         ({"effort": "all"}, "not one of the available choices"),
         ({"system_prompt": "x" * 20_001}, "at most 20000 characters"),
         ({"starters": "x" * 201}, "Starter 1 has 201."),
-        ({"starters": "\n".join("abcdefg")}, "At most 6 starters."),
+        ({"starters": "\n".join("abcdefg")}, "At most 6 starters are allowed."),
         ({"starters": "a\x00b"}, "Null characters are not allowed."),
     ],
 )

@@ -248,5 +248,5 @@ def test_the_policy_leaves_staff_to_people(mo: User, nora: User) -> None:
     result = decided(make_case(nora), mo)
     nora.refresh_from_db()
     assert nora.is_active
-    assert "accounts of staff" in result.effects[-1]
+    assert "does not apply to staff" in result.effects[-1]
     assert status(result.case) == CaseStatus.DECIDED
