@@ -28,6 +28,13 @@ LANGUAGE_CODE = "en"
 # Those whose catalogue is complete, by their own names; a test holds each to it. `manage.py translations` keeps them.
 LANGUAGES = [
     ("en", "English"),
+    ("de", "Deutsch"),
+    ("es", "Español"),
+    ("fr", "Français"),
+    ("pt-br", "Português (Brasil)"),
+    ("zh-hans", "简体中文"),
+    ("ja", "日本語"),
+    ("ar", "العربية"),
 ]
 ADMIN_LANGUAGES = ("en",)  # whose catalogue of the admin is complete as well; in others the admin is in English
 PAGES_LOCALE, ADMIN_LOCALE = BASE_DIR / "config/locale/pages", BASE_DIR / "config/locale/admin"
