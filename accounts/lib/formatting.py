@@ -1,13 +1,13 @@
-"""Formats numbers and times for the admin. Digits are grouped with narrow no-break spaces."""
+"""Formats numbers and times. In the admin, digits are grouped with narrow no-break spaces."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 from django.conf import settings
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 
 NOTHING = "–"
 
@@ -25,6 +25,14 @@ def number(value: float | None) -> str:
 def milliseconds(value: int | None) -> str:
     """For example "1 200 ms"."""
     return NOTHING if value is None else f"{value:,}\u202fms".replace(",", "\u202f")
+
+
+def one_digit(milliseconds: int) -> str:
+    """Seconds with one digit, in the language of the page, rounded as browsers do (`oneDigit` in js/lib/texts.js).
+
+    Django's `number_format` would cut the other digits off.
+    """
+    return number_format((Decimal(milliseconds) / 1000).quantize(Decimal("0.1"), ROUND_HALF_UP), 1)
 
 
 def seconds(value: float) -> str:

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from accounts.lib.formatting import money
+from accounts.lib.formatting import money, one_digit
 from chat.catalog.model_names import file_name
 from chat.eventlog.payloads import finish_note
 from chat.markdown.plain import plain
@@ -188,7 +188,7 @@ def meta(message: dict[str, Any]) -> str:
     usage = message.get("usage") or {**run["usage"], "total_ms": run["timing"]["total_ms"]}
     parts = [file_name(run["model"])]
     if usage["total_ms"]:
-        parts.append(_("%(seconds)s s") % {"seconds": number_format(usage["total_ms"] / 1000, 1)})
+        parts.append(_("%(seconds)s s") % {"seconds": one_digit(usage["total_ms"])})
     tokens = usage["output_tokens"]
     if tokens:
         about = "≈ " if usage.get("estimated") else ""

@@ -6,10 +6,10 @@ import json
 from typing import Any, Final
 
 from django import template
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from accounts.lib.formatting import one_digit
 from accounts.lib.texts import gettext_noop
 
 register = template.Library()
@@ -69,7 +69,7 @@ def spell_ms(milliseconds: Any) -> str:
     if not isinstance(milliseconds, int):
         return ""
     if milliseconds < 9_950:
-        return _("%(seconds)s s") % {"seconds": number_format(max(0.1, milliseconds / 1000), 1)}
+        return _("%(seconds)s s") % {"seconds": one_digit(max(100, milliseconds))}
     return spell_seconds(round(milliseconds / 1000))
 
 

@@ -7,6 +7,7 @@ The judges answer as OpenAI's moderation API and as Llama Guard do.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -93,6 +94,11 @@ def judged(page: Page, judges: Servers) -> Page:
     raise AssertionError("the judges are not in force")
 
 
+def asked_about(upstream: FakeOpenAI, word: str) -> int:
+    """How often the model was asked with this word: the server also gets lists of models, and other tests' titles."""
+    return sum(word in repr(chat.body) for chat in upstream.chats)
+
+
 def note(page: Page) -> Any:
     return answers(page).last.locator(".message-note")
 
@@ -100,7 +106,7 @@ def note(page: Page) -> Any:
 def test_a_question_is_refused_before_the_model_is_asked(
     judged: Page, judges: Servers, upstream: FakeOpenAI, stack: Stack
 ) -> None:
-    watch, asked = Watch(judged, stack.url), len(upstream.requests)
+    watch = Watch(judged, stack.url)
     send(judged, "Tell me about the walrus")
     for live in (True, False):
         expect(judged.locator(".message-user .moderated")).to_contain_text("Before says no.")
@@ -108,11 +114,11 @@ def test_a_question_is_refused_before_the_model_is_asked(
         # Neither heading nor list of an open page keeps the title that was made of it.
         expect(judged.locator("body")).not_to_contain_text("walrus")
         expect(judged.locator("#title")).to_have_text("Conversation")
-        expect(judged).to_have_title("Conversation · Antiphon")
+        expect(judged).to_have_title(re.compile(r"^(\(\d+\) )?Conversation · Antiphon$"))
         if live:
             shoot_views(judged, "judge-before")
             judged.reload()
-    assert len(upstream.requests) == asked
+    assert asked_about(upstream, "walrus") == 0
     judged.goto(f"{stack.url}/cases/")
     expect(judged.locator("main")).to_contain_text("Before says no.")
     shoot_views(judged, "judge-cases")
@@ -122,11 +128,10 @@ def test_a_question_is_refused_before_the_model_is_asked(
 def test_a_question_is_refused_while_the_model_answers(judged: Page, judges: Servers, upstream: FakeOpenAI) -> None:
     """The model is asked at once; no word of its answer is shown before the verdict."""
     judges.beside.delay = 1.0
-    asked = len(upstream.requests)
     send(judged, 'About the penguin [[text="A secret answer, in many words." rate=20]]')
     expect(judged.locator(".message-user .moderated")).to_contain_text("Beside says no.", timeout=60_000)
     expect(answers(judged).last).to_have_attribute("data-status", "stopped")
-    assert len(upstream.requests) == asked + 1
+    assert asked_about(upstream, "penguin") == 1
     shoot_views(judged, "judge-beside")
     for word in ("penguin", "secret"):
         expect(judged.locator("body")).not_to_contain_text(word)
