@@ -62,6 +62,8 @@ def servers(stack: Stack) -> Iterator[Servers]:
         yield Servers(*made)
         for table in ("workers_judgedcategory", "workers_judge", "workers_endpoint", "chat_moderationcase"):
             stack.sql(f"DELETE FROM {table}")  # noqa: S608 -- constants
+        for worker in stack.workers:  # other files' messages are not to wait for a judge that is gone
+            worker.await_output('"judges": []', 60)
 
 
 @pytest.fixture(autouse=True)
