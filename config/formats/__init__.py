@@ -1,1 +1,1 @@
-"""Formats of dates that differ from Django's own (`FORMAT_MODULE_PATH`)."""
+"""Formats of dates and numbers that differ from Django's own (`FORMAT_MODULE_PATH`)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.utils.formats import number_format
 from django.utils.translation import override
 
 from accounts.lib.formatting import one_digit
@@ -18,3 +19,13 @@ def test_one_digit_is_rounded_as_in_the_page(milliseconds: int, wanted: str) -> 
         assert one_digit(milliseconds) == wanted
     with override("de"):
         assert one_digit(milliseconds) == wanted.replace(".", ",")
+
+
+@pytest.mark.parametrize(("language", "wanted"), [
+    ("en", "1,234,567.5"), ("de", "1.234.567,5"), ("fr", "1\xa0234\xa0567,5"), ("es", "1.234.567,5"),
+    ("pt-br", "1.234.567,5"), ("zh-hans", "1,234,567.5"), ("ja", "1,234,567.5"), ("ar", "1,234,567.5"),
+])  # fmt: skip
+def test_numbers_are_written_as_browsers_write_them(language: str, wanted: str) -> None:
+    """As `Number.toLocaleString` of the language does; of blanks, only their width differs."""
+    with override(language):
+        assert number_format(1_234_567.5, 1, use_l10n=True, force_grouping=True) == wanted
