@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from chat.conversations.membership import conversations_of, member_of
 from chat.eventlog import events, store
 from chat.eventlog.share_events import recheck_shares_on_commit
-from chat.eventlog.user_events import notify_conversation_listed
+from chat.eventlog.user_events import listing_of, notify_conversation_listed
 from chat.models import Conversation, Member, Role
 from chat.models.moderation import CaseTarget
 from chat.moderation.screening import screen_field
@@ -92,14 +92,7 @@ def restore(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
 
 def notify_members(conversation: Conversation, *, renamed: bool = False, deleted: bool = False) -> None:
     """Notifies every open tab of every member. Without Redis, tabs see the change when they next load."""
-    listing = {
-        "conversation_id": str(conversation.id),
-        "title": conversation.title,
-        "updated_at": conversation.updated_at.isoformat(),
-        "deleted": deleted,
-        "temporary": conversation.temporary,
-        "pinned": conversation.pinned_at is not None,
-    }
+    listing = {**listing_of(conversation), "deleted": deleted}
     members = list(Member.objects.filter(conversation=conversation).values_list("user_id", flat=True))
 
     updated = [events.conversation_updated(conversation)] if renamed else []

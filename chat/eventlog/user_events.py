@@ -15,6 +15,7 @@ from accounts.lib.outage import OUTAGE
 from accounts.quotas.balance import Balance
 from accounts.quotas.sharers import sharers_online
 from chat.eventlog.store import channel_layer
+from chat.models import Conversation
 from chat.protocol.frames import encode
 
 logger = structlog.get_logger(__name__)
@@ -50,6 +51,18 @@ async def notify_cost(user_id: uuid.UUID, conversation_id: uuid.UUID, message_id
         await notify_user(user_id, frame)
     except (redis.RedisError, OSError) as error:
         logger.warning("notice_lost", kind="run.cost", error=type(error).__name__)
+
+
+def listing_of(conversation: Conversation) -> dict[str, Any]:
+    """What `conversation.listed` says of a conversation, as it is in the row."""
+    return {
+        "conversation_id": str(conversation.pk),
+        "title": conversation.title,
+        "updated_at": conversation.updated_at.isoformat(),
+        "temporary": conversation.temporary,
+        "pinned": conversation.pinned_at is not None,
+        "deleted": conversation.deleted_at is not None,
+    }
 
 
 async def notify_conversation_listed(user_id: uuid.UUID, listing: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from accounts.lib.outage import OUTAGE
 from chat.eventlog import events, store
 from chat.eventlog.html_requests import request_html
 from chat.eventlog.payloads import MODERATED
-from chat.eventlog.user_events import notify_conversation_listed
+from chat.eventlog.user_events import listing_of, notify_conversation_listed
 from chat.models import (
     ACTIVE,
     Conversation,
@@ -160,18 +160,7 @@ def _found(row: Rewritten) -> _Found:
         number = int(row.rewritten_at.timestamp() * 1000)
         append = replace(append, run_id=run.pk, attempt=run.attempt, number=number)
     members = list(Member.objects.filter(conversation=message.conversation_id).values_list("user_id", flat=True))
-    return _Found(message.pk, row.rewritten_at, ended, append, members, _listing(message.conversation))
-
-
-def _listing(conversation: Conversation) -> dict[str, Any]:
-    return {
-        "conversation_id": str(conversation.pk),
-        "title": conversation.title,
-        "updated_at": conversation.updated_at.isoformat(),
-        "temporary": conversation.temporary,
-        "pinned": conversation.pinned_at is not None,
-        "deleted": conversation.deleted_at is not None,
-    }
+    return _Found(message.pk, row.rewritten_at, ended, append, members, listing_of(message.conversation))
 
 
 def _note_published(one: _Found) -> None:

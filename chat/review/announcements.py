@@ -23,7 +23,7 @@ from accounts.lib.outage import OUTAGE
 from accounts.lib.texts import gettext_noop, retold
 from accounts.models import User
 from chat.eventlog import events, store
-from chat.eventlog.user_events import notify_conversation_listed, notify_user
+from chat.eventlog.user_events import listing_of, notify_conversation_listed, notify_user
 from chat.models import Conversation, Member
 from chat.models.moderation import Action, DecisionKind, ModerationCase, ModerationDecision
 from chat.moderation.cases import GENERAL
@@ -91,14 +91,7 @@ def announce_suspension(user_id: uuid.UUID, until: datetime | None, reason: str)
 def announce_title(conversation: Conversation) -> None:
     """Shows a conversation's new title to its members, after the commit."""
     members = list(Member.objects.filter(conversation=conversation).values_list("user_id", flat=True))
-    listing = {
-        "conversation_id": str(conversation.pk),
-        "title": conversation.title,
-        "updated_at": conversation.updated_at.isoformat(),
-        "temporary": conversation.temporary,
-        "pinned": conversation.pinned_at is not None,
-        "deleted": conversation.deleted_at is not None,
-    }
+    listing = listing_of(conversation)
 
     updated = [events.conversation_updated(conversation)]
 

@@ -29,6 +29,7 @@ ADDED: Final = ("temml", "temml.css")
 EVERYWHERE: Final = ("tokens", "base", "branding")
 PAGES: Final = ("pages", "settings-parts", "settings", "library", "shared", "print")
 STAFF: Final = ("staff", "staff-moderation")
+ANSWERS: Final = ("prose", "code", "answer-parts", "messages", "sources", "thinking", "steps")  # beyond their page
 SHEETS: Final = (  # of the conversation page, in the order of the cascade; others that are its own follow by name
     "sources",
     *(
@@ -59,37 +60,12 @@ def stylesheets() -> dict[str, list[str]]:
     names = {
         "pages": (*EVERYWHERE, "pages", "settings-parts"),
         "settings": (*EVERYWHERE, "pages", "settings-parts", "settings", "library"),
-        "settings-sheet": (
-            "settings-parts",
-            "settings",
-            "library",
-        ),  # the conversation page adds it when the settings are opened
+        # The conversation page adds it when the settings are opened.
+        "settings-sheet": ("settings-parts", "settings", "library"),
         "conversation": (*EVERYWHERE, *SHEETS, *new),
         "share-pages": (*EVERYWHERE, "pages", "settings-parts", "shared"),
-        "print": (
-            *EVERYWHERE,
-            "prose",
-            "code",
-            "answer-parts",
-            "messages",
-            "sources",
-            "thinking",
-            "steps",
-            "shared",
-            "print",
-        ),
-        "share": (
-            *EVERYWHERE,
-            "prose",
-            "code",
-            "answer-parts",
-            "messages",
-            "sources",
-            "thinking",
-            "steps",
-            "step-viewer",
-            "shared",
-        ),
+        "print": (*EVERYWHERE, *ANSWERS, "shared", "print"),
+        "share": (*EVERYWHERE, *ANSWERS, "step-viewer", "shared"),
     }
     return {page: [f"{STYLES}{name}.css" for name in files] for page, files in names.items()}
 

@@ -63,7 +63,7 @@ class TestFigures:
         assert tile(html, "Open sockets")[:2] == ("4", "2 web processes")
         assert tile(html, "Answers in progress")[0] == "1"
         assert tile(html, "Queued runs")[0] == "2"
-        assert re.match("oldest has waited 9[0-9]\u202fs, 0 jobs in the broker", tile(html, "Queued runs")[1])
+        assert re.match("oldest has waited 9[0-9]\u202fs · 0 jobs in the broker", tile(html, "Queued runs")[1])
         assert tile(html, "Workers")[:2] == ("1", "1 of 500 slots in use")
         assert tile(html, "Recordings in progress")[0] == "1"
         assert tile(html, re.escape("Runs started (last minute)"))[0] == "2"
