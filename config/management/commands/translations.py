@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from chat.management.terminal import show_examples
 from config.translation.catalogues import compiled, po_path, read, update, write
 from config.translation.checks import find_faults
 from config.translation.extraction import ExtractionError, Text, extract
@@ -14,13 +14,22 @@ from config.translation.languages import LANGUAGES, Language
 
 
 class Command(BaseCommand):
-    help = "Updates the catalogues from the code (update), checks them (check), and compiles them (compile)."
+    help = (
+        "Updates the catalogues from the code (update), checks them (check), and compiles them (compile)."
+        " Exit code: 0, or 1 if a catalogue has faults or a text in the code cannot be read."
+    )
     requires_system_checks = ()
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("action", choices=("update", "check", "compile"))
         parser.add_argument("languages", nargs="*", metavar="language", help=f"{', '.join(LANGUAGES)}; none: all")
         parser.add_argument("--admin", action="store_true", help="the catalogues of what only staff read")
+        show_examples(
+            parser,
+            ("translations update", "bring all catalogues level with the code"),
+            ("translations check de fr", "name what is missing or broken in two languages"),
+            ("translations compile --admin", "compile the catalogues of the admin"),
+        )
 
     def handle(self, action: str, languages: list[str], admin: bool, **_options: Any) -> None:
         unknown = sorted(set(languages) - LANGUAGES.keys())

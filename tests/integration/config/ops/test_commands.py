@@ -35,7 +35,7 @@ CHAT = (
     "seed_demo",
     "usage",
 )
-CONFIG = ("backup", "doctor", "health", "models", "restore")
+CONFIG = ("backup", "doctor", "health", "models", "restore", "translations")
 COMMANDS = [*((name, "chat") for name in CHAT), *((name, "config") for name in CONFIG), ("reencrypt", "workers")]
 PROCESSES = {"beat", "loadtest", "prepare", "serve", "up", "worker"}  # what runs, and has no examples
 

@@ -107,7 +107,7 @@ def test_bad_settings_are_refused_with_a_sentence(
 
 
 def test_a_judge_that_would_find_nothing_is_refused(keeper: Client, endpoint: Endpoint) -> None:
-    assert "never find anything" in errors_of(keeper.post(ADD, form(endpoint)))
+    assert "never matches" in errors_of(keeper.post(ADD, form(endpoint)))
 
 
 def test_endpoints_that_cannot_judge_are_refused(keeper: Client, endpoint: Endpoint) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ from workers.tools.registry import find_tools
 
 def offered(user: User) -> dict[tuple[str, str], str]:
     """What models may call for a user, with the titles of the tools."""
-    found, existing = registry._read(user.pk)
+    found, existing = registry._read(registry.Wanted(user.pk, uuid.uuid4()))
     return {key: tool.title for tool in existing for key in [(tool.server, tool.name)] if key in found}
 
 
