@@ -122,14 +122,14 @@ class TestWhatIsNotFound:
     ) -> None:
         message = say(alice, "walrus")
         Member.objects.create(conversation=message.conversation, user=bob, role=Role.EDITOR)
-        search_ids = finding._ids
+        search_ids = finding.find_ids
 
         def slow(*asked: Any) -> list[uuid.UUID]:
             ids = search_ids(*asked)
             Member.objects.filter(user=bob).delete()
             return ids
 
-        monkeypatch.setattr(finding, "_ids", slow)
+        monkeypatch.setattr(finding, "find_ids", slow)
         assert not found(bob, "walrus")
 
     def test_trash_and_temporary_conversations(self, alice: User) -> None:
