@@ -75,7 +75,7 @@ class BundledStaticFilesStorage(CompressedManifestStaticFilesStorage):  # type: 
 class _Compressor(Compressor):  # type: ignore[misc]  # untyped
     @staticmethod
     def compress_brotli(data: bytes) -> bytes:
-        import brotli  # only where files are collected
+        import brotli  # type: ignore[import-untyped]  # only where files are collected
 
         made: bytes = brotli.compress(data, quality=9 if len(data) > LARGE else 11)
         return made

@@ -132,7 +132,7 @@ def check_sign_up(_url: str) -> Found:
     if is_open_without_quota():
         return (
             WARN,
-            OPEN_WITHOUT_QUOTA,
+            str(OPEN_WITHOUT_QUOTA),
             "Add a hard quota to the default plan, or set SIGN_UP to approval or invitation.",
         )
     who = {

@@ -25,8 +25,18 @@ class FaultProxy(UnixProxy):
 
     def __init__(self, server: PrivateValkey, listen: Path) -> None:
         super().__init__(server.socket, listen)
+        self._server = server
         self.kind = ""
         self.value = 0.0
+
+    @property
+    def server(self) -> PrivateValkey:
+        """Where new connections lead. Another one may take its place."""
+        return self._server
+
+    @server.setter
+    def server(self, server: PrivateValkey) -> None:
+        self._server, self.target = server, server.socket
 
     @property
     def url(self) -> str:

@@ -18,7 +18,7 @@ class UnixProxy:
     """
 
     def __init__(self, server: Path, listen: Path) -> None:
-        self.server = server
+        self.target = server
         self.listen = listen
         self.writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
@@ -69,7 +69,7 @@ class UnixProxy:
         there: asyncio.StreamWriter | None = None
         try:
             if (ways := self.ways(writer)) is not None:
-                back, there = await asyncio.open_unix_connection(str(self.server))
+                back, there = await asyncio.open_unix_connection(str(self.target))
                 pumps = {
                     asyncio.create_task(_pump(reader, there, ways[0])),
                     asyncio.create_task(_pump(back, writer, ways[1])),

@@ -19,7 +19,7 @@ from accounts.models import User
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
-GERMAN = {"HTTP_ACCEPT_LANGUAGE": "de-AT,de;q=0.9,en;q=0.5"}
+GERMAN: Any = {"HTTP_ACCEPT_LANGUAGE": "de-AT,de;q=0.9,en;q=0.5"}
 
 
 @pytest.fixture(autouse=True)
@@ -92,9 +92,14 @@ def test_the_active_language_ends_with_the_request(client: Client) -> None:
 def test_mails_are_in_the_language_of_whoever_gets_them(alice: User, rf: Any) -> None:
     User.objects.filter(pk=alice.pk).update(language="ar", browser_language="de")
     request = rf.get("/")
-    said = []
-    adapter = AccountAdapter(request)
-    adapter.format_email_subject = lambda subject: said.append(translation.get_language()) or subject
+    said: list[str | None] = []
+    adapter: Any = AccountAdapter(request)
+
+    def note_language(subject: str) -> str:
+        said.append(translation.get_language())
+        return subject
+
+    adapter.format_email_subject = note_language
     with translation.override("en"):
         adapter.render_mail("account/email/approved", "ALICE@example.org", {"login_url": "/"})
         adapter.render_mail("account/email/approved", "nobody@example.org", {"login_url": "/"})
@@ -108,4 +113,5 @@ def test_a_ticket_knows_the_language_of_its_page(client: Client, alice: User) ->
     client.force_login(alice)
     assert client.post("/ws/ticket/", **GERMAN).status_code == 200
     [key] = list(sync_redis().scan_iter("ticket:*"))
-    assert msgspec.msgpack.decode(sync_redis().get(key), type=Claims).language == "de"
+    stored: Any = sync_redis().get(key)
+    assert msgspec.msgpack.decode(stored, type=Claims).language == "de"

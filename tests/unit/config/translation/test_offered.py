@@ -58,5 +58,5 @@ def test_the_admin_has_no_language_that_the_pages_lack() -> None:
 def test_plural_forms_are_those_of_gettext(code: str) -> None:
     """The rule that goes into compiled files picks as many forms as there are names."""
     language = LANGUAGES[code]
-    rule = gettext.c2py(language.rule)  # type: ignore[attr-defined]  # not in the stubs
+    rule = gettext.c2py(language.rule)
     assert {rule(number) for number in range(1_000)} == set(range(len(language.plurals)))
