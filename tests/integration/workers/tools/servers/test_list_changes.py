@@ -63,8 +63,9 @@ async def test_with_a_session(growing: Running, listed: list[uuid.UUID], how: st
 async def test_in_the_newest_protocol(growing: Running, listed: list[uuid.UUID]) -> None:
     """The notice comes by a stream of its own, perhaps after the call's end: then the next call has it."""
     server = stored(f"{growing.origin}/mcp")
+    user = uuid.uuid4()  # each user has sessions of their own, and only a session that is used again has listened
     deadline = time.monotonic() + 20
     while not listed:
-        assert (await named(server, "grow").run({"how": "ends"}, context())).text == "grown"
+        assert (await named(server, "grow").run({"how": "ends"}, context(user_id=user))).text == "grown"
         assert time.monotonic() < deadline, "the server is not listened to"
     assert set(listed) == {server.id}
