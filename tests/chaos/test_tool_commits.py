@@ -83,7 +83,7 @@ async def test_r29_a_worker_killed_at_each_commit(system: tuple[Stack, FakeOpenA
             killed = 0
             for place in places:
                 run = await answer(place)
-                assert run["ended"] == "run.done", (place, run["final"])
+                assert run["ended"] == "run.done", (place, run)
                 if proxy.killed:
                     killed += 1
                     await restart(next(one for one in stack.workers if one.pid == proxy.killed))
