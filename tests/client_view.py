@@ -46,7 +46,7 @@ def apply_snapshot(view: View, frame: dict[str, Any]) -> None:
     for message in view.messages.values():
         run = message.get("run")
         if run:
-            ended = None if run["status"] in ("queued", "running") else f"run.{run['status']}"
+            ended = None if run["status"] in ("queued", "running", "waiting") else f"run.{run['status']}"
             view.runs[run["run_id"]] = {
                 **run,
                 "text": message["text"],
