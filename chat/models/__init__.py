@@ -4,6 +4,17 @@ from chat.models.asking import Mention, Unannounced, Unjudged
 from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibility
 from chat.models.comparisons import Comparison
 from chat.models.conversations import Answers, Conversation, Member, Role
+from chat.models.files import (
+    Attachment,
+    Blob,
+    File,
+    FileKind,
+    FileState,
+    FileText,
+    FileUse,
+    FileUseKind,
+    Upload,
+)
 from chat.models.instructions import MAX_INSTRUCTIONS, Instructions
 from chat.models.join_links import JoinLink
 from chat.models.messages import Message
@@ -62,6 +73,8 @@ __all__ = [
     "UNDER_WAY",
     "Answers",
     "Approval",
+    "Attachment",
+    "Blob",
     "CallStatus",
     "Comparison",
     "ConnectionState",
@@ -72,6 +85,12 @@ __all__ = [
     "Effort",
     "ExportJob",
     "FavouriteModel",
+    "File",
+    "FileKind",
+    "FileState",
+    "FileText",
+    "FileUse",
+    "FileUseKind",
     "Finish",
     "Folder",
     "ImportJob",
@@ -133,6 +152,7 @@ __all__ = [
     "TransferState",
     "Unannounced",
     "Unjudged",
+    "Upload",
     "Utterance",
     "Visibility",
     "WaitingFor",
