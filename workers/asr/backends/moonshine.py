@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
@@ -84,7 +84,7 @@ class MoonshineEngine:
         self._text = ""  # of the last transcription of the segment ...
         self._transcribed = 0  # ... which has seen so many bytes
         self._cut = 0  # at how many bytes the segment ends; 0: nowhere yet
-        self._next_partial = 0.0  # a time of `time.monotonic`
+        self._next_partial = 0.0  # a time of `monotonic`
         self._running: asyncio.Task[None] | None = None
 
     @property
@@ -105,7 +105,7 @@ class MoonshineEngine:
         self._end_segment()
         self._check_running()
         new = len(self._audio) - self._transcribed
-        if self._running is None and new >= PARTIAL_MS * BYTES_PER_MS and time.monotonic() >= self._next_partial:
+        if self._running is None and new >= PARTIAL_MS * BYTES_PER_MS and monotonic() >= self._next_partial:
             self._running = asyncio.create_task(self._transcribe(PARTIAL, len(self._audio)))
 
     async def pause(self) -> None:
@@ -153,10 +153,10 @@ class MoonshineEngine:
 
     async def _transcribe(self, operation: bytes, length: int) -> None:
         """Transcribes the first `length` bytes of the segment."""
-        began = time.monotonic()
+        began = monotonic()
         self._text = await self._decoder.call(operation, bytes(self._audio[:length]))
         self._transcribed = length
-        now = time.monotonic()
+        now = monotonic()
         self._next_partial = now + (now - began) * (1 / PARTIAL_SHARE - 1)
         self._on_partial(self._whole_text())
         self._end_segment()

@@ -78,6 +78,7 @@ async def test_what_came_after_the_silence_is_in_the_final_transcript() -> None:
 
 async def test_a_long_utterance_is_cut_at_its_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moonshine, "SEGMENT_MS", 3000)
+    monkeypatch.setattr(moonshine, "PARTIAL_SHARE", 1.0)  # as often as there is new audio
     decoder, shown = ScriptedDecoder(), list[str]()
     engine = await begun(decoder, shown.append)
     for number in range(1, 8):
@@ -94,6 +95,7 @@ async def test_a_segment_ends_although_speech_went_on_before_it_was_transcribed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(moonshine, "SEGMENT_MS", 3000)
+    monkeypatch.setattr(moonshine, "PARTIAL_SHARE", 1.0)  # as often as there is new audio
     decoder = ScriptedDecoder()
     engine = await begun(decoder)
     await engine.feed(3 * SECOND)
@@ -109,7 +111,7 @@ async def test_a_segment_ends_although_speech_went_on_before_it_was_transcribed(
 
 async def test_partials_leave_half_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(moonshine.time, "monotonic", lambda: now)
+    monkeypatch.setattr("workers.asr.backends.moonshine.monotonic", lambda: now)
     decoder = ScriptedDecoder()
     decoder.go.clear()
     engine = await begun(decoder)
