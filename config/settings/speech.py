@@ -23,7 +23,7 @@ DEEPGRAM_URL: str = env.str("DEEPGRAM_URL", "wss://api.deepgram.com")
 DEEPGRAM_MODEL: str = env.str("DEEPGRAM_MODEL", "nova-3")
 ASSEMBLYAI_API_KEY: str = env.str("ASSEMBLYAI_API_KEY", "")
 ASSEMBLYAI_URL: str = env.str("ASSEMBLYAI_URL", "wss://streaming.assemblyai.com")
-ASSEMBLYAI_MODEL: str = env.str("ASSEMBLYAI_MODEL", "universal-streaming-english")
+ASSEMBLYAI_MODEL: str = env.str("ASSEMBLYAI_MODEL", "universal-3-5-pro")
 # The two OpenAI backends use OPENAI_API_KEY if they have no key of their own.
 OPENAI_REALTIME_API_KEY: str = env.str("OPENAI_REALTIME_API_KEY", "")
 OPENAI_REALTIME_URL: str = env.str("OPENAI_REALTIME_URL", "wss://api.openai.com/v1/realtime")

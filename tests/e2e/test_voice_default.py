@@ -40,6 +40,7 @@ def test_a_sentence_in_noise_becomes_a_message(playwright: Playwright, upstream:
         page.get_by_role("button", name="Stop recording").click()
         expect(page.locator("#voice")).to_be_hidden()
         page.locator("#text").press("Enter")
-        expect(page.locator(".message-user .message-body")).to_have_text(re.compile("how many people live", re.IGNORECASE))
+        sent = page.locator(".message-user .message-body")
+        expect(sent).to_have_text(re.compile("how many people live", re.IGNORECASE))
         ended(page)
         assert watch.complaints == []

@@ -16,6 +16,7 @@ import pytest
 
 from tests.fakes.asr_assemblyai import FakeAssemblyAI
 from tests.fakes.asr_deepgram import FakeDeepgram
+from tests.fakes.asr_deepgram_flux import FakeFlux
 from tests.fakes.asr_ears import recognise
 from tests.fakes.asr_openai import FakeRealtime, FakeTranscriptions
 from tests.fakes.asr_recognisers import POCKETSPHINX_INSTALLED, grammar, needs_moonshine, needs_pocketsphinx
@@ -83,9 +84,15 @@ async def deepgram(_: Path) -> AsyncGenerator[Case]:
 
 
 @contextlib.asynccontextmanager
-async def assemblyai(_: Path) -> AsyncGenerator[Case]:
+async def deepgram_flux(_: Path) -> AsyncGenerator[Case]:
+    async with FakeFlux.run(KEY) as server:
+        yield Case(DeepgramBackend(KEY, server.url, "flux-general-en"), server.cut, server=server)
+
+
+@contextlib.asynccontextmanager
+async def assemblyai(_: Path, *, model: str = "universal-3-5-pro") -> AsyncGenerator[Case]:
     async with FakeAssemblyAI.run(KEY) as server:
-        yield Case(AssemblyAIBackend(KEY, server.url), server.cut, server=server)
+        yield Case(AssemblyAIBackend(KEY, server.url, model), server.cut, server=server)
 
 
 @contextlib.asynccontextmanager
@@ -152,7 +159,9 @@ CASES: dict[str, Callable[[Path], AbstractAsyncContextManager[Case]]] = {
     "moonshine": moonshine,
     "pocketsphinx": pocketsphinx,
     "deepgram": deepgram,
+    "deepgram_flux": deepgram_flux,
     "assemblyai": assemblyai,
+    "assemblyai_universal_streaming": partial(assemblyai, model="universal-streaming-english"),
     "openai_realtime": partial(openai_realtime, form="ga"),
     "openai_realtime_beta": partial(openai_realtime, form="beta"),
     "openai_realtime_vad": partial(openai_realtime, form="ga", model="gpt-4o-transcribe"),
