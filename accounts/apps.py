@@ -25,6 +25,7 @@ class AccountsConfig(AppConfig):
             (_("Usage entries"), "usageentry", "user__exact"),
             (_("Allowances"), "allowance", "user__exact"),
             (_("Top-ups"), "topup", "q"),
+            (_("API tokens"), "apitoken", "user__exact"),
         ):
             view = f"admin:accounts_{model}_changelist"
             register_user_link(UserLink(title, view, parameter, f"accounts.view_{model}"))

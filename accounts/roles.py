@@ -57,12 +57,13 @@ _roles: Final = {
             _each("view", "accounts.user", "accounts.plan", "accounts.quota", "accounts.allowance", "accounts.topup")
             | _each("view", "accounts.invitation")
             | {"accounts.view_dashboard", "accounts.end_sessions", "accounts.top_up", "accounts.invite_user"}
-            | {"accounts.approve_user"},
+            | {"accounts.approve_user", "accounts.view_apitoken", "accounts.revoke_apitoken"},
             never=_CHANGE_LIMITS | _MANAGE_USERS | {"accounts.assign_plan", "accounts.export_user"},
         ),
         Role(
             "moderator",
-            _each("view", "accounts.user") | {"accounts.disable_user", "accounts.end_sessions"},
+            _each("view", "accounts.user", "accounts.apitoken")
+            | {"accounts.disable_user", "accounts.end_sessions", "accounts.revoke_apitoken"},
             never=_CHANGE_LIMITS | _MANAGE_USERS | {"accounts.assign_plan", "accounts.top_up"},
         ),
         Role(

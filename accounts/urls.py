@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts.views import deletion, language, resets, settings, site, tickets, waiting
+from accounts.views import api_tokens, deletion, language, resets, settings, site, tickets, waiting
 from accounts.views.invitations import accept_invitation, open_invitation
 
 urlpatterns = [
@@ -22,6 +22,9 @@ urlpatterns = [
     path("accounts/delete/done/", deletion.show_deleted, name="account_deleted"),
     path("accounts/delete/keep/", deletion.keep_account, name="account_keep"),
     path("accounts/language/", language.choose_language, name="account_language"),
+    path("accounts/tokens/", api_tokens.show_tokens, name="account_api_tokens"),
+    path("accounts/tokens/new/", api_tokens.create, name="account_api_token_new"),
+    path("accounts/tokens/<uuid:token_id>/revoke/", api_tokens.revoke, name="account_api_token_revoke"),
     path("accounts/sessions/end-others/", settings.end_other_sessions, name="account_end_other_sessions"),
     path("accounts/sessions/<str:hash_>/end/", settings.end_one_session, name="account_end_session"),
 ]

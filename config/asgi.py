@@ -1,5 +1,5 @@
-"""The ASGI application: health checks, metrics, streams of live shares, static files, pages (Django), and WebSockets
-(authentication, then consumer).
+"""The ASGI application: health checks, metrics, streams of live shares, the API, static files, pages (Django), and
+WebSockets (authentication, then consumer).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 
 from accounts.auth.websocket import SOCKET_PATH  # noqa: E402
+from chat.api import endpoint as api  # noqa: E402
 from chat.realtime.watching import endpoint as share_streams  # noqa: E402
 from config.web import health, metrics  # noqa: E402
 from config.web.pages import Pages  # noqa: E402
@@ -45,6 +46,8 @@ async def answer_http(scope: dict[str, Any], receive: Any, send: Any) -> None:
         handler = metrics.application
     elif share_streams.PATH.fullmatch(path):
         handler = share_streams.application
+    elif path.startswith(api.PREFIX) or path == api.TICKET_PATH:
+        handler = api.application
     elif path.startswith(settings.STATIC_URL):
         handler = static_files
     await handler(scope, receive, send)

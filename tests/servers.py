@@ -52,6 +52,8 @@ UNLIMITED = {
             "RATE_HTTP_COMMANDS",
             "RATE_SHARE_OPENS",
             "RATE_SHARE_PASSWORDS",
+            "RATE_API",
+            "RATE_API_REFUSED",
         ),
         "1000000/s",
     ),

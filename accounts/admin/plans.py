@@ -33,7 +33,7 @@ class PlanAdmin(ImportExportAdmin, RecordedAdmin):
     list_display = ("name", "time_zone", "is_default")
     search_fields = ("name",)
     fieldsets = (
-        (None, {"fields": ("name", "time_zone", "is_default", "unwatched_runs", "show_costs")}),
+        (None, {"fields": ("name", "time_zone", "is_default", "unwatched_runs", "show_costs", "api_tokens")}),
         (
             _("Answers with tools"),
             {"fields": ("tool_steps", "tool_calls_at_once", "tool_seconds", "tool_tokens", "tool_cost")},

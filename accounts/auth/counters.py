@@ -9,5 +9,7 @@ logins: Counter[str] = Counter()  # ok, failed, locked (refused after too many f
 security_events: Counter[str] = Counter()  # the verbs of accounts.security_log
 SECURITY_EVENTS = (
     "login", "login_failed", "account_locked", "sign_up", "password_change", "password_reset", "email_change",
-    "permission_refused",
+    "permission_refused", "api_token_created", "api_token_revoked",
 )  # fmt: skip
+API_REFUSALS = ("missing", "unknown", "expired", "revoked", "inactive", "terms")
+api_refusals: Counter[str] = Counter()  # requests of the API without a valid token, by reason

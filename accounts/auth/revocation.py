@@ -67,6 +67,12 @@ def end_all_sessions(user: User, *, blocked: bool = False) -> int:
     return len(found)
 
 
+def announce_ended_token(hashes: list[str]) -> None:
+    """Closes what is open with API tokens (`accounts.auth.api_tokens.token_hash`) once they are no longer valid."""
+    if hashes:
+        _announce_on_commit(hashes, [session_group(hash_) for hash_ in hashes])
+
+
 def unblock_user(user_id: uuid.UUID) -> None:
     """Removes the block of `end_all_sessions`. Sessions that were ended stay ended."""
     try:

@@ -21,8 +21,9 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from accounts.auth import revocation
+from accounts.auth.api_tokens import token_still_valid
 from accounts.auth.revocation import session_hash
-from accounts.models import Session
+from accounts.models import Session, TokenScope
 
 SEEN_EVERY = timedelta(minutes=5)
 
@@ -69,10 +70,13 @@ def still_valid(user_id: uuid.UUID, hash_: str) -> bool:
     """Whether a page request with this session would be logged in as this user.
 
     True when the row exists and has not expired, the user is active, and the password has not changed since. Updates
-    when the session was last seen, at most every `SEEN_EVERY`.
+    when the session was last seen, at most every `SEEN_EVERY`. Of an API token (`api_tokens.token_hash`): whether it
+    may still open sockets.
     """
     row = live_sessions().select_related("user").filter(hash=hash_, user=user_id).first()
-    if row is None or row.user is None or not row.user.is_active:
+    if row is None:
+        return token_still_valid(hash_, user_id, TokenScope.SOCKET)
+    if row.user is None or not row.user.is_active:
         return False
     opened_with = SessionStore().decode(row.session_data).get(HASH_SESSION_KEY, "")
     hashes = [row.user.get_session_auth_hash(), *row.user.get_session_auth_fallback_hash()]

@@ -19,6 +19,7 @@ from accounts.auth.revocation import session_hash, was_revoked
 from accounts.lib.redis import async_redis, sync_redis
 
 LIFETIME = 30  # seconds
+FOR_PROGRAMS = "program"  # the purpose of tickets for API tokens
 _REPLAY_SECONDS = 10  # a handshake may repeat its call for this long; longer than both tries (accounts.lib.redis)
 _SHAPE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # 32 bytes as base64url without padding
 
@@ -49,8 +50,16 @@ class Claims(msgspec.Struct, frozen=True):
 
 def issue_ticket(user_id: uuid.UUID, session_key: str, purpose: str = "ws") -> str:
     """A new ticket, 43 characters of base64url. Raises `redis.RedisError` when it cannot be stored."""
+    return _store(Claims(user_id, session_hash(session_key), purpose, get_language() or ""))
+
+
+def issue_token_ticket(user_id: uuid.UUID, hash_: str) -> str:
+    """The same for a program with an API token, whose `hash_` (`api_tokens.token_hash`) stands for a session's."""
+    return _store(Claims(user_id, hash_, FOR_PROGRAMS, get_language() or ""))
+
+
+def _store(claims: Claims) -> str:
     ticket = secrets.token_urlsafe(32)
-    claims = Claims(user_id, session_hash(session_key), purpose, get_language() or "")
     sync_redis().set(f"ticket:{_name(ticket)}", msgspec.msgpack.encode(claims), ex=LIFETIME)
     return ticket
 
@@ -62,6 +71,24 @@ async def consume_ticket(ticket: str, session_key: str, purpose: str = "ws") -> 
     the wrong session sends is consumed too. Also None when the session or its user has been revoked.
     Raises `redis.RedisError`.
     """
+    claims = await _take(ticket)
+    if claims is None or claims.purpose != purpose:
+        return None
+    if not secrets.compare_digest(claims.session_hash, session_hash(session_key)):
+        return None
+    return None if await was_revoked(claims.user_id, claims.session_hash) else claims
+
+
+async def consume_token_ticket(ticket: str) -> Claims | None:
+    """The same for a ticket of `issue_token_ticket`, bound to no cookie; None also if the token was revoked."""
+    claims = await _take(ticket)
+    if claims is None or claims.purpose != FOR_PROGRAMS:
+        return None
+    return None if await was_revoked(claims.user_id, claims.session_hash) else claims
+
+
+async def _take(ticket: str) -> Claims | None:
+    """Reads and deletes a ticket, whatever it is for."""
     if not _SHAPE.fullmatch(ticket):
         return None
     name = _name(ticket)
@@ -72,12 +99,7 @@ async def consume_ticket(ticket: str, session_key: str, purpose: str = "ws") -> 
     if value is None:
         return None
     assert isinstance(value, bytes)  # the client does not decode
-    claims = msgspec.msgpack.decode(value, type=Claims)
-    if claims.purpose != purpose or not secrets.compare_digest(claims.session_hash, session_hash(session_key)):
-        return None
-    if await was_revoked(claims.user_id, claims.session_hash):
-        return None
-    return claims
+    return msgspec.msgpack.decode(value, type=Claims)
 
 
 def _name(ticket: str) -> str:

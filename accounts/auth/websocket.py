@@ -1,5 +1,7 @@
 """Authenticates WebSocket upgrades by origin, session cookie and ticket (docs/protocol.md §1).
 
+A program, which sends neither an origin nor a cookie, needs a ticket that was issued for its API token.
+
 All checks use the request's headers and Redis, never the database. A refusal is `websocket.close` before
 `websocket.accept`; the server answers HTTP 403.
 """
@@ -17,7 +19,7 @@ from django.http import parse_cookie
 from django.http.request import validate_host
 
 from accounts.auth.origins import Origin, parse_origin, plain_scheme
-from accounts.auth.tickets import Claims, consume_ticket
+from accounts.auth.tickets import Claims, consume_ticket, consume_token_ticket
 
 SOCKET_PATH = "/ws/"
 _TICKET = "ticket."
@@ -65,11 +67,13 @@ async def authenticate(scope: Scope, protocol: str) -> Claims:
     """The claims of the ticket that the client sent. Raises `HandshakeError`."""
     if scope.get("path") != SOCKET_PATH:
         raise HandshakeError("path")
-    _check_origin(scope)
+    is_program = not _has(scope, b"origin") and not _has(scope, b"cookie")  # browsers send their origin always
+    if not is_program:
+        _check_origin(scope)
     ticket = _ticket(scope.get("subprotocols") or (), protocol)
-    session_key = _session_key(scope)
+    session_key = "" if is_program else _session_key(scope)
     try:
-        claims = await consume_ticket(ticket, session_key)
+        claims = await (consume_token_ticket(ticket) if is_program else consume_ticket(ticket, session_key))
     except redis.RedisError as error:
         logger.exception("ticket_read_failed", error=str(error))
         raise HandshakeError("unavailable") from error
@@ -125,6 +129,10 @@ def _header(scope: Scope, name: bytes) -> str | None:
     """The header's value. None when it is missing or sent several times, since one may be forged."""
     values = [value for header, value in scope.get("headers", ()) if header.lower() == name]
     return values[0].decode("latin-1") if len(values) == 1 else None
+
+
+def _has(scope: Scope, name: bytes) -> bool:
+    return any(header.lower() == name for header, _ in scope.get("headers", ()))
 
 
 def _peer(scope: Scope) -> str:

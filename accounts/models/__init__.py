@@ -1,5 +1,6 @@
 """Users, sessions, invitations, the audit log; plans, quotas and usage."""
 
+from accounts.models.api_tokens import ApiToken, TokenScope
 from accounts.models.audit import AuditEntry
 from accounts.models.choices import QuotaPeriod, Unit, Unwatched
 from accounts.models.quotas import Allowance, Plan, Quota, Reservation, TopUp
@@ -9,6 +10,7 @@ from accounts.models.users import Invitation, MentionMails, Session, User, UserM
 
 __all__ = [
     "Allowance",
+    "ApiToken",
     "AuditEntry",
     "BannerKind",
     "DailyUsage",
@@ -22,6 +24,7 @@ __all__ = [
     "Session",
     "SiteSettings",
     "TermsAcceptance",
+    "TokenScope",
     "TopUp",
     "Unit",
     "Unwatched",

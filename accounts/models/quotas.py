@@ -90,6 +90,10 @@ class Plan(models.Model):
             "there is no limit."
         ),
     )  # fmt: skip
+    api_tokens = models.PositiveSmallIntegerField(
+        _("API tokens per user"), null=True, blank=True, validators=[MaxValueValidator(1_000)],
+        help_text=_("How many working tokens a user may have. 0: none. If empty, the setting API_TOKENS applies."),
+    )  # fmt: skip
     quota_offered = models.BooleanField(db_default=False, default=False, editable=False)  # see quotas.plans
 
     class Meta:

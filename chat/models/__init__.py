@@ -1,5 +1,6 @@
 """Conversations, folders, tags, messages, runs, recordings, presets, prompts, moderation, known models, push."""
 
+from chat.models.api import ApiRequest
 from chat.models.asking import Mention, Unannounced, Unjudged
 from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibility
 from chat.models.comparisons import Comparison
@@ -72,6 +73,7 @@ __all__ = [
     "SLOW_MS",
     "UNDER_WAY",
     "Answers",
+    "ApiRequest",
     "Approval",
     "Attachment",
     "Blob",

@@ -22,6 +22,7 @@ _ENDED: Final = """
 SELECT r.conversation_id, r.message_id, r.requested_by_id, r.status FROM chat_run r
 WHERE r.id = ANY(%s) AND r.status IN ('done', 'failed', 'interrupted') AND r.latest AND r.heard_chars IS NULL
     AND EXISTS (SELECT FROM chat_pushsubscription p WHERE p.user_id = r.requested_by_id)
+    AND NOT EXISTS (SELECT FROM chat_apirequest a WHERE a.message_id = r.prompt_id) -- a program has the answer
 """
 _WHERE: Final = "SELECT DISTINCT conversation_id FROM chat_run WHERE id = ANY(%s)"
 

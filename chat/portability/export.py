@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+from accounts.auth.api_tokens import describe_token
 from accounts.lib.streaming import in_parts
-from accounts.models import Session, TermsAcceptance, User
+from accounts.models import ApiToken, Session, TermsAcceptance, User
 from chat.catalog.prompt_files import own_prompts
 from chat.models import (
     Comparison,
@@ -48,9 +49,9 @@ def export_user_data(user: User, *, reasoning: bool = False) -> Iterator[str]:
     `reasoning`: with what the models thought, which is no part of their answers.
 
     It has the account, the user's own instructions, presets, prompts, folders, tags, ratings and share links, what they
-    decided about tools, moderation cases and reports, the sessions, notified devices and log-ins at tool servers
-    (without their keys), the conversations with every branch, the steps of answers, how far the user has read them and
-    how they keep them, and the recordings with their stored audio (a WAV file in base64, else null).
+    decided about tools, moderation cases and reports, the sessions, API tokens, notified devices and log-ins at tool
+    servers (without their keys), the conversations with every branch, the steps of answers, how far the user has read
+    them and how they keep them, and the recordings with their stored audio (a WAV file in base64, else null).
     """
     yield json.dumps(_head(user), ensure_ascii=False)[:-1]
     yield ', "conversations": ['
@@ -85,6 +86,7 @@ def _head(user: User) -> dict[str, Any]:
             }
             for row in Session.objects.filter(user=user).order_by("created_at")
         ],
+        "api_tokens": [describe_token(row) for row in ApiToken.objects.filter(user=user).order_by("pk")],
         "notified_devices": [
             {
                 "created_at": row.created_at.isoformat(),

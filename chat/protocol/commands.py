@@ -82,6 +82,14 @@ class QueuedSend(MessageSend, frozen=True, kw_only=True):
     fingerprint: bytes
 
 
+class ApiSend(MessageSend, frozen=True, kw_only=True):
+    """A request of the API as a new conversation; no frame. `text` is all of it, as people and judges read it."""
+
+    turns: list[tuple[str, str]]  # (role, text) as the model gets them, exactly
+    head: int = 0  # how many of the first are instructions of this request alone
+    token_id: uuid.UUID
+
+
 class MessageEdit(Turn, frozen=True, tag="message.edit"):
     message_id: uuid.UUID
     client_id: uuid.UUID

@@ -20,7 +20,7 @@ from accounts.lib.postgresql.prepared import PreparedStatement
 from accounts.quotas.ceilings import QUOTA_COLUMNS, RESERVED_BY_CLAIMED, ReservedQuota, reserved_quotas
 from chat.eventlog import events
 from chat.models import Message, MessageStatus, Reasoning, Run, RunStatus
-from chat.runs.context import Begun, ClaimedRun, read_begun, read_branch, read_text_before
+from chat.runs.context import Begun, Branch, ClaimedRun, read_begun, read_branch, read_text_before
 from chat.runs.lost import Lost, book_lost
 from chat.runs.system_prompt import OWN_INSTRUCTIONS, compose_system_prompt, with_people
 from chat.runs.tool_limits import NO_TOOLS, PLAN, TOOL_COLUMN_COUNT, TOOL_COLUMNS, ToolLimits, tool_limits
@@ -39,8 +39,9 @@ WITH claimed AS (
     RETURNING id, conversation_id, prompt_id, message_id, model, attempt, queued_ms, requested_by_id, trace_id,
         base_chars, step_count, kept_chars, kept_reasoning, parameters, effort
 )
-SELECT claimed.*, c.effort, c.temperature, c.max_tokens, c.system_prompt, own.text, {TOOL_COLUMNS}, quota.*
+SELECT claimed.*, c.effort, c.temperature, c.max_tokens, c.system_prompt, own.text, api.turns, {TOOL_COLUMNS}, quota.*
 FROM claimed JOIN chat_conversation c ON c.id = conversation_id
+LEFT JOIN chat_apirequest api ON api.message_id = claimed.prompt_id
 LEFT JOIN LATERAL ({OWN_INSTRUCTIONS} WHERE q.id = claimed.prompt_id) own ON true
 LEFT JOIN LATERAL ({PLAN}) plan ON true
 LEFT JOIN LATERAL ({RESERVED_BY_CLAIMED}) quota ON true
@@ -94,7 +95,8 @@ class Claim:
     quotas of tokens and money. `text_before` is the text of an answer that this run continues; empty of a new answer.
     `asked` are the parameters of this answer alone, which are in the other fields, too. `instructions` is how many
     characters of the system prompt are the user's own. `begun` is what an earlier attempt has left in finished steps;
-    None: this attempt begins the run's part of the answer.
+    None: this attempt begins the run's part of the answer. `exact`: the `path` is a request of the API, which is sent
+    as it is, roles included: nothing is added or left out.
     """
 
     run: ClaimedRun
@@ -111,6 +113,7 @@ class Claim:
     instructions: int = 0
     tools: ToolLimits = NO_TOOLS
     begun: Begun | None = None
+    exact: bool = False
 
     @property
     def shown_text(self) -> str:
@@ -155,18 +158,25 @@ def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] 
     if not rows:
         return None
     first, limits = rows[0][:-QUOTA_COLUMNS][:-TOOL_COLUMN_COUNT], rows[0][:-QUOTA_COLUMNS][-TOOL_COLUMN_COUNT:]
-    *fields, once, run_effort, effort, temperature, max_tokens, prompt, instructions = first
+    *fields, once, run_effort, effort, temperature, max_tokens, prompt, instructions, exact = first
     asked = json.loads(once).get("asked", {})
     quotas = reserved_quotas([row[-QUOTA_COLUMNS:] for row in rows])
     run = ClaimedRun(*fields)
-    branch = read_branch(run.prompt_id, window_of(run.model) if window_of else None)
-    system_prompt = with_people(compose_system_prompt(prompt, instructions or ""), several=bool(branch.authors))
+    if exact is not None:
+        branch, system_prompt, instructions = (
+            Branch([run.prompt_id], [(role, text) for role, text in json.loads(exact)]),
+            "",
+            "",
+        )
+    else:
+        branch = read_branch(run.prompt_id, window_of(run.model) if window_of else None)
+        system_prompt = with_people(compose_system_prompt(prompt, instructions or ""), several=bool(branch.authors))
     before = read_text_before(run.message_id, run.base_chars)
     return Claim(
         run, system_prompt, branch.named_path, asked.get("temperature", temperature),
         asked.get("max_tokens", max_tokens), run_effort or effort, quotas, summary=branch.summary, older=branch.older,
         text_before=before, asked=asked, instructions=len(instructions or ""), tools=tool_limits(limits),
-        begun=read_begun(run) if run.step_count else None,
+        begun=read_begun(run) if run.step_count else None, exact=exact is not None,
     )  # fmt: skip
 
 

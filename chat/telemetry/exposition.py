@@ -103,6 +103,8 @@ COUNTERS: Final = (
            lambda: auth_counters.logins, ("result",), ("ok", "failed", "locked")),
     Family("security_events_total", "Events of the security log, by kind (docs/security.md).",
            lambda: auth_counters.security_events, ("event",), auth_counters.SECURITY_EVENTS),
+    Family("api_refusals_total", "Requests to the API without a valid token, by reason.",
+           lambda: auth_counters.api_refusals, ("reason",), auth_counters.API_REFUSALS),
     Family("commands_total", "Commands, by type and result (ok, an error code, or error).", lambda: metrics.commands,
            ("type", "result")),
     Family("errors_sent_total", "Error frames sent to clients, by code.", lambda: metrics.errors, ("code",)),

@@ -24,11 +24,12 @@ from chat.models import Comparison, Message, MessageRole, MessageStatus, Run, Ru
 from chat.models.conversations import title_from
 from chat.models.moderation import Direction
 from chat.moderation.screening import Refusal, refuse, screen_message, screen_title
-from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend, NewTurn, QueuedSend, clean_text
+from chat.protocol.commands import ApiSend, MessageEdit, MessageRegenerate, MessageSend, NewTurn, QueuedSend, clean_text
 from chat.protocol.errors import Busy, Invalid, QuotaExceeded
 from chat.protocol.parameters import check_options
 from chat.telemetry import tracing
 from chat.turns.accepted import Accepted, Check, accept_any, find_known, fingerprint_of
+from chat.turns.api_requests import screen_request, store_request
 from chat.turns.comparing import compared_models, insert_comparison, models_of
 from chat.turns.limits import check_runs_under_way, reserve_quota
 from chat.turns.mentioning import note_mentions, people_of, store_mentions
@@ -63,7 +64,7 @@ def accept(
     `check` gets the conversation's id before anything is committed, and may refuse the command by raising. It is not
     asked about a duplicate. The text is screened by the rules of `direction`. Raises `ChatError`s.
     """
-    if isinstance(command, MessageSend | MessageEdit):
+    if isinstance(command, MessageSend | MessageEdit) and not isinstance(command, ApiSend):
         command = msgspec.structs.replace(command, text=clean_text(command.text))
     if command.options is not None:
         command = msgspec.structs.replace(command, options=check_options(command.options))
@@ -82,10 +83,15 @@ def accept(
                 return accept_unasked(user_id, command, fingerprint, place, direction)
             models = models_of(user_id, command, place.model, place.named_model)
             prompt = place.prompt or _prompt_of(command, place)
-            held = place.prompt is None and screen_message(prompt, models, direction)
-            if place.prompt is None:
-                note_mentions(prompt)
+            if isinstance(command, ApiSend):
+                turns, held = screen_request(prompt, command, models), False
+            else:
+                held = place.prompt is None and screen_message(prompt, models, direction)
+                if place.prompt is None:
+                    note_mentions(prompt)
             rows = _insert(user_id, command, fingerprint, place, prompt, models, held=held)
+            if isinstance(command, ApiSend):
+                store_request(prompt, command, turns)
             _reserve(user_id, command, place, rows)
             return _accepted(command, place, rows)
     except Refusal as refusal:
@@ -150,7 +156,8 @@ def _insert(
         )
         for number, (model, answer) in enumerate(zip(models, answers, strict=True), 1)
     ]
-    title = place.title or screen_title(title_from(prompt.text), user_id)
+    asked = command.turns[-1][1] if isinstance(command, ApiSend) else prompt.text
+    title = place.title or screen_title(title_from(asked), user_id)
     rows = _Rows(prompt, answers, runs, title, is_new=place.prompt is None, held=held)
     rows.members, under_way = insert_turn(
         prompt=prompt,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy
@@ -32,7 +33,7 @@ def register_sections() -> None:
             "keys", gettext_lazy("Keys"), "chat:settings_keys",
             (
                 "chat:connections", "chat:connection_new", "chat:connection_edit", "chat:connection_delete",
-                "chat:connection_connect",
+                "chat:connection_connect", "account_api_tokens", "account_api_token_new",
             ),
         ),
     ):  # fmt: skip
@@ -58,5 +59,5 @@ def show_voice(request: HttpRequest) -> HttpResponse:
 @require_safe
 @for_members
 def show_keys(request: HttpRequest) -> HttpResponse:
-    """Connections to tool servers, and the keyboard."""
-    return render(request, "chat/settings/keys.html")
+    """Connections to tool servers, API tokens, and the keyboard."""
+    return render(request, "chat/settings/keys.html", {"api": settings.API_ENABLED})

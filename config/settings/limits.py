@@ -28,6 +28,12 @@ IMPORT_CONVERSATIONS = env.int("IMPORT_CONVERSATIONS", 50_000, validate=at_least
 RATE_IMPORTS: str = env.str("RATE_IMPORTS", "20/d", validate=a_rate)  # per user
 RATE_EXPORTS: str = env.str("RATE_EXPORTS", "10/d", validate=a_rate)  # prepared in the background, per user
 RATE_TICKETS: str = env.str("RATE_TICKETS", "60/m", validate=a_rate)  # per user; each socket needs one
+# Programs ask with tokens of users (docs/api.md).
+API_ENABLED = env.bool("API_ENABLED", True)
+API_TOKENS = env.int("API_TOKENS", 10, validate=at_least(0))  # of one user, where the plan says nothing
+API_MAX_KB = env.int("API_MAX_KB", 400, validate=validate.Range(min=1, max=10_000))  # text of one request
+RATE_API: str = env.str("RATE_API", "60/m", validate=a_rate)  # requests with one token
+RATE_API_REFUSED: str = env.str("RATE_API_REFUSED", "30/m", validate=a_rate)  # with no valid token, of one network
 RATE_CONNECTIONS_PER_USER = count_or_off(env, "RATE_CONNECTIONS_PER_USER", 20)  # at once
 RATE_CONNECTIONS_PER_ADDRESS = count_or_off(env, "RATE_CONNECTIONS_PER_ADDRESS", 60)
 RATE_RUNS_PER_USER = count_or_off(env, "RATE_RUNS_PER_USER", 8)  # answers in progress or queued

@@ -25,6 +25,7 @@ GROUPS: Final[tuple[tuple[StrPromise, tuple[tuple[str, str | StrPromise, str], .
     (_("Users"), (
         ("accounts.user", "", "person"),
         ("accounts.invitation", "", "mail"),
+        ("accounts.apitoken", "", "key"),
         ("chat.pushsubscription", "", "notifications"),
         ("auth.group", _("Roles"), "badge"),
     )),

@@ -77,6 +77,13 @@ def fit_turns(
     )
 
 
+def fit_exactly(path: Sequence[tuple[str, str]], *, budget_tokens: int, count: TokenCount = ESTIMATE) -> Fitted:
+    """The turns of a request that is sent as it was given, whether it fits or not: one of each (role, text)."""
+    turns = [ChatTurn(role, text) for role, text in path]
+    used = ANSWER_TOKENS + sum(map(count.turn, turns))
+    return Fitted(turns, used, 0, len(turns), used <= budget_tokens)
+
+
 @dataclass(slots=True)
 class _Exchange:
     """A question and its answer, or a message that was not answered. `messages`: how many they were made of."""

@@ -10,7 +10,7 @@ import structlog
 from django.conf import settings
 
 from chat.runs.lifecycle import Claim
-from workers.generation.context import Fitted, answer_room, fit_turns
+from workers.generation.context import Fitted, answer_room, fit_exactly, fit_turns
 from workers.generation.tool_use.requests import ONLY, StepRequest, turns_of
 from workers.providers.base import ChatTurn, ProviderError, TokenUsage, ToolSpec
 from workers.providers.counting import TokenCount
@@ -152,6 +152,8 @@ class RequestContext:
         path = claim.path
         if claim.text_before and not request.rounds:
             path = [*path, ("assistant", claim.text_before)]
+        if claim.exact:
+            return fit_exactly(path, budget_tokens=budget, count=self.count)
         prompt = "\n\n".join(part for part in (claim.system_prompt, request.instructions) if part)
         offered = self.count.tools(request.tools)
         # The question, and what of the calls cannot be left out, go before older messages.

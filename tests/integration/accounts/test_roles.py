@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from accounts import roles
 from accounts.models import Allowance, AuditEntry, DailyUsage, Invitation, Plan, Price, Quota, UsageEntry, User
+from accounts.models.api_tokens import ApiToken
 from accounts.quotas import top_ups
 from accounts.quotas.settlement import Used, settle_recording
 from chat.models import Conversation, KnownTool, Member, Message, ModerationRule, Run, ToolPolicy
@@ -127,11 +128,12 @@ GRID: dict[str, dict[str, str]] = {
     "": {},
     "support": {
         "accounts.user": VIEW, "accounts.plan": VIEW, "accounts.quota": VIEW, "accounts.allowance": VIEW,
-        "accounts.topup": VIEW, "accounts.invitation": "view add", "chat.run": VIEW,
+        "accounts.topup": VIEW, "accounts.invitation": "view add", "chat.run": VIEW, "accounts.apitoken": VIEW,
         "chat.toolcall": VIEW, "chat.step": VIEW,
     },
     "moderator": {
         "accounts.user": VIEW, "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
+        "accounts.apitoken": VIEW,
         "chat.moderationcase": VIEW, "chat.moderationrule": VIEW, "chat.strike": VIEW,
         "chat.rating": VIEW, "chat.revision": VIEW,
         "chat.sharelink": VIEW, "chat.joinlink": VIEW,
@@ -145,7 +147,7 @@ GRID: dict[str, dict[str, str]] = {
     "administrator": {
         "accounts.user": "view add change", "accounts.plan": EDIT, "accounts.quota": EDIT, "accounts.price": EDIT,
         "accounts.allowance": VIEW, "accounts.topup": VIEW, "accounts.usageentry": VIEW, "accounts.dailyusage": VIEW,
-        "accounts.auditentry": VIEW, "accounts.invitation": "view add",
+        "accounts.auditentry": VIEW, "accounts.invitation": "view add", "accounts.apitoken": VIEW,
         "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
         "chat.moderationcase": VIEW, "chat.moderationrule": EDIT, "chat.strike": VIEW,
         "chat.rating": VIEW, "chat.revision": VIEW,
@@ -194,6 +196,7 @@ class World:
             Allowance.objects.get(), UsageEntry.objects.get(), DailyUsage.objects.get(),
             ModerationRule.objects.create(name="r", directions=["asked"], words="x"),
             waiting(self.alice, conversation, SECRET),
+            ApiToken.objects.create(user=self.alice, name="x", prefix="0" * 12),
             call, call.step, KnownTool.objects.create(name="search_web", title="Search"), ToolPolicy.objects.create(),
         ]  # fmt: skip
         self.rows = {row._meta.label_lower: row for row in rows}

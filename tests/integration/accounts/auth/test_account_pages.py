@@ -63,6 +63,7 @@ class TestPages:
             "account_settings_account", "account_settings_sessions",
             "account_delete", "account_deleted", "account_keep", "account_terms", "account_accept_terms",
             "account_end_other_sessions", "account_end_session",
+            "account_api_tokens", "account_api_token_new", "account_api_token_revoke",
             "account_invitation", "account_accept_invitation", "account_waiting", "account_open_reset",
         }  # fmt: skip
         names = {name for name in get_resolver().reverse_dict if isinstance(name, str)}

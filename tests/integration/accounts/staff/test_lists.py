@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from accounts.models import (
     Allowance,
+    ApiToken,
     AuditEntry,
     DailyUsage,
     Invitation,
@@ -175,6 +176,7 @@ def link(number: int) -> dict[str, Any]:
 
 MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     AuditEntry: audit_entry, User: person, Plan: plan, Quota: quota, Price: price, TopUp: top_up, Allowance: allowance,
+    ApiToken: lambda number: ApiToken.objects.create(user=person(number), name="x", prefix=f"{number:012x}"),
     UsageEntry: usage_entry, DailyUsage: daily_usage, Conversation: conversation, Message: message, Run: run,
     SiteSettings: lambda number: SiteSettings.objects.get_or_create(pk=1),  # the one page
     Recording: recording, Invitation: invitation, Revision: revision, Rating: rating,

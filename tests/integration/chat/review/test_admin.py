@@ -79,7 +79,8 @@ def test_a_moderator_can_do_nothing_else(desk: Client, alice: User) -> None:
         if desk.get(f"/admin/{model._meta.app_label}/{model._meta.model_name}/").status_code == 200
     }
     assert may_see == {
-        "accounts.user", "chat.conversation", "chat.message", "chat.run", "chat.moderationcase", "chat.moderationrule",
+        "accounts.user", "accounts.apitoken",
+        "chat.conversation", "chat.message", "chat.run", "chat.moderationcase", "chat.moderationrule",
         "chat.strike", "chat.rating", "chat.revision", "chat.queuedmessage", "chat.sharelink", "chat.joinlink",
         "chat.step", "chat.toolcall", "chat.knowntool", "chat.toolpolicy",
     }  # fmt: skip

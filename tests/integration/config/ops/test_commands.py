@@ -24,6 +24,7 @@ from tests.integration.config.ops.operating import conversation
 from tests.stack import ROOT
 
 CHAT = (
+    "api_tokens",
     "erase_user",
     "export_user",
     "import_chats",
@@ -91,6 +92,7 @@ def verbs_with_json(parser: CommandParser, words: tuple[str, ...]) -> Iterator[t
 
 FILE = "a file of the test's own"
 ANSWERS: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("api_tokens",): ("list",),
     ("backup",): (FILE,),
     ("doctor",): (),
     ("erase_user",): ("alice@example.org", "--dry-run"),

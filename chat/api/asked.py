@@ -1,0 +1,150 @@
+"""What a program asks for, whichever of the two request formats it used; and what both formats share. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from chat.api.errors import invalid, unsupported
+from chat.protocol.commands import TurnOptions, clean_controls
+from chat.protocol.errors import Invalid
+from chat.protocol.parameters import check_max_tokens, check_temperature
+
+MOST_STOPS: Final = 4
+MOST_STOP_CHARS: Final = 200
+ROLES: Final = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+EFFORTS: Final = {"none": "none", "minimal": "none", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
+TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text"})
+# Parameters that change the answer and that no model is asked with here, with the values that change nothing.
+_NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
+    "n": (1,), "top_p": (1,), "frequency_penalty": (0,), "presence_penalty": (0,), "logit_bias": ({},),
+    "logprobs": (False,), "top_logprobs": (0,), "tools": ([],), "functions": ([],),
+    "modalities": (["text"],), "audio": (), "prediction": (), "web_search_options": (),
+    "background": (False,), "conversation": (), "prompt": (),
+}  # fmt: skip
+
+Turn = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request: its turns as (role, text), of which the first `head` are instructions for this answer alone."""
+
+    model: str
+    turns: list[Turn]
+    options: TurnOptions
+    head: int = 0
+    stream: bool = False
+    include_usage: bool = False
+    store: bool = False
+    stop: tuple[str, ...] = ()
+    previous: str = ""  # the id of the response that this one follows
+    echoed: Mapping[str, Any] = field(default_factory=dict)  # what a response repeats of its request
+
+
+def check_neutral(body: Mapping[str, Any]) -> None:
+    """Refuses parameters that would be ignored. Raises `ApiError`."""
+    for name, values in _NEUTRAL.items():
+        value = body.get(name)
+        if value is not None and value not in values:
+            said = {
+                "tools": "Tools of the client are not supported here. Ask without 'tools'.",
+                "functions": "Functions are not supported here. Ask without them.",
+                "n": "Only one answer is given: 'n' must be 1.",
+            }
+            raise unsupported(name, said.get(name, ""))
+
+
+def read_model(body: Mapping[str, Any]) -> str:
+    """Raises `ApiError`."""
+    model = body.get("model")
+    if not isinstance(model, str) or not 1 <= len(model) <= 200:
+        raise invalid(
+            "'model' must name a model.", "model", "missing_required_parameter" if not model else "invalid_value"
+        )
+    return model
+
+
+def read_flag(body: Mapping[str, Any], name: str, *, where: str = "") -> bool:
+    """Raises `ApiError`."""
+    value = body.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise invalid(f"'{where}{name}' must be true or false.", where + name, "invalid_type")
+
+
+def read_options(temperature: Any, max_tokens: Any, effort: Any, *, length_name: str, effort_name: str) -> TurnOptions:
+    """How the model answers. It is offered no tools. Raises `ApiError`."""
+    if effort is not None and effort not in EFFORTS:
+        raise invalid(f"'{effort_name}' must be one of {', '.join(EFFORTS)}.", effort_name)
+    for name, value in (("temperature", temperature), (length_name, max_tokens)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise invalid(f"'{name}' must be a number.", name, "invalid_type")
+    try:
+        temperature = None if temperature is None else check_temperature(temperature)
+    except Invalid as error:
+        raise invalid(error.message, "temperature") from None
+    try:
+        max_tokens = None if max_tokens is None else check_max_tokens(max_tokens)
+    except Invalid as error:
+        raise invalid(error.message, length_name) from None
+    chosen: Any = EFFORTS.get(effort) if effort is not None else None
+    return TurnOptions(temperature=temperature, max_tokens=max_tokens, effort=chosen, tools=[])
+
+
+def read_stop(value: Any) -> tuple[str, ...]:
+    """The texts at which the answer ends. Raises `ApiError`."""
+    found = [value] if isinstance(value, str) else value or []
+    if not isinstance(found, list) or not all(isinstance(one, str) and len(one) <= MOST_STOP_CHARS for one in found):
+        raise invalid("'stop' must be a text or a list of texts.", "stop", "invalid_type")
+    if len(found) > MOST_STOPS:
+        raise invalid(f"'stop' can have at most {MOST_STOPS} texts.", "stop")
+    return tuple(one for one in found if one)
+
+
+def read_role(value: Any, param: str) -> str:
+    """Raises `ApiError`."""
+    if value in ("tool", "function"):
+        raise unsupported(param, "Results of tools are not supported here.")
+    if not isinstance(value, str) or value not in ROLES:
+        raise invalid(f"'{param}' must be one of {', '.join(ROLES)}.", param)
+    return ROLES[value]
+
+
+def read_content(content: Any, param: str) -> str:
+    """The text of a message: a text, or a list of parts, which are joined by line breaks. Raises `ApiError`."""
+    if isinstance(content, str):
+        return clean_controls(content)
+    if not isinstance(content, list):
+        raise invalid(f"'{param}' must be a text or a list of parts.", param, "invalid_type")
+    texts = []
+    for number, part in enumerate(content):
+        where = f"{param}[{number}]"
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind == "refusal" and isinstance(part.get("refusal"), str):
+            texts.append(part["refusal"])
+        elif kind in TEXT_PARTS and isinstance(part.get("text"), str):
+            texts.append(part["text"])
+        elif kind in ("image_url", "input_image"):
+            raise invalid("Images are not supported here yet. Send text only.", where, "unsupported_content")
+        else:
+            raise invalid(
+                f"'{where}' is no part of text, and only text is supported here.", where, "unsupported_content"
+            )
+    return clean_controls("\n".join(texts))
+
+
+def check_turns(turns: list[Turn], param: str, most_bytes: int) -> list[Turn]:
+    """The turns that are sent: without empty ones. Raises `ApiError`."""
+    kept = [(role, text) for role, text in turns if text.strip()]
+    if not kept or all(role != "user" for role, _ in kept):
+        raise invalid(f"'{param}' must have a message of the user.", param, "missing_required_parameter")
+    if kept[-1][0] == "assistant":
+        raise invalid("The last message must not be the assistant's.", param)
+    size = sum(len(text.encode()) for _, text in kept)
+    if size > most_bytes:
+        raise invalid(
+            f"A request can have at most {most_bytes:,} bytes of text; this one has {size:,}.", param, "too_large"
+        )
+    return kept

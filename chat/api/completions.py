@@ -1,0 +1,113 @@
+"""Chat Completions: reads the request, and writes the answer as one object or as chunks. Pure.
+
+Source: OpenAI API reference, "Create chat completion" and "The chat completion chunk object".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from chat.api.asked import (
+    Asked,
+    check_neutral,
+    check_turns,
+    read_content,
+    read_flag,
+    read_model,
+    read_options,
+    read_role,
+    read_stop,
+)
+from chat.api.errors import invalid, unsupported
+from chat.api.outcome import Begun, Outcome
+
+DONE: Final = b"data: [DONE]\n\n"
+
+
+def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
+    """Raises `ApiError`."""
+    check_neutral(body)
+    form = body.get("response_format")
+    if form is not None and (not isinstance(form, dict) or form.get("type") != "text"):
+        raise unsupported("response_format", "Only 'response_format' of the type text is supported here.")
+    given = body.get("messages")
+    if not isinstance(given, list):
+        raise invalid("'messages' must be a list.", "messages", "missing_required_parameter")
+    turns = []
+    for number, message in enumerate(given):
+        where = f"messages[{number}]"
+        if not isinstance(message, dict):
+            raise invalid(f"'{where}' must be an object.", where, "invalid_type")
+        role = read_role(message.get("role"), f"{where}.role")
+        if message.get("tool_calls") or message.get("function_call"):
+            raise unsupported(f"{where}.tool_calls", "Calls of tools are not supported here.")
+        content = message.get("content")
+        turns.append((role, "" if content is None else read_content(content, f"{where}.content")))
+    length = "max_completion_tokens" if body.get("max_completion_tokens") is not None else "max_tokens"
+    stream_options = body.get("stream_options") or {}
+    if not isinstance(stream_options, dict):
+        raise invalid("'stream_options' must be an object.", "stream_options", "invalid_type")
+    return Asked(
+        read_model(body),
+        check_turns(turns, "messages", most_bytes),
+        read_options(
+            body.get("temperature"), body.get(length), body.get("reasoning_effort"), length_name=length,
+            effort_name="reasoning_effort",
+        ),
+        stream=read_flag(body, "stream"),
+        include_usage=read_flag(stream_options, "include_usage", where="stream_options."),
+        store=read_flag(body, "store"),
+        stop=read_stop(body.get("stop")),
+    )  # fmt: skip
+
+
+def answer(begun: Begun, outcome: Outcome) -> dict[str, Any]:
+    """The whole answer as one object."""
+    message: dict[str, Any] = {"role": "assistant", "content": outcome.text, "refusal": None}
+    if outcome.reasoning:
+        message["reasoning_content"] = outcome.reasoning
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": outcome.finish}
+    return {**_head(begun, "chat.completion"), "choices": [choice], "usage": usage(outcome)}
+
+
+class Chunks:
+    """The answer as chunks, each an object; `end` gives the last ones."""
+
+    def __init__(self, begun: Begun, asked: Asked) -> None:
+        self._head = _head(begun, "chat.completion.chunk")
+        if asked.include_usage:
+            self._head["usage"] = None
+        self._include_usage = asked.include_usage
+
+    def begin(self) -> Iterator[dict[str, Any]]:
+        yield self._chunk({"role": "assistant", "content": "", "refusal": None})
+
+    def text(self, text: str) -> Iterator[dict[str, Any]]:
+        yield self._chunk({"content": text})
+
+    def reasoning(self, text: str) -> Iterator[dict[str, Any]]:
+        yield self._chunk({"reasoning_content": text})
+
+    def end(self, outcome: Outcome) -> Iterator[dict[str, Any]]:
+        yield self._chunk({}, outcome.finish)
+        if self._include_usage:
+            yield {**self._head, "choices": [], "usage": usage(outcome)}
+
+    def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+        return {**self._head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]}
+
+
+def usage(outcome: Outcome) -> dict[str, Any]:
+    """Tokens as they are billed."""
+    return {
+        "prompt_tokens": outcome.input_tokens,
+        "completion_tokens": outcome.output_tokens,
+        "total_tokens": outcome.input_tokens + outcome.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": outcome.reasoning_tokens},
+    }
+
+
+def _head(begun: Begun, kind: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{begun.run_id.hex}", "object": kind, "created": begun.created, "model": begun.model}

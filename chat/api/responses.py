@@ -1,0 +1,203 @@
+"""Responses: reads the request, and writes the answer as one object or as events. Pure.
+
+Source: OpenAI API reference, "Create a model response" and "Streaming events".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from chat.api.asked import (
+    Asked,
+    Turn,
+    check_neutral,
+    check_turns,
+    read_content,
+    read_flag,
+    read_model,
+    read_options,
+    read_role,
+)
+from chat.api.errors import invalid, unsupported
+from chat.api.outcome import Begun, Outcome
+
+_SKIPPED = frozenset({"reasoning"})  # items of earlier responses that clients send along
+
+
+def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
+    """Raises `ApiError`."""
+    check_neutral(body)
+    form = body.get("text") or {}
+    kind = (form.get("format") or {}).get("type", "text") if isinstance(form, dict) else ""
+    if kind != "text":
+        raise unsupported("text.format", "Only 'text.format' of the type text is supported here.")
+    reasoning = body.get("reasoning") or {}
+    if not isinstance(reasoning, dict):
+        raise invalid("'reasoning' must be an object.", "reasoning", "invalid_type")
+    instructions = body.get("instructions")
+    head: list[Turn] = []
+    if instructions:
+        head = [("system", read_content(instructions, "instructions"))]
+    turns = _read_input(body.get("input"))
+    previous = body.get("previous_response_id") or ""
+    if not isinstance(previous, str):
+        raise invalid("'previous_response_id' must be a text.", "previous_response_id", "invalid_type")
+    given = check_turns([*head, *turns], "input", most_bytes)
+    return Asked(
+        read_model(body),
+        given,
+        read_options(
+            body.get("temperature"), body.get("max_output_tokens"), reasoning.get("effort"),
+            length_name="max_output_tokens", effort_name="reasoning.effort",
+        ),
+        head=1 if head and given[0] == head[0] else 0,
+        stream=read_flag(body, "stream"),
+        store=read_flag(body, "store"),
+        previous=previous,
+        echoed={
+            "instructions": instructions if isinstance(instructions, str) else None,
+            "max_output_tokens": body.get("max_output_tokens"),
+            "metadata": body["metadata"] if isinstance(body.get("metadata"), dict) else {},
+            "previous_response_id": previous or None,
+            "reasoning": {"effort": reasoning.get("effort"), "summary": None},
+            "store": read_flag(body, "store"),
+            "temperature": body.get("temperature"),
+        },
+    )  # fmt: skip
+
+
+def _read_input(given: Any) -> list[Turn]:
+    if isinstance(given, str):
+        return [("user", read_content(given, "input"))]
+    if not isinstance(given, list):
+        raise invalid("'input' must be a text or a list of messages.", "input", "missing_required_parameter")
+    turns = []
+    for number, item in enumerate(given):
+        where = f"input[{number}]"
+        if not isinstance(item, dict):
+            raise invalid(f"'{where}' must be an object.", where, "invalid_type")
+        kind = item.get("type", "message")
+        if kind in _SKIPPED:
+            continue
+        if kind != "message":
+            raise unsupported(f"{where}.type", f"'{where}' is no message, and only messages are supported here.")
+        role = read_role(item.get("role"), f"{where}.role")
+        turns.append((role, read_content(item.get("content"), f"{where}.content")))
+    return turns
+
+
+def answer(begun: Begun, asked: Asked, outcome: Outcome) -> dict[str, Any]:
+    """The whole response as one object."""
+    status, details = _status(outcome)
+    output = [_item(begun, outcome.text, "completed" if status == "completed" else "incomplete")]
+    return {**_response(begun, asked, status), "incomplete_details": details, "output": output, "usage": usage(outcome)}
+
+
+class Events:
+    """The response as events, each an object with its `type` and `sequence_number`."""
+
+    def __init__(self, begun: Begun, asked: Asked) -> None:
+        self._begun = begun
+        self._asked = asked
+        self._number = 0
+        self._opened = False
+        self._text: list[str] = []
+
+    def begin(self) -> Iterator[dict[str, Any]]:
+        for kind in ("response.created", "response.in_progress"):
+            yield self._event(kind, response=_response(self._begun, self._asked, "in_progress"))
+
+    def text(self, text: str) -> Iterator[dict[str, Any]]:
+        yield from self._open()
+        self._text.append(text)
+        yield self._event("response.output_text.delta", **self._place(), delta=text, logprobs=[])
+
+    def reasoning(self, text: str) -> Iterator[dict[str, Any]]:
+        """What the model thinks is no part of a response here; its tokens are in the usage."""
+        yield from ()
+
+    def end(self, outcome: Outcome) -> Iterator[dict[str, Any]]:
+        yield from self._open()
+        text = "".join(self._text)
+        status, _ = _status(outcome)
+        item = _item(self._begun, text, "completed" if status == "completed" else "incomplete")
+        yield self._event("response.output_text.done", **self._place(), text=text, logprobs=[])
+        yield self._event("response.content_part.done", **self._place(), part=item["content"][0])
+        yield self._event("response.output_item.done", output_index=0, item=item)
+        yield self._event(f"response.{status}", response=answer(self._begun, self._asked, outcome))
+
+    def fail(self, error: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The last event of a response that has failed after it began."""
+        failed = {"code": "server_error", "message": error["message"]}
+        yield self._event(
+            "response.failed", response={**_response(self._begun, self._asked, "failed"), "error": failed}
+        )
+
+    def _open(self) -> Iterator[dict[str, Any]]:
+        if self._opened:
+            return
+        self._opened = True
+        item = {**_item(self._begun, "", "in_progress"), "content": []}
+        yield self._event("response.output_item.added", output_index=0, item=item)
+        yield self._event("response.content_part.added", **self._place(), part=_part(""))
+
+    def _place(self) -> dict[str, Any]:
+        return {"item_id": _item_id(self._begun), "output_index": 0, "content_index": 0}
+
+    def _event(self, kind: str, **fields: Any) -> dict[str, Any]:
+        number, self._number = self._number, self._number + 1
+        return {"type": kind, "sequence_number": number, **fields}
+
+
+def usage(outcome: Outcome) -> dict[str, Any]:
+    """Tokens as they are billed."""
+    return {
+        "input_tokens": outcome.input_tokens,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": outcome.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": outcome.reasoning_tokens},
+        "total_tokens": outcome.input_tokens + outcome.output_tokens,
+    }
+
+
+def _status(outcome: Outcome) -> tuple[str, dict[str, str] | None]:
+    if outcome.finish == "length":
+        return "incomplete", {"reason": "max_output_tokens"}
+    if outcome.finish == "content_filter":
+        return "incomplete", {"reason": "content_filter"}
+    return "completed", None
+
+
+def _response(begun: Begun, asked: Asked, status: str) -> dict[str, Any]:
+    return {
+        "id": f"resp_{begun.run_id.hex}",
+        "object": "response",
+        "created_at": begun.created,
+        "status": status,
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "model": begun.model,
+        "output": [],
+        "parallel_tool_calls": False,
+        "text": {"format": {"type": "text"}},
+        "tool_choice": "none",
+        "tools": [],
+        "top_p": 1,
+        "truncation": "disabled",
+        "usage": None,
+        **asked.echoed,
+    }
+
+
+def _item_id(begun: Begun) -> str:
+    return f"msg_{begun.run_id.hex}"
+
+
+def _item(begun: Begun, text: str, status: str) -> dict[str, Any]:
+    return {"id": _item_id(begun), "type": "message", "role": "assistant", "status": status, "content": [_part(text)]}
+
+
+def _part(text: str) -> dict[str, Any]:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}

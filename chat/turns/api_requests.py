@@ -1,0 +1,38 @@
+"""What a request of the API has beyond a message: its exact turns, and what counts for its token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.utils.translation import gettext as _
+
+from accounts.auth.api_tokens import DayUsedUpError, count_answer
+from chat.models import ApiRequest, Message
+from chat.moderation.screened_turns import Turns, screen_turns
+from chat.protocol.commands import ApiSend
+from chat.protocol.errors import QuotaExceeded
+
+HEADINGS = {"system": "System", "user": "User", "assistant": "Assistant"}
+
+
+def written(turns: Turns) -> str:
+    """All turns as one text, for people, rules and judges; of a single question, its text."""
+    if len(turns) == 1 and turns[0][0] == "user":
+        return turns[0][1]
+    return "\n\n".join(f"{HEADINGS[role]}:\n{text}" for role, text in turns)
+
+
+def screen_request(message: Message, command: ApiSend, models: Sequence[str]) -> list[tuple[str, str]]:
+    """The turns that the model gets. Changes the message as `screen_turns` does. Raises `Refusal`."""
+    return screen_turns(message, command.turns, models, written)
+
+
+def store_request(message: Message, command: ApiSend, turns: Sequence[tuple[str, str]]) -> None:
+    """Writes the request and counts it for its token, in the transaction of its turn. Raises `QuotaExceeded`."""
+    try:
+        count_answer(command.token_id)
+    except DayUsedUpError as error:
+        raise QuotaExceeded(
+            _("This token has asked for as many answers today as it may."), retry_after=error.retry_after
+        ) from None
+    ApiRequest.objects.create(message=message, token_id=command.token_id, turns=turns, head=command.head)

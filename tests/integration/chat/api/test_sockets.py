@@ -1,0 +1,69 @@
+"""A token opens `chat.v1`: by a ticket, in nobody else's name, and for no longer than it works."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+import aiohttp
+import httpx
+import pytest
+
+from tests.client import Client
+from tests.fixtures.api_tokens import add_token
+from tests.stack import Stack
+
+pytestmark = pytest.mark.integration
+SOCKET = ("conversations",)
+
+
+def ticket_of(stack: Stack, token: str = "") -> httpx.Response:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.post(f"{stack.webs[0].url}/api/v1/ticket", headers=headers, trust_env=False)
+
+
+async def opened(stack: Stack, http: aiohttp.ClientSession, ticket: str, **headers: str) -> Client:
+    ws = await http.ws_connect(
+        stack.webs[0].url.replace("http", "ws", 1) + "/ws/", protocols=("chat.v1", f"ticket.{ticket}"), headers=headers
+    )
+    client = Client(ws)
+    await client.next("hello")
+    return client
+
+
+async def test_it_writes_in_a_conversation_and_ends_with_its_token(stack: Stack) -> None:
+    email = stack.add_user("Socket")
+    token = add_token(stack, email, SOCKET)
+    async with aiohttp.ClientSession() as http:
+        client = await opened(stack, http, ticket_of(stack, token).json()["ticket"])
+        await client.send("message.send", conversation_id=None, client_id=str(uuid.uuid4()), text="by a program")
+        accepted = await client.next("message.accepted")
+        (member,) = stack.sql(
+            "SELECT u.email FROM chat_member m JOIN accounts_user u ON u.id = m.user_id WHERE m.conversation_id = %s",
+            uuid.UUID(accepted["conversation_id"]),
+        )
+        assert member["email"] == email
+        since = time.monotonic()
+        stack.manage("api_tokens", "revoke", token.split("_")[1])
+        assert await client.closed() == 4401
+        assert time.monotonic() - since < 10  # with the time of the command; 2 s after it
+        assert ticket_of(stack, token).status_code == 401
+
+
+async def test_what_opens_no_socket(stack: Stack) -> None:
+    assert ticket_of(stack, add_token(stack, scopes=["models.read", "chat"])).status_code == 403
+    assert ticket_of(stack).status_code == 401
+    good = add_token(stack, scopes=SOCKET)
+    async with aiohttp.ClientSession() as http:
+        ticket = ticket_of(stack, good).json()["ticket"]
+        await (await opened(stack, http, ticket)).close()
+        refused = [
+            (ticket, {}),  # used already
+            ("x" * 43, {}),
+            (ticket_of(stack, good).json()["ticket"], {"Origin": stack.webs[0].url}),  # a page's script
+            (ticket_of(stack, good).json()["ticket"], {"Cookie": "sessionid=x"}),
+        ]
+        for one, headers in refused:
+            with pytest.raises(aiohttp.WSServerHandshakeError) as told:
+                await opened(stack, http, one, **headers)
+            assert told.value.status == 403
