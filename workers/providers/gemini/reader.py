@@ -27,9 +27,7 @@ _TOOLS: Final = frozenset({"functionCall", "executableCode", "toolCall"})
 
 
 # Names as protobuf has them, which some gateways leave; the reference has them in camel case.
-_SNAKES: Final = (
-    b'"finish_reason"', b'"usage_metadata"', b'"prompt_feedback"', b'"function_call"', b'"thought_signature"',
-)  # fmt: skip
+_SNAKES: Final = frozenset({"usage_metadata", "prompt_feedback", "model_version", "response_id"})
 
 
 def _in_camel_case(value: Any, depth: int = 6) -> Any:
@@ -55,7 +53,7 @@ class GeminiReader(AnswerReader):
     def read_event(self, chunks: list[Chunk], data: bytes) -> None:
         value = load_event(data, self.note_strange)
         if value is not None:
-            self._take(chunks, _in_camel_case(value) if any(name in data for name in _SNAKES) else value)
+            self._take(chunks, value if _SNAKES.isdisjoint(value) else _in_camel_case(value))
 
     def _take(self, chunks: list[Chunk], value: dict[str, Any]) -> None:
         if "candidates" not in value and (inner := read_object(value.get("response"))):
