@@ -126,7 +126,7 @@ async def test_what_the_provider_said_is_kept_for_staff(stack: Stack) -> None:
         assert final["trace"] == row["trace_id"], "what people can tell an administrator"
         async with alice.http.get(f"{stack.url}/c/{accepted['conversation_id']}/") as page:
             assert f"error {final['trace']}" in await page.text()
-        done = await client.ended((await client.say("Hello", accepted["conversation_id"]))["run_id"])
+        done = await client.ended((await client.say("Hello"))["run_id"])
         assert "trace" not in done["final"]
 
 
