@@ -18,7 +18,7 @@ help:
 	@echo "make moonshine                                     install the default recogniser of speech again"
 	@echo "make pocketsphinx                                  install the demo recogniser (Python 3.12 and 3.14 compile it)"
 	@echo "make whisper                                       install Whisper (440 MB) and test it"
-	@echo "make test-servers [TRANSFORMERS=1]                 test against model and tool servers that others wrote (1 GB to install)"
+	@echo "make test-servers [TRANSFORMERS=1] [LLAMA_CPP_PYTHON=1]   test against model and tool servers that others wrote (1 GB)"
 	@echo "make asr-sdks                                      check the tests' speech servers with the vendors' clients"
 	@echo "make model-sdks                                    check the tests' model servers with the vendors' clients"
 	@echo "make browser | promtool                            fetch what the tests need: Chromium, espeak-ng | promtool"
@@ -52,7 +52,8 @@ browser: .venv/development
 	@.ci/browser
 	@.ci/speech
 
-test-servers: .venv/development .venv-servers/installed .venv-tools/installed $(if $(TRANSFORMERS),.venv-servers/transformers)
+test-servers: .venv/development .venv-servers/installed .venv-tools/installed $(if $(TRANSFORMERS),.venv-servers/transformers) \
+		$(if $(LLAMA_CPP_PYTHON),.venv-servers/llama-cpp-python)
 	$(BIN)/python -m pytest tests/model_servers tests/tool_servers $(ARGS)
 
 # Node.js is optional: without npm, the tests of its server are skipped.
@@ -70,6 +71,12 @@ test-servers: .venv/development .venv-servers/installed .venv-tools/installed $(
 
 .venv-servers/transformers: requirements-servers-transformers.txt .venv-servers/installed
 	@.venv-servers/bin/pip install --quiet --only-binary :all: -r requirements-servers-transformers.txt
+	@touch $@
+
+# Compiled for any CPU of its kind, without GPUs and on one core.
+.venv-servers/llama-cpp-python: requirements-servers-llama-cpp-python.txt .venv-servers/installed
+	@CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_OPENMP=OFF" CMAKE_BUILD_PARALLEL_LEVEL=1 \
+		.venv-servers/bin/pip install --quiet -r requirements-servers-llama-cpp-python.txt
 	@touch $@
 
 asr-sdks: .venv-asr/installed

@@ -56,7 +56,7 @@ class RunAdmin(HistoryAdmin):
     list_filter = ("status", "finish", ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter)
     lookups: ClassVar = frozenset({"status__exact", "finish__exact", "conversation__exact"})
     ordering = ("-created_at",)
-    search_help_text = _("Run, message or conversation id, or a user's email address")
+    search_help_text = _("Run, message, conversation or trace id, or a user's email address")
     actions = ("stop_runs", "retry_runs")
     change_form_outer_before_template = "admin/chat/run_timeline.html"
     fieldsets = (
@@ -184,7 +184,9 @@ class RunAdmin(HistoryAdmin):
     def search(self, rows: QuerySet[Any], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Any]:
         if email is not None:
             return rows.filter(requested_by__in=User.objects.filter(email=email).values("pk"))
-        return rows.filter(pk=id_) | rows.filter(message=id_) | rows.filter(prompt=id_) | rows.filter(conversation=id_)
+        found = rows.filter(pk=id_) | rows.filter(message=id_) | rows.filter(prompt=id_) | rows.filter(conversation=id_)
+        # A trace id has the digits of a UUID. It has no index, so it is looked for only where nothing else is found.
+        return found if id_ is None or found.exists() else rows.filter(trace_id=id_.hex)
 
     @admin.display(description=_("Run"))
     def link(self, row: Run) -> SafeString | str:

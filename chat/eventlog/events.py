@@ -13,6 +13,7 @@ from chat.eventlog.costs import cost_of
 from chat.eventlog.kept import Stepped, kept_of
 from chat.eventlog.payloads import (
     context_of,
+    failure_dict,
     failure_of,
     is_continuable,
     message_dict,
@@ -201,7 +202,6 @@ def run_ended(run: Run, message: Message, earlier: Sequence[Run] = (), *, text_l
 
     `earlier` are the runs that this one continues. With a given `text_length` the answer has been continued since.
     """
-    code, sentence = failure_of(run)
     goes_on = text_length is not None
     if text_length is None:
         text_length = len(message.text) if run.produced_chars is None else run.produced_chars
@@ -219,8 +219,8 @@ def run_ended(run: Run, message: Message, earlier: Sequence[Run] = (), *, text_l
     if run.status == RunStatus.DONE:
         event["html"] = html or None
         event["finish"] = run.finish or Finish.STOP.value
-    if run.status != RunStatus.DONE or code:
-        event |= {"code": code, "message": sentence, "retryable": True}
+    if run.status != RunStatus.DONE or failure_of(run)[0]:
+        event |= failure_dict(run)
     if run.reasoning_chars:
         event["reasoning"] = reasoning_of(run)
     event["continuable"] = not goes_on and is_continuable(message, run)

@@ -60,6 +60,18 @@ def failure_of(run: Run) -> tuple[str | None, str | None]:
     return run.error_code or None, run.error_message or None
 
 
+def failure_dict(run: Run) -> dict[str, Any]:
+    """Why a run's answer is incomplete, as its closing event says it."""
+    code, sentence = failure_of(run)
+    trace = trace_of(run)
+    return {"code": code, "message": sentence, "retryable": True, **({"trace": trace} if trace else {})}
+
+
+def trace_of(run: Run) -> str:
+    """What finds a failed run for staff, and its log lines; empty for one that did not fail, or without a trace."""
+    return run.trace_id if run.status in (RunStatus.FAILED, RunStatus.INTERRUPTED) else ""
+
+
 _CUT: Final = (MessageStatus.STOPPED, MessageStatus.INTERRUPTED, MessageStatus.FAILED)
 
 
@@ -101,6 +113,8 @@ def run_dict(
         "context": context_of(run),
         "timing": timing_of(run),
     }
+    if trace := trace_of(run):
+        shown["trace"] = trace
     if parameters := parameters_of(run):
         shown["parameters"] = parameters
     if run.reasoning_chars or reasoning:

@@ -201,4 +201,6 @@ def meta(message: dict[str, Any]) -> str:
         parts.append(money(Decimal(usage["cost"])))
     if dropped := run.get("parameters", {}).get("dropped"):
         parts.append(left_out(dropped))
+    if trace := run.get("trace"):
+        parts.append(_("error %(id)s") % {"id": trace})
     return " · ".join(parts)

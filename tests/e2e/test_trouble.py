@@ -33,6 +33,15 @@ class TestTrouble:
         expect(page.locator("#text")).to_have_value("a draft meanwhile")
         page.locator("#text").fill("")
 
+    def test_a_failed_answer_names_what_finds_it_in_the_logs(self, page: Page, stack: Stack) -> None:
+        send(page, "No [[status=400]]")
+        answer = ended(page)
+        [run] = stack.sql("SELECT trace_id FROM chat_run ORDER BY created_at DESC LIMIT 1")
+        for _ in range(2):  # as it came, and as history
+            expect(answer.locator(".message-meta")).to_contain_text(f"error {run['trace_id']}")
+            page.reload()
+            answer = ended(page)
+
     def test_a_message_without_an_answer_is_sent_again_once(self, page: Page, stack: Stack) -> None:
         """The server takes the first message, and its reply is lost with the connection."""
         seen: list[dict[str, Any]] = []

@@ -124,6 +124,23 @@ STREAMS: Final[dict[str, Stream]] = {
         piece(0, "a", "search", "{q: a") + END, (("search", "{q: a"),)
     ),
     "a tool that does not exist": Stream(piece(0, "a", "rm_rf", "{}") + END, (("rm_rf", "{}"),)),
+    "an empty object before the arguments": Stream(
+        piece(0, "a", "current_time", "{}") + piece(0, arguments=ZONE) + END
+    ),
+    "one call that is no list": Stream(
+        delta(tool_calls={"id": "a", "function": {"name": "current_time", "arguments": ZONE}}) + END
+    ),
+    "arguments under another name": Stream(
+        delta(tool_calls=[{"id": "a", "function": {"name": "current_time", "input": {"zone": "UTC"}}}]) + END
+    ),
+    "arguments in a code block": Stream(
+        piece(0, "a", "current_time", f"```json\n{ZONE}\n```") + END
+    ),
+    "Kimi's name": Stream(piece(0, "functions.search:1", "functions.search:1", FIND[1]) + END, (FIND,)),
+    "Gemini's name": Stream(piece(0, "a", "default_api.search", FIND[1]) + END, (FIND,)),
+    "gpt-oss's name": Stream(piece(0, "a", "search<|channel|>commentary", FIND[1]) + END, (FIND,)),
+    "finish_reason in capitals": Stream(piece(0, "a", "current_time", ZONE) + chunk(finish="TOOL_CALLS") + DONE),
+    "finish_reason tool_call": Stream(piece(0, "a", "current_time", ZONE) + chunk(finish="tool_call") + DONE),
     "no function around the name": Stream(
         delta(tool_calls=[{"id": "a", "name": "current_time", "arguments": ZONE}]) + END
     ),
@@ -197,6 +214,35 @@ STREAMS: Final[dict[str, Stream]] = {
         chunk('<|python_tag|>{"name": "current_time", "parameters": {"zone": "UTC"}}<|eom_id|>') + chunk(finish="stop")
         + DONE
     ),
+    **{
+        name: Stream(chunk(text) + chunk(finish="stop") + DONE, (FIND,))
+        for name, text in {
+            "GLM": "<tool_call>search\n<arg_key>q</arg_key>\n<arg_value>a</arg_value>\n</tool_call>",
+            "Mistral, newest": '[TOOL_CALLS]search{"q": "a"}',
+            "Llama's function": '<function=search>{"q": "a"}</function>',
+            "Granite": '<|tool_call|>[{"name": "search", "arguments": {"q": "a"}}]',
+            "Phi": '<|tool_call|>[{"name": "search", "arguments": {"q": "a"}}]<|/tool_call|>',
+            "Kimi": (
+                "<|tool_calls_section_begin|><|tool_call_begin|>functions.search:0<|tool_call_argument_begin|>"
+                '{"q": "a"}<|tool_call_end|><|tool_calls_section_end|>'
+            ),
+            "DeepSeek": (
+                "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>search\n```json\n"
+                '{"q": "a"}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>'
+            ),
+            "DeepSeek, newer": (
+                "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>search<｜tool▁sep｜>"
+                '{"q": "a"}<｜tool▁call▁end｜><｜tool▁calls▁end｜>'
+            ),
+            "MiniMax": (
+                '<minimax:tool_call>\n<invoke name="search">\n<parameter name="q">a</parameter>\n</invoke>\n'
+                "</minimax:tool_call>"
+            ),
+            "Command A": (
+                '<|START_ACTION|>[{"tool_call_id": "0", "tool_name": "search", "parameters": {"q": "a"}}]<|END_ACTION|>'
+            ),
+        }.items()
+    },
     "written and read by the server": Stream(
         chunk(_WRITTEN) + piece(0, "a", "current_time", ZONE) + END
     ),
@@ -215,5 +261,8 @@ TEXTS: Final[dict[str, str]] = {  # what stays text
     "one good, one bad": '[TOOL_CALLS] [{"name": "search", "arguments": {}}, {"name": "rm", "arguments": {}}]',
     "arguments that are a list": '<tool_call>{"name": "search", "arguments": [1]}</tool_call>',
     "nothing": "<tool_call></tool_call>",
+    "a function that was not offered": '<function=rm>{"q": "a"}</function>',
+    "words in a call": "<tool_call>search for it</tool_call>",
+    "half a section": "<|tool_calls_section_begin|><|tool_call_begin|>functions.search:0",
     "words after it": '[TOOL_CALLS] [{"name": "search", "arguments": {}}] is what Mistral writes',
 }

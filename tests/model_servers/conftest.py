@@ -22,7 +22,3 @@ def relay(server: ModelServer) -> Generator[Relay]:
 def stack(request: pytest.FixtureRequest, relay: Relay) -> Generator[Stack]:
     with connected(request.param, f"http://127.0.0.1:{relay.port}/v1") as stack:
         yield stack
-
-
-def pytest_report_header() -> str:
-    return "model servers: llama-cpp-python has no wheels, so its server is not tested"

@@ -110,6 +110,23 @@ def llama_cpp(*, tools: bool = False) -> Generator[ModelServer]:
             yield server
 
 
+def has_llama_cpp_python() -> bool:
+    return any((BIN.parent / "lib").glob("python*/site-packages/llama_cpp"))
+
+
+@contextlib.contextmanager
+def llama_cpp_python() -> Generator[ModelServer]:
+    """llama-cpp-python's server with a tiny random model. It answers one request at a time."""
+    with tempfile.TemporaryDirectory(prefix="tiny-model-") as folder:
+        model = str(Path(folder) / "tiny-random.gguf")
+        subprocess.run([str(BIN / "python"), str(HERE / "tiny_gguf.py"), model], check=True)
+        options = ["--host", "127.0.0.1", "--port", "{port}", "--n_ctx", "2048", "--n_threads", "1"]
+        options += ["--model_alias", "tiny-random", "--interrupt_requests", "false"]
+        command = ["python", "-m", "llama_cpp.server", "--model", model, *options]
+        with run_server("llama-cpp-python", command, health="/v1/models") as server:
+            yield server
+
+
 LITELLM_KEY = "sk-proxy-5c1e"
 
 

@@ -43,12 +43,14 @@ class Outcome:
 _FINISHES: Final = {
     "length": Finish.LENGTH, "max_tokens": Finish.LENGTH, "max_output_tokens": Finish.LENGTH,
     "model_length": Finish.LENGTH, "max_length": Finish.LENGTH, "token_limit": Finish.LENGTH,
-    "error_limit": Finish.LENGTH, "incomplete": Finish.LENGTH, "model_context_window_exceeded": Finish.LENGTH,
+    "error_limit": Finish.LENGTH, "max_new_tokens": Finish.LENGTH, "max_completion_tokens": Finish.LENGTH,
+    "context_length": Finish.LENGTH, "incomplete": Finish.LENGTH, "model_context_window_exceeded": Finish.LENGTH,
     "content_filter": Finish.FILTERED, "safety": Finish.FILTERED, "recitation": Finish.FILTERED,
     "refusal": Finish.FILTERED, "prohibited_content": Finish.FILTERED, "blocklist": Finish.FILTERED,
     "sensitive": Finish.FILTERED, "spii": Finish.FILTERED, "model_armor": Finish.FILTERED,
     "image_safety": Finish.FILTERED, "error_toxic": Finish.FILTERED, "guardrail_intervened": Finish.FILTERED,
     "content_filtered": Finish.FILTERED, "moderation": Finish.FILTERED,
+    "policy_violation": Finish.FILTERED, "violation": Finish.FILTERED,
 }  # fmt: skip
 
 

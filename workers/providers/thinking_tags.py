@@ -18,7 +18,9 @@ from typing import Final
 from workers.providers.base import Chunk
 
 # In lower case. Those of Qwen, DeepSeek and others, Gemini's compatible API, Seed, Mistral, Kimi, Command A,
-# OpenThinker, Apertus, and gpt-oss, whose server should have read them.
+# OpenThinker, Apertus, Gemma 4, and gpt-oss, whose server should have read them.
+_FINAL: Final = "<|channel|>final<|message|>"
+_TO_FINAL: Final = "<|end|><|start|>assistant" + _FINAL
 TAGS: Final = {
     **{f"<{name}>": f"</{name}>" for name in ("think", "thinking", "thought", "reasoning", "seed:think")},
     "[think]": "[/think]",
@@ -26,10 +28,14 @@ TAGS: Final = {
     "<|start_thinking|>": "<|end_thinking|>",
     "<|begin_of_thought|>": "<|end_of_thought|>",
     "<|inner_prefix|>": "<|inner_suffix|>",
-    "<|channel|>analysis<|message|>": "<|end|><|start|>assistant<|channel|>final<|message|>",
-    "<|start|>assistant<|channel|>analysis<|message|>": "<|end|><|start|>assistant<|channel|>final<|message|>",
+    "<|channel>thought": "<channel|>",
+    **{
+        f"{start}<|channel|>{name}<|message|>": _TO_FINAL
+        for start in ("", "<|start|>assistant")
+        for name in ("analysis", "commentary")
+    },
 }
-CLOSINGS: Final = tuple(dict.fromkeys(TAGS.values()))
+CLOSINGS: Final = (*dict.fromkeys(TAGS.values()), _FINAL, "<|start|>assistant" + _FINAL)
 UNOPENED: Final = tuple(tag for tag in CLOSINGS if tag[1] == "/")  # those that may come without an opening tag
 INDENT: Final = 3  # blanks before a tag; more is indented code (CommonMark 0.31 §4.4)
 

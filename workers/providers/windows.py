@@ -76,6 +76,7 @@ def resolve_window(
 
 _LONG_WORD: Final = re.compile(r"(\w{60})\w+")  # patterns take the square of a word's length
 _ERROR_NUMBER: Final = re.compile(r"(invalid params, [^()]{0,200})\(\d{4}\)")  # MiniMax: "exceeds limit (2013)"
+_CHARACTERS: Final = re.compile(r"(?:characters|bytes)(?: is| of|:)?\W{0,3}\d+|\d+ (?:characters|bytes)")
 _N: Final = r"(\d[\d,_.]{0,20}\d|\d)"
 # The window, as OpenAI, vLLM, SGLang, llama.cpp, Ollama, Anthropic, Gemini, Mistral, Groq, TGI, LM Studio, LiteLLM,
 # Alibaba, Moonshot and Cohere word it.
@@ -83,7 +84,7 @@ _WINDOWS: Final = tuple(
     re.compile(pattern, re.DOTALL)
     for pattern in (
         rf"""["']?n_ctx["']?\W{{1,4}}{_N}""",
-        rf"max\w* (?:context|model|input|prompt|sequence)[ _]?\w*(?: length)?(?: of| is|:|=)*\W{{0,4}}{_N}",
+        rf"max\w* (?:context|model|input|prompt|seq(?:uence)?)[ _]?\w*(?: length)?(?: of| is|:|=)*\W{{0,4}}{_N}",
         rf"context[ _](?:length|size|window)[^\d]{{0,40}}{_N}",
         rf"(?:>|with|of) {_N} (?:tokens? )?maximum",
         rf"maximum (?:number of )?(?:input )?tokens(?: allowed)?\W{{0,4}}(?:is|of|allowed)?\W{{0,3}}{_N}",
@@ -97,6 +98,9 @@ _WINDOWS: Final = tuple(
         rf"(?:token limit|model max length)(?: of| is|:)?\W{{0,3}}{_N}",
         rf"in the prompt cannot exceed {_N}",
         rf"limit {_N}, requested \d",
+        rf"max_seq_len\W{{1,4}}{_N}",
+        rf"tokens limit {_N}",
+        rf"\d tokens, max(?:imum)? {_N}",
     )
 )
 _ASKED: Final = tuple(
@@ -114,13 +118,15 @@ _ASKED: Final = tuple(
         (rf"requested tokens? \({_N}\)", 0),
         (rf"(?:given:?|you sent|received) {_N}", 0),
         (rf"requested:? {_N}", 0),
+        (rf"(?:keep the first|passed|prompt length) {_N}", 0),
+        (rf"prompt_tokens \({_N}\)", 0),
     )
 )
 
 
 def read_overflow(said: str) -> Overflow:
     """The numbers in a server's words about a prompt that is too long, as far as they can be told apart."""
-    words = _ERROR_NUMBER.sub(r"\1", _LONG_WORD.sub(r"\1", said.lower()))
+    words = _CHARACTERS.sub("", _ERROR_NUMBER.sub(r"\1", _LONG_WORD.sub(r"\1", said.lower())))
     window = _first(words, _WINDOWS)
     for pattern, whole in _ASKED:
         asked = _number(pattern.search(words))

@@ -1,13 +1,13 @@
 """Reads a message of Anthropic's API, event by event.
 
-Source: Anthropic API reference, "Streaming messages". An event's type is also in its data, so the field `event` of the
-stream is not needed.
+Source: Anthropic API reference, "Streaming messages". An event's type is also in its data; where a gateway leaves it
+out, the field `event` of the stream has it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -20,12 +20,14 @@ from workers.providers.http.reader import AnswerReader
 _SILENT: Final = frozenset({"ping", "content_block_stop"})
 _UNUSED_DELTAS: Final = frozenset({"signature_delta", "citations_delta", "compaction_delta"})
 _TOOLS: Final = frozenset({"tool_use"})
+_THINKING: Final = frozenset({"thinking_delta", "reasoning_delta"})
 
 
 class Delta(msgspec.Struct, gc=False):
     type: str
     text: str = ""
     thinking: str = ""
+    reasoning: str = ""  # of gateways
     partial_json: str = ""
     signature: str = ""
 
@@ -43,6 +45,8 @@ _decode_delta: Final = msgspec.json.Decoder(ContentDelta).decode
 
 class MessageReader(AnswerReader):
     """Reads one message."""
+
+    named: ClassVar[bool] = True
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -70,7 +74,8 @@ class MessageReader(AnswerReader):
             text = delta.get("text") or ""
             if not isinstance(text, str):
                 raise garbage("a delta whose text is no text")
-            others = (read_text(delta.get(name)) or "" for name in ("thinking", "partial_json", "signature"))
+            names = ("thinking", "reasoning", "partial_json", "signature")
+            others = (read_text(delta.get(name)) or "" for name in names)
             self._take_delta(chunks, read_number(value.get("index")) or 0, Delta(str(delta.get("type")), text, *others))
         elif kind == "message_start":
             self._take_message(chunks, read_object(value.get("message")))
@@ -91,13 +96,15 @@ class MessageReader(AnswerReader):
 
     def _take_delta(self, chunks: list[Chunk], index: int, delta: Delta) -> None:
         kind = delta.type
+        if kind in _THINKING and not delta.thinking:
+            delta.thinking, delta.text = delta.reasoning or delta.text, ""
         if self.calls.open and (delta.thinking or delta.signature):
             self._blocks.grow(index, thinking=delta.thinking, signature=delta.signature)
         if delta.text or delta.thinking:
             self.add(chunks, delta.text, delta.thinking)
         elif kind == "input_json_delta":
             self.add_call(index, "", "", delta.partial_json)
-        elif kind not in ("text_delta", "thinking_delta") and kind not in _UNUSED_DELTAS:
+        elif kind != "text_delta" and kind not in _THINKING | _UNUSED_DELTAS:
             self.note_strange("event", {"type": "content_block_delta", "delta": {"type": kind}})
 
     def _take_message(self, chunks: list[Chunk], message: dict[str, Any]) -> None:

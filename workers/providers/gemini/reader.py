@@ -26,6 +26,23 @@ _NUMBERS: Final = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION"}  # 
 _TOOLS: Final = frozenset({"functionCall", "executableCode", "toolCall"})
 
 
+# Names as protobuf has them, which some gateways leave; the reference has them in camel case.
+_SNAKES: Final = frozenset({"usage_metadata", "prompt_feedback", "model_version", "response_id"})
+
+
+def _in_camel_case(value: Any, depth: int = 6) -> Any:
+    """A response whose own names are in camel case; arguments of calls stay as they are."""
+    if isinstance(value, list):
+        return [_in_camel_case(one, depth) for one in value]
+    if not isinstance(value, dict) or depth == 0:
+        return value
+    found: dict[str, Any] = {}
+    for name, one in value.items():
+        first, *others = name.split("_")
+        found[first + "".join(map(str.capitalize, others))] = one if name == "args" else _in_camel_case(one, depth - 1)
+    return found
+
+
 class GeminiReader(AnswerReader):
     """Reads one answer."""
 
@@ -36,7 +53,7 @@ class GeminiReader(AnswerReader):
     def read_event(self, chunks: list[Chunk], data: bytes) -> None:
         value = load_event(data, self.note_strange)
         if value is not None:
-            self._take(chunks, value)
+            self._take(chunks, value if _SNAKES.isdisjoint(value) else _in_camel_case(value))
 
     def _take(self, chunks: list[Chunk], value: dict[str, Any]) -> None:
         if "candidates" not in value and (inner := read_object(value.get("response"))):
@@ -59,11 +76,13 @@ class GeminiReader(AnswerReader):
         content = candidate.get("content")
         parts = content if isinstance(content, list) else read_object(content).get("parts")
         for part in read_objects([parts] if isinstance(parts, dict) else parts):
-            text = part.get("text")
+            text, thought = part.get("text"), part.get("thought")
+            if not text and isinstance(thought, str):
+                text = "" if thought == "true" else thought
             if text and not isinstance(text, str):
                 raise garbage("a part whose text is no text")
             if text:
-                self.add(chunks, *((None, text) if part.get("thought") in (True, "true") else (text, None)))
+                self.add(chunks, *((None, text) if thought and thought != "false" else (text, None)))
                 output = True
             self._take_call(part)
         reason = candidate.get("finishReason")

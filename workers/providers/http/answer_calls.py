@@ -14,10 +14,13 @@ from workers.providers.http.json_values import Report, mend_all
 from workers.providers.http.text_calls import TextCalls
 
 TOOL_CALLS: Final = "tool_calls"  # the finish reason of every answer with calls
-CALL_REASONS: Final = frozenset({TOOL_CALLS, "function_call", "tool_use"})
+CALL_REASONS: Final = frozenset({TOOL_CALLS, "function_call", "tool_use", "tool_call"})
 LENGTH_REASONS: Final = frozenset(
-    {"length", "max_tokens", "max_output_tokens", "model_length", "max_length", "token_limit", "error_limit"}
-)
+    {
+        "length", "max_tokens", "max_output_tokens", "model_length", "max_length", "token_limit", "error_limit",
+        "max_new_tokens", "max_completion_tokens", "context_length",
+    }
+)  # fmt: skip
 MAX_REPLAY: Final = 1_048_576  # bytes; what is larger is not sent back
 CUT: Final = gettext_noop("The model's call of a tool was cut off because its answer reached the greatest length.")
 FILTERED: Final = frozenset(
@@ -36,6 +39,8 @@ FILTERED: Final = frozenset(
         "guardrail_intervened",
         "content_filtered",
         "moderation",
+        "policy_violation",
+        "violation",
     }
 )
 NO_TOOLS: Final[Mapping[str, ToolSpec]] = {}
@@ -93,7 +98,7 @@ class AnswerCalls:
 
     def rename(self, reason: str) -> str:
         """A finish reason, where it names calls as every dialect does."""
-        return TOOL_CALLS if self.open and reason in CALL_REASONS else reason
+        return TOOL_CALLS if self.open and reason.lower() in CALL_REASONS else reason
 
     def take(
         self, reason: str | None, replay_parts: Callable[[Mapping[str, Any]], list[Any]], report: Report

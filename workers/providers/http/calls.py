@@ -22,6 +22,9 @@ MAX_ID: Final = 200  # characters
 MAX_NAME: Final = 200
 TOO_LONG: Final = gettext_noop("The model's call of a tool is too long. Please try again.")
 
+# Around a name in the templates of Kimi, Gemini and gpt-oss.
+_AROUND_NAME: Final = re.compile(r"^(?:functions|tools|default_api)[.:]|(?::\d+|<\|.*)$")
+_FENCED: Final = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*", re.DOTALL)
 _MADE: Final = re.compile(r"call_x[0-9a-f]{16}\Z")
 
 
@@ -104,6 +107,9 @@ class CallCollector:
         if extra is not None:
             call.extra = extra
         again = len(text) == call.size and text == call.arguments and call.complete  # said once more as a whole
+        if call.size and text.lstrip()[:1] == "{" and call.arguments.strip() == "{}":
+            self._size -= call.size  # some gateways begin the arguments with an empty object
+            call.pieces, call.size = [], 0
         if text and not again:
             self._size += len(text)
             if self._size > MAX_ARGUMENTS:
@@ -149,10 +155,15 @@ class CallCollector:
             if not call_id or len(call_id) > MAX_ID or call_id in extras:
                 call_id = make_id()
             extras[call_id] = call.extra
-            found.append(RequestedCall(call_id, self.offered.get(name, name), tidy_arguments(mend(call.arguments))))
+            found.append(RequestedCall(call_id, self._own_name(name), tidy_arguments(mend(call.arguments))))
         if self._calls and not found:
             raise garbage("a call of a tool without a name")
         return found, {call_id: extra for call_id, extra in extras.items() if extra is not None}
+
+    def _own_name(self, name: str) -> str:
+        """The tool's own name. Some models write the name as their template has it: `functions.search:0`."""
+        plain = _AROUND_NAME.sub("", name)
+        return self.offered.get(name) or self.offered.get(plain) or name
 
     def _begin(self, index: int | None) -> _Call:
         call = _Call(kept=len(self._calls) < MAX_CALLS)
@@ -190,7 +201,11 @@ class CallCollector:
 
 
 def tidy_arguments(text: str) -> str:
-    """Arguments as text: `{}` where there are none, and without the quotes around an object that is JSON twice."""
+    """Arguments as text: `{}` where there are none, without the fence of a code block, and without the quotes around
+    an object that is JSON twice.
+    """
+    if (fenced := _FENCED.fullmatch(text)) is not None and load_json(fenced[1]) is not NO_JSON:
+        text = fenced[1]
     if text.strip() in ("", "null"):
         return "{}"
     if text.lstrip().startswith('"'):

@@ -53,7 +53,9 @@ _BY_CODE: Final[Mapping[str, ErrorKind]] = {
     "context_length_exceeded": _CONTEXT,
     "string_above_max_length": _CONTEXT,
     "exceed_context_size_error": _CONTEXT,
+    "model_max_prompt_tokens_exceeded": _CONTEXT,  # GitHub
     "model_not_found": _MODEL,
+    "model_not_supported": _MODEL,  # GitHub
     "invalid_api_key": _KEY,
     "authentication_error": _KEY,
     "no_db_connection": _KEY,  # LiteLLM without a database: it knows no key but its own, and this is another one
@@ -61,8 +63,12 @@ _BY_CODE: Final[Mapping[str, ErrorKind]] = {
     "billing_hard_limit_reached": _QUOTA,
     "exceeded_current_quota_error": _QUOTA,  # Moonshot
     "arrearage": _QUOTA,  # Alibaba
+    "budget_exceeded": _QUOTA,  # LiteLLM
+    "insufficient_user_quota": _QUOTA,  # One API and New API, which many gateways run
+    "pre_consume_token_quota_failed": _QUOTA,
     "rate_limit_exceeded": RATE,
     "rate_limit_error": RATE,
+    "throttling": RATE,  # Alibaba, with HTTP 400 too
     "content_filter": _FILTER,
     "content_policy_violation": _FILTER,
     "data_inspection_failed": _FILTER,  # Alibaba
@@ -113,15 +119,21 @@ _CONTEXT_WORDS: Final = re.compile(
     r"|must have less than \d+ tokens|n_ctx|max_new_tokens\W{1,3}must be"
     r"|(?:longer than|exceeds?) (?:the |a )?(?:model'?s? )?max(?:imum)?(?: allowed)?[ _](?:model|prompt|message|len)"
     r"|maximum (?:prompt|sequence) length|model token limit|max_tokens must be at least 1, got -"
+    r"|exceed\w* (?:the )?(?:max(?:imum)? seq|(?:token|input)s? limit|limit of \d+\W*\Z)|max_seq_len"
+    r"|(?<!rate )(?<!minute )(?<!day )tokens? limit exceeded|max(?:imum)? input (?:characters|length|tokens)"
+    r"|(?:输入|上下文|提示词|prompt).{0,20}(?:超过|超出|过长|超长)"
 )
 _KEY_WORDS: Final = re.compile(
-    r"api[ _-]?key|invalid (?:token|credentials|authentication)|authenticat|unauthori[sz]ed|access token|bearer token"
+    r"api[ _-]?key|security token"
+    r"|无效的令牌|invalid (?:token|credentials|authentication)|authenticat|unauthori[sz]ed|access token|bearer token"
 )
 _MODEL_WORDS: Final = re.compile(
     r"models?\b.{0,120}?\b(?:not found|(?:does|do|did)? ?not exist|doesn't exist|not a valid model|not loaded"
     r"|no longer|not available|isn't available|is not served)"
     r"|(?:unknown|invalid|no such|unsupported) model|^model: |no model (?:named|called|with)|model_not_found"
-    r"|is not a valid model|no endpoints found for|\bmodel \S{1,120} (?:is not|isn't) supported\W*\Z",
+    r"|is not a valid model|no endpoints found for"
+    r"|\bmodel \S{1,120} (?:is not|isn't) supported(?: by any .{1,60})?\W*\Z"
+    r"|\bmodel (?:identifier|id|name) .{0,40}\binvalid",
     re.DOTALL,
 )
 # llama.cpp's server ("Loading model"), Hugging Face's ("Model x is currently loading") and others, with HTTP 503.
@@ -134,12 +146,21 @@ _LOADING_WORDS: Final = re.compile(
 _QUOTA_WORDS: Final = re.compile(
     r"credit balance is too low|insufficient (?:account )?(?:balance|funds|credits?)"
     r"|balance is (?:insufficient|not enough)|key limit exceeded|\barrearage\b|more credits"
+    r"|budget has been exceeded|欠费|余额不足|额度不足"
 )
 # DeepSeek, OpenRouter, Alibaba, Azure and Zhipu, which have no code for it, or one of their own.
 _FILTER_WORDS: Final = re.compile(
     r"content exists risk|inappropriate content|(?:input|prompt|content) was flagged|content (?:management )?polic"
     r"|敏感"
 )
+
+
+# What says so where a server has no status or code for it, such as within a stream.
+_RATE_WORDS: Final = re.compile(
+    r"rate[ _-]?limit|too many requests|throttl|(?:tokens|requests) per (?:min|day)|please wait"
+)
+# A validation error of a server that asks for a key in a header, with HTTP 422.
+_HEADER_WORDS: Final = re.compile(r"header\W{1,6}(?:authorization|x-api-key|api-key)")
 
 
 def find_kind(status: int | None, codes: tuple[str, ...], words: str) -> ErrorKind:
@@ -155,6 +176,8 @@ def find_kind(status: int | None, codes: tuple[str, ...], words: str) -> ErrorKi
             return _BY_CODE[code]
     if status in (None, 400, 402, 403, 429) and _QUOTA_WORDS.search(words):
         return _QUOTA
+    if status in (None, 400) and _RATE_WORDS.search(words):
+        return RATE
     if status in (None, 400, 422, 500) and _CONTEXT_WORDS.search(words):
         return _CONTEXT  # llama.cpp and others have no code for this
     if not _VAGUE.isdisjoint(codes) and (status is None or status >= 500):
@@ -165,6 +188,8 @@ def find_kind(status: int | None, codes: tuple[str, ...], words: str) -> ErrorKi
 def _find_refusal(status: int | None, words: str) -> ErrorKind | None:
     """Why a request is refused that is not too long, as far as the words say it."""
     if status in (None, 400, 401, 403) and _KEY_WORDS.search(words):
+        return _KEY
+    if status == 422 and _HEADER_WORDS.search(words):
         return _KEY
     if status in (None, 400, 404, 410, 422, 500) and _MODEL_WORDS.search(words):
         return _MODEL

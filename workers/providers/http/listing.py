@@ -21,18 +21,30 @@ MAX_WINDOW: Final = 1_000_000_000  # tokens; more is not a context window
 NAME_CHARS: Final = 200
 MAX_PRICE: Final = 1_000_000.0  # US dollars for a million tokens; more is not a price
 MILLION: Final = 1_000_000
+CHEAPEST: Final = 0.001  # US dollars for a million tokens; less is the price of one token
 NO_LIST: Final = "The model's server did not send a list of models."
 
 # Names for that a model calls tools.
 TOOL_ABILITIES: Final = (
     "tools", "tool", "function_calling", "tool_use", "tool_choice", "tool_calls", "trained_for_tool_use",
+    "tool_calling", "tool_call", "function_call",
 )  # fmt: skip
 _SIGHT: Final = ("vision", "image", "images", "image_input", "imageinput")
+_THOUGHT: Final = ("thinking", "reasoning", "include_reasoning")
 _LISTS: Final = (  # fields that hold a list
     "data", "models", "items", "result", "results", "model_list", "available_models", "response",
+    "resources", "modelSummaries", "endpoints",
 )  # fmt: skip
 _NAMES: Final = ("id", "name", "model", "model_id", "modelId", "model_name", "slug", "key")
 # Control characters, which no name has and no database takes all of, and lone surrogates, which cannot be encoded.
+_SUPPORTS: Final = re.compile(r"supports?_(.+)")
+_UUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_INNER_CAPITAL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
+# Objects within an entry that say something of the model.
+_WITHIN: Final = (
+    "limits", "token_limits", "model_limits", "parameters", "info", "metadata", "model_info", "top_provider",
+)  # fmt: skip
+_GONE: Final = ("shutdown", "inactive", "disabled", "offline")
 _UNSENDABLE: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -86,8 +98,9 @@ def read_model(entry: object) -> ListedModel | None:
         entry = {"id": entry}
     if not isinstance(entry, dict):
         return None
-    names = (one.strip() for key in _NAMES if isinstance(one := entry.get(key), str))
-    name = next((one for one in names if one), "")
+    names = [one.strip() for key in _NAMES if isinstance(one := entry.get(key), str) and one.strip()]
+    # Cloudflare's id is a number of the entry; the model is asked by its name.
+    name = next((one for one in names if not _UUID.fullmatch(one)), names[0] if names else "")
     if not name or len(name) > NAME_CHARS or _UNSENDABLE.search(name):
         return None
     entry = _unfold(entry)
@@ -97,6 +110,8 @@ def read_model(entry: object) -> ListedModel | None:
     else:
         kind = family_kind(name)
         reason = f"its name is that of a model for {kind}" if kind else ""
+    if entry.get("active") is False or str(entry.get("status")).lower() in _GONE:
+        reason = "the endpoint lists it as not in service"
     given = modalities(entry, "input")
     sees = "image" in given if given else True if entry.get("type") == "vlm" else None  # LM Studio's word
     input_price, output_price = _prices(entry)
@@ -108,7 +123,7 @@ def read_model(entry: object) -> ListedModel | None:
         sees=_either(able, _SIGHT, sees),
         # OpenRouter's list of parameters is complete.
         tools=_either(able, TOOL_ABILITIES, False if isinstance(entry.get("supported_parameters"), list) else None),
-        thinks=_either(able, ("thinking", "reasoning", "include_reasoning"), None),
+        thinks=_either(able, _THOUGHT, None),
         input_price=input_price,
         output_price=output_price,
     )
@@ -118,11 +133,23 @@ def _unfold(entry: dict[str, Any]) -> dict[str, Any]:
     """An entry with what some lists say in objects within it. What it says itself counts more."""
     loaded = read_objects(entry.get("loaded_instances"))
     limits = read_object(entry.get("capabilities")).get("limits")
-    said = (limits, entry.get("metadata"), entry.get("model_info"), loaded[0].get("config") if loaded else None)
+    said = (limits, *(entry.get(name) for name in _WITHIN), loaded[0].get("config") if loaded else None)
+    found = _agree(read_objects(entry.get("providers")))
+    for part in (*said, {name: value for name, value in entry.items() if value is not None}):
+        found |= {_INNER_CAPITAL.sub("_", name).lower(): value for name, value in read_object(part).items()}
+    return found
+
+
+def _agree(providers: list[dict[str, Any]]) -> dict[str, Any]:
+    """What all providers of a model offer that a router may choose, as Hugging Face's router lists them."""
     found: dict[str, Any] = {}
-    for part in said:
-        found |= read_object(part)
-    return found | {name: value for name, value in entry.items() if value is not None}
+    windows = [number for one in providers if (number := read_number(one.get("context_length")))]
+    tools = [one["supports_tools"] for one in providers if isinstance(one.get("supports_tools"), bool)]
+    if windows:
+        found["context_length"] = min(windows)
+    if tools:
+        found["supports_tools"] = any(tools)
+    return found
 
 
 def _abilities(entry: dict[str, Any], *fields: str) -> dict[str, bool]:
@@ -140,12 +167,10 @@ def _abilities(entry: dict[str, Any], *fields: str) -> dict[str, bool]:
 
 
 def _supported(entry: dict[str, Any]) -> dict[str, bool]:
-    """The same from fields such as `supports_vision` and `supportsTools`."""
-    return {
-        name.lower().removeprefix("supports").removeprefix("_"): value
-        for name, value in entry.items()
-        if isinstance(value, bool) and name.startswith("supports")
-    }
+    """The same from fields such as `supports_vision` and `tool_call`."""
+    said = {name: value for name, value in entry.items() if isinstance(value, bool)}
+    plain = {name: value for name, value in said.items() if name in (*TOOL_ABILITIES, *_SIGHT, *_THOUGHT)}
+    return plain | {found[1]: value for name, value in said.items() if (found := _SUPPORTS.fullmatch(name))}
 
 
 def _either(able: dict[str, bool], names: tuple[str, ...], otherwise: bool | None) -> bool | None:
@@ -161,7 +186,9 @@ def _window(entry: dict[str, Any]) -> int | None:
         entry.get(key)
         for key in (
             "max_model_len", "loaded_context_length", "context_length", "context_window", "context_size",
-            "max_context_length", "max_input_tokens", "max_context_window_tokens",
+            "max_context_length", "max_input_tokens", "max_context_window_tokens", "context_len",
+            "context_window_tokens", "input_token_limit", "max_sequence_length", "max_seq_len",
+            "max_position_embeddings",
         )
     ]  # fmt: skip
     said.append(meta.get("n_ctx_train"))
@@ -174,7 +201,7 @@ def _window(entry: dict[str, Any]) -> int | None:
 
 def _prices(entry: dict[str, Any]) -> tuple[float | None, float | None]:
     """What a million tokens of input and of output cost, in US dollars. A list may say it of one token."""
-    said = read_object(entry.get("pricing"))
+    said = read_object(entry.get("pricing")) or read_object(entry.get("cost"))
     for places, names, factor in (
         (said, ("prompt", "completion"), MILLION),
         (said, ("input", "output"), 1),
@@ -182,6 +209,8 @@ def _prices(entry: dict[str, Any]) -> tuple[float | None, float | None]:
         (entry, ("input_cost_per_token", "output_cost_per_token"), MILLION),
     ):
         prices = [_price(places.get(name), factor) for name in names]
+        if factor == 1 and any(prices) and all(price is None or price < CHEAPEST for price in prices):
+            prices = [_price(places.get(name), MILLION) for name in names]  # of one token: Vercel
         if None not in prices:
             return prices[0], prices[1]
     return None, None

@@ -22,11 +22,16 @@ _NO_CHAT: Final[dict[str, str]] = {
     "rerank": "reranking", "reranker": "reranking", "reranking": "reranking",
     "moderation": "moderation", "classification": "moderation",
     "image": "images", "video": "video",
-    "transcription": "speech", "speech": "speech", "tts": "speech", "asr": "speech", "realtime": "speech",
-    "audio": "speech",
+    "transcription": "speech", "speech": "speech", "tts": "speech", "asr": "speech", "stt": "speech",
+    "realtime": "speech", "audio": "speech",
+    "detection": "detection", "segmentation": "segmentation", "mask": "filling gaps", "classify": "moderation",
 }  # fmt: skip
-_CHAT: Final = frozenset({"chat", "llm", "vlm", "language", "completion", "responses", "generation", "text", "code"})
-_KIND_FIELDS: Final = ("mode", "type", "task", "model_type", "kind", "pipeline_tag")
+_CHAT: Final = frozenset(
+    {"chat", "llm", "vlm", "language", "completion", "responses", "generation", "generate", "text", "code"}
+)
+_KIND_FIELDS: Final = ("mode", "type", "task", "model_type", "kind", "pipeline_tag", "domain", "api")
+_MEDIA: Final = frozenset({"image", "video", "speech", "audio"})
+_USES: Final = ("endpoints", "functions")  # lists of what a model is for: Cohere and watsonx
 
 # Families by the whole words of a name, where the endpoint says nothing. All words of a key must be there.
 _FAMILIES: Final[dict[frozenset[str], str]] = {
@@ -34,27 +39,40 @@ _FAMILIES: Final[dict[frozenset[str], str]] = {
         frozenset({word}): "embedding"
         for word in (
             "embed", "embedding", "embeddings", "embeddinggemma", "bge", "gte", "e5", "minilm", "colbert", "colpali",
+            "embedqa", "mpnet", "voyage", "nvclip", "clip",
         )
     },
-    **{frozenset({word}): "reranking" for word in ("rerank", "reranker")},
-    frozenset({"moderation"}): "moderation",
+    **{frozenset({word}): "reranking" for word in ("rerank", "reranker", "rerankqa")},
+    **{
+        frozenset({word}): "moderation"
+        for word in ("moderation", "safeguard", "shieldgemma", "qwen3guard", "wildguard")
+    },
+    **{frozenset(words): "moderation" for words in (("llama", "guard"), ("prompt", "guard"), ("granite", "guardian"))},
     **{
         frozenset({word}): "speech"
-        for word in ("whisper", "tts", "asr", "stt", "transcribe", "realtime", "kokoro", "parakeet")
+        for word in (
+            "whisper", "tts", "asr", "stt", "transcribe", "realtime", "kokoro", "parakeet", "cosyvoice", "paraformer",
+            "sambert", "orpheus",
+        )
     },
     frozenset({"gpt", "audio"}): "speech",
     **{
         frozenset({word}): "images"
-        for word in ("sora", "sdxl", "imagen", "veo", "cogview", "recraft", "t2i", "t2v", "i2v")
+        for word in (
+            "sora", "sdxl", "imagen", "veo", "cogview", "recraft", "t2i", "t2v", "i2v", "dalle", "stablediffusion",
+            "sd3", "midjourney", "ideogram", "seedream", "seedance", "kling",
+        )
     },
+    **{frozenset({word, "image"}): "images" for word in ("gpt", "chatgpt", "qwen")},
+    **{frozenset({word, "video"}): "video" for word in ("stable", "hunyuan")},
     **{frozenset({"flux", word}): "images" for word in ("dev", "schnell", "pro", "kontext", "fill")},
-    frozenset({"lyria"}): "music",
+    **{frozenset({word}): "music" for word in ("lyria", "suno")},
     frozenset({"dall", "e"}): "images",
-    frozenset({"gpt", "image"}): "images",
     frozenset({"stable", "diffusion"}): "images",
     **{frozenset({word, "002"}): "completion without chat" for word in ("babbage", "davinci")},
     frozenset({"gpt", "turbo", "instruct"}): "completion without chat",
 }  # fmt: skip
+_CAMEL: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")  # between the words of ImageGeneration
 _WORDS: Final = re.compile(r"[a-z]+|\d+[a-z]*")
 
 
@@ -62,14 +80,16 @@ def listed_kind(entry: Mapping[str, Any], able: Mapping[str, bool]) -> str:
     """What the endpoint says the model is for: `chat`, or a kind in words; empty where it says nothing. `able` is what
     it says that the model can do.
     """
-    for said in (*(entry.get(key) for key in _KIND_FIELDS), read_object(entry.get("capabilities")).get("type")):
-        words = _words(said)
-        speaks = words & _CHAT and not words & {"image", "video", "speech", "audio"}
-        if speaks or _makes_text(said):
+    told = [entry.get(key) for key in _KIND_FIELDS]
+    told = [one.get("name") if isinstance(one, dict) else one for one in told]  # Cloudflare's task is an object
+    told += [_list_uses(entry.get(key)) for key in _USES]
+    for said in (*told, read_object(entry.get("capabilities")).get("type")):
+        words = _words(_CAMEL.sub(" ", said) if isinstance(said, str) else said)
+        others = _MEDIA if "chat" in words else _NO_CHAT.keys()
+        if (words & _CHAT and not words & others) or _makes_text(said):
             return "chat"
-        for word in words:
-            if word in _NO_CHAT:
-                return _NO_CHAT[word]
+        if kind := next((kind for word, kind in _NO_CHAT.items() if word in words), ""):
+            return kind
     produced = modalities(entry, "output")
     if produced:
         return "chat" if "text" in produced else " and ".join(sorted(produced)[:KINDS])
@@ -78,9 +98,15 @@ def listed_kind(entry: Mapping[str, Any], able: Mapping[str, bool]) -> str:
     if any(able.get(name) for name in ("completion", "completion_chat", "chat", "chat_completion")):
         return "chat"
     for name in able:
-        if able[name] and name in _NO_CHAT and name not in ("image", "video", "speech", "audio"):
+        if able[name] and name in _NO_CHAT and name not in _MEDIA:
             return _NO_CHAT[name]
     return ""
+
+
+def _list_uses(said: object) -> str:
+    """What a list of words, or of objects with an id, says that a model is for."""
+    uses = [one.get("id") if isinstance(one, dict) else one for one in said] if isinstance(said, list) else []
+    return " ".join(one for one in uses if isinstance(one, str))
 
 
 def _makes_text(said: object) -> bool:
@@ -92,7 +118,8 @@ def modalities(entry: Mapping[str, Any], side: str) -> set[str]:
     """What goes into a model (`side` input) or comes out of it (output), as far as the endpoint says."""
     design = read_object(entry.get("architecture"))
     within = read_object(entry.get("modalities")).get(side)
-    for said in (design.get(f"{side}_modalities"), entry.get(f"{side}_modalities"), within):
+    named = (entry.get(f"{side}_modalities"), entry.get(f"supported_{side}_modalities"))
+    for said in (design.get(f"{side}_modalities"), *named, within):
         if isinstance(said, list):
             return {one.lower() for one in said if isinstance(one, str) and one.isalpha() and len(one) <= KIND_CHARS}
     for line in (design.get("modality"), entry.get("modality")):

@@ -38,6 +38,7 @@ class AnswerReader(ABC):
 
     json_lines: ClassVar[bool] = False  # events are lines of JSON
     reads_text_calls: ClassVar[bool] = False  # servers of this API may leave calls in the text
+    named: ClassVar[bool] = False  # an event's name says what its data is, where that does not
 
     def __init__(self, *, secrets: tuple[str, ...] = (), report: Report = _ignore) -> None:
         self.done = False  # the event that closes the stream has arrived
@@ -54,7 +55,9 @@ class AnswerReader(ABC):
         self._secrets = secrets
         self._report = report
         self._events = 0  # that were read
-        self._splitter: EventSplitter | LineSplitter = LineSplitter() if self.json_lines else EventSplitter()
+        self._splitter: EventSplitter | LineSplitter = (
+            LineSplitter() if self.json_lines else EventSplitter(named=self.named)
+        )
         self.tags = ThinkingTags()
         self._head = b""
         self._marked = False  # the place of a byte order mark has been passed
@@ -181,9 +184,7 @@ class AnswerReader(ABC):
         self._read(chunks, split_body(body))
 
     def conclude(self, chunks: list[Chunk]) -> ProviderError | None:
-        """Adds the calls of a complete answer, and what its model wants back with their results. Returns why they are
-        none.
-        """
+        """Adds the calls of a complete answer, and what its model wants back with them. Returns why they are none."""
         self._end_text(chunks)
         try:
             last = self.calls.take(self.finish_reason, self.replay_parts, self._report)
@@ -227,6 +228,7 @@ class AnswerReader(ABC):
             return
         # Some servers send a finish reason with every chunk: only the first one, after the text, is the end.
         self.settled = self.finish_reason is None and bool(self.has_output or self.calls) and not output
+        reason = reason.removeprefix("FINISH_REASON_")  # of enumerations that some gateways write out
         kind = reason.partition(":")[0]
         reason = self.calls.rename(kind if kind.lower() in FILTERED else reason[:REASON_CHARS])
         if reason != self.finish_reason:
@@ -260,9 +262,7 @@ class AnswerReader(ABC):
 
     def _clean(self, text: str) -> str:
         """`text` without NUL and lone surrogates, which no database or socket accepts. Surrogate pairs are joined."""
-        if self._half:
-            text = self._half + text
-            self._half = ""
+        text, self._half = self._half + text, ""
         if text.isascii():
             return text.replace("\x00", "\ufffd") if "\x00" in text else text
         if _HIGH_SURROGATE_AT_END.search(text):

@@ -6,6 +6,7 @@ Source: WHATWG HTML §9.2.5 (parsing an event stream) and §9.2.6 (interpreting 
 from __future__ import annotations
 
 import json
+import re
 from typing import Final
 
 from accounts.lib.texts import gettext_noop
@@ -13,6 +14,7 @@ from workers.providers.base import ProviderError
 
 MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_NAME: Final = re.compile(rb"[\w.]{1,100}")
 GARBAGE: Final = gettext_noop("The model's server sent an unexpected response.")
 
 
@@ -31,9 +33,13 @@ class EventSplitter:
 
     Beyond the standard, some broken streams are read: objects with one line break between them instead of a blank
     line, an error in an event of that name or in a field `error`, and an object without a field.
+
+    `named`: the name of an event is put into its data as `type`, where the data does not have it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, named: bool = False) -> None:
+        self._named = named
+        self._name = b""  # of the event that is being read
         self.unknown = 0  # lines that are no field of an event stream
         self._tail = b""
         self._data: list[bytes] = []
@@ -70,11 +76,12 @@ class EventSplitter:
             elif not line:
                 if self._data and (data := self._end_event()):
                     events.append(data)
-                self._failed = False
+                self._failed, self._name = False, b""
             elif line == b"data":  # a line without a colon is the name of a field with an empty value
                 self._data.append(b"")
             elif line.startswith(b"event:"):
-                self._failed = line[6:].strip() == b"error"
+                self._name = line[6:].strip()
+                self._failed = self._name == b"error"
             elif line.startswith(b"error:"):
                 events.append(_as_error(line[6:].strip()))
             elif line[:1] == b"{" and line[-1:] == b"}":
@@ -87,6 +94,9 @@ class EventSplitter:
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
         self._data.clear()
         self._size = 0
+        if self._named and self._name not in data and _NAME.fullmatch(self._name) and data[:1] == b"{":
+            inside = data[1:].lstrip()
+            return b'{"type":"' + self._name + (b'"}' if inside == b"}" else b'",' + inside)
         return _as_error(data) if self._failed and data else data
 
     def end(self) -> list[bytes]:

@@ -1,32 +1,23 @@
 """Finds calls of tools that a model writes into its text, where its server does not read them. Pure: no I/O.
 
-Read are `<tool_call>` with JSON (Hermes, Qwen) or with `<function=…>` (Qwen Coder), `[TOOL_CALLS]` (Mistral) and
-`<|python_tag|>` (Llama), at the start of a line and outside of code. What does not parse as a whole, or names a tool
-that was not offered, stays text.
+They begin at the start of a line and outside of code (`text_call_forms.py` has their forms). What does not parse as a
+whole, or names a tool that was not offered, stays text.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from workers.providers.base import ToolSpec
-from workers.providers.http.json_values import NO_JSON, load_json
+from workers.providers.http.text_call_forms import OPENINGS, CallParser, Found
 
-# What closes each; empty: the end of the answer.
-OPENINGS: Final = {"<tool_call>": "</tool_call>", "[TOOL_CALLS]": "", "<|python_tag|>": ""}
 MAX_HELD: Final = 262_144  # characters; a longer call is text
 INDENT: Final = 3  # blanks before it; more is indented code
 
 _FENCE: Final = re.compile(r"(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*(?:(`{3,})[^`]*|(~{3,}).*)\Z")
-_FUNCTION: Final = re.compile(r"\s*<function=([^>\s]+)>(.*?)</function>", re.DOTALL)
-_PARAMETER: Final = re.compile(r"\s*<parameter=([^>\s]+)>(.*?)</parameter>", re.DOTALL)
-_NAMED: Final = re.compile(r"\s*(?:\[TOOL_CALLS\])?\s*([\w.-]+)\s*(?:\[CALL_ID\]\s*\w+\s*)?\[ARGS\]\s*")
-_STOPS: Final = re.compile(r"(?:\s|</s>|<\|\w+\|>)+\Z")
-
-Found = tuple[str, str]  # a name, and arguments as JSON
+_STOPS: Final = re.compile(r"(?:\s|</s>|<\|/?\w+\|>)+\Z")
 
 
 class TextCalls:
@@ -34,7 +25,7 @@ class TextCalls:
 
     def __init__(self, tools: Mapping[str, ToolSpec]) -> None:
         self.found: list[Found] = []
-        self._tools = tools
+        self._parser = CallParser(tools)
         self._held = ""
         self._waiting: list[str] = []  # pieces that came after `_held`, inside of a call
         self._size = 0  # characters of both
@@ -60,7 +51,7 @@ class TextCalls:
         opening, self._opening = self._opening, ""
         if not opening:
             return held if self._began or held.strip() else ""
-        if found := self._parse(opening, _STOPS.sub("", held)):
+        if found := self._parser.parse(opening, _STOPS.sub("", held)):
             self.found += found
             return ""
         return opening + held
@@ -81,7 +72,7 @@ class TextCalls:
         if place < 0 and len(self._held) <= MAX_HELD:
             return False
         opening, self._opening = self._opening, ""
-        if place >= 0 and (found := self._parse(opening, self._held[:place])):
+        if place >= 0 and (found := self._parser.parse(opening, self._held[:place])):
             self.found += found
             self._held = self._held[place + len(closing) :].lstrip()
             return True
@@ -124,95 +115,3 @@ class TextCalls:
                 self._fence = ""
         elif fence := _FENCE.match(line):
             self._fence = fence[1] or fence[2]
-
-    # --- what is inside ------------------------------------------------------------------------------------------
-
-    def _parse(self, opening: str, inside: str) -> list[Found]:
-        """The calls; none unless all of it are calls of offered tools."""
-        if opening == "<tool_call>" and inside.lstrip().startswith("<function="):
-            return self._parse_tags(inside)
-        if opening == "[TOOL_CALLS]" and _NAMED.match(inside):
-            return self._parse_named(inside)
-        return self._parse_json(inside)
-
-    def _parse_json(self, inside: str) -> list[Found]:
-        values: list[Any] = []
-        place = 0
-        while place < len(inside):
-            try:
-                value, place = json.JSONDecoder().raw_decode(inside, place + _blanks(inside, place))
-            except (ValueError, RecursionError):
-                return []
-            values += value if isinstance(value, list) else [value]
-            place += _blanks(inside, place)
-            if inside[place : place + 1] == ";":
-                place += 1
-            place += _blanks(inside, place)
-        found = [self._call(value) for value in values]
-        return [call for call in found if call is not None] if None not in found else []
-
-    def _call(self, value: object) -> Found | None:
-        if not isinstance(value, dict):
-            return None
-        name, arguments = value.get("name"), value.get("arguments", value.get("parameters", {}))
-        if isinstance(arguments, str):
-            arguments = load_json(arguments or "{}")
-        if name not in self._tools or not isinstance(arguments, dict):
-            return None
-        return str(name), json.dumps(arguments, ensure_ascii=False)
-
-    def _parse_named(self, inside: str) -> list[Found]:
-        found: list[Found] = []
-        place = 0
-        while place < len(inside):
-            named = _NAMED.match(inside, place)
-            if named is None:
-                return []
-            try:
-                arguments, place = json.JSONDecoder().raw_decode(inside, named.end())
-            except (ValueError, RecursionError):
-                return []
-            call = self._call({"name": named[1], "arguments": arguments})
-            if call is None:
-                return []
-            found.append(call)
-            place += _blanks(inside, place)
-        return found
-
-    def _parse_tags(self, inside: str) -> list[Found]:
-        found: list[Found] = []
-        place = 0
-        while inside[place:].strip():
-            function = _FUNCTION.match(inside, place)
-            if function is None or function[1] not in self._tools:
-                return []
-            arguments = self._parse_parameters(function[1], function[2])
-            if arguments is None:
-                return []
-            found.append((function[1], json.dumps(arguments, ensure_ascii=False)))
-            place = function.end()
-        return found
-
-    def _parse_parameters(self, name: str, inside: str) -> dict[str, Any] | None:
-        """Arguments as texts, read as JSON where the parameter is no text."""
-        properties = self._tools[name].parameters.get("properties")
-        arguments: dict[str, Any] = {}
-        place = 0
-        while inside[place:].strip():
-            parameter = _PARAMETER.match(inside, place)
-            if parameter is None:
-                return None
-            text = parameter[2].removeprefix("\n").removesuffix("\n")
-            schema = properties.get(parameter[1]) if isinstance(properties, Mapping) else None
-            value = text if isinstance(schema, Mapping) and schema.get("type") == "string" else load_json(text)
-            arguments[parameter[1]] = text if value is NO_JSON else value
-            place = parameter.end()
-        return arguments
-
-
-def _blanks(text: str, place: int) -> int:
-    """How many blanks there are at a place."""
-    end = place
-    while end < len(text) and text[end].isspace():
-        end += 1
-    return end - place

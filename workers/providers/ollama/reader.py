@@ -79,7 +79,8 @@ class ChatReader(AnswerReader):
         self.note_model(value.get("model"))
         message = read_object(value.get("message"))
         text = message.get("content") or value.get("response") or ""  # of its other API, from what only passes for it
-        thinking = next((one for name in _THINKING if (one := read_thought(message.get(name)))), None)
+        said = (one.get(name) for one in (message, value) for name in _THINKING)
+        thinking = next((thought for one in said if (thought := read_thought(one))), None)
         if not isinstance(text, str):
             raise garbage("a message whose text is no text")
         self._take_message(chunks, text, thinking, message.get("tool_calls"))

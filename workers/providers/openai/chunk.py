@@ -26,9 +26,21 @@ from workers.providers.http.json_values import (
 
 
 class Part(msgspec.Struct, gc=False):
+    """A part of content. What the model thinks is a part of its own kind (Mistral, gateways), in one of its fields."""
+
     type: str = "text"
     text: str | None = None
     thinking: list[Part] | None = None
+    reasoning: Any = None
+    summary: Any = None
+
+    def split(self) -> tuple[str, str]:
+        """(text, thinking)."""
+        thought = "".join(part.text or "" for part in self.thinking or ())
+        thought = thought or read_thought(self.reasoning) or read_thought(self.summary) or ""
+        if self.type in ("thinking", "reasoning", "thought"):
+            return "", thought or self.text or ""
+        return self.text or "", thought
 
 
 class Delta(msgspec.Struct, gc=False):
@@ -177,6 +189,7 @@ def _delta(value: object) -> Delta | None:
     if not isinstance(value, dict):
         raise garbage(f"a delta that is a {type(value).__name__}")
     calls, function = value.get("tool_calls"), value.get("function_call")
+    calls = [calls] if isinstance(calls, dict) else calls
     if not isinstance(calls or [], list) or not isinstance(function or {}, dict):
         raise garbage("tool calls of another type")
     return Delta(
@@ -214,7 +227,13 @@ def _part(value: object) -> Part | None:
     if isinstance(thinking, str):
         thinking = [thinking]
     parts = [part for part in map(_part, thinking) if part is not None] if isinstance(thinking, list) else None
-    return Part(type=read_text(value.get("type")) or "text", text=read_text(value.get("text")), thinking=parts)
+    return Part(
+        type=read_text(value.get("type")) or "text",
+        text=read_text(value.get("text")),
+        thinking=parts,
+        reasoning=value.get("reasoning"),
+        summary=value.get("summary"),
+    )
 
 
 def _finish_reason(value: object) -> str | None:

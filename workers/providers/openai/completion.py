@@ -14,9 +14,12 @@ from workers.providers.openai.tools import ReplayedReasoning
 FAILED_REASONS: Final = frozenset(
     {
         "error", "network_error", "insufficient_system_resource", "abort", "aborted", "server_error", "internal_error",
-        "cancelled", "canceled", "failed",
+        "cancelled", "canceled", "failed", "timeout", "unknown_error", "upstream_error",
+        "engine_overloaded", "overloaded",
     }
 )  # fmt: skip
+_ARGUMENTS: Final = ("arguments", "parameters", "input", "args")
+_NO_ERROR: Final = ("0", "200", "ok", "success")
 
 
 class CompletionReader(AnswerReader):
@@ -60,9 +63,9 @@ class CompletionReader(AnswerReader):
             reasoning = delta.thought
             if content or reasoning:
                 if isinstance(content, list):
-                    thoughts = "".join(part.text or "" for parts in content for part in parts.thinking or ())
-                    reasoning += thoughts
-                    content = "".join(part.text or "" for part in content)
+                    parts = [part.split() for part in content]
+                    reasoning += "".join(thought for _, thought in parts)
+                    content = "".join(text for text, _ in parts)
                 self.add(chunks, content, reasoning)
                 output = True
             if self.calls.open and (reasoning or delta.reasoning_details):
@@ -71,7 +74,7 @@ class CompletionReader(AnswerReader):
             if delta.tool_calls or delta.function_call:
                 self._take_calls(delta, whole=choice.delta is None)
         reason = choice.finish_reason
-        if says_failure(choice.error) or reason in FAILED_REASONS:
+        if says_failure(choice.error) or (reason and reason.lower() in FAILED_REASONS):
             raise self.fail({"error": choice.error or {"code": reason}})
         if reason:
             self.note_finish(chunks, reason, output=output)
@@ -81,7 +84,7 @@ class CompletionReader(AnswerReader):
         self.calls.called = True
         for entry in read_objects(delta.tool_calls):
             called = read_object(entry.get("function")) or entry
-            arguments = called.get("arguments", called.get("parameters"))
+            arguments = next((called[name] for name in _ARGUMENTS if name in called), None)
             self.add_call(
                 entry.get("index"), entry.get("id"), called.get("name"), arguments, whole=whole,
                 extra=entry.get("extra_content"),
@@ -106,8 +109,11 @@ class CompletionReader(AnswerReader):
 
 
 def says_failure(error: object) -> bool:
-    """Whether an `error` is one: some servers send it with every event, empty or with the code 0."""
-    return any(error.values()) if isinstance(error, dict) else bool(error)
+    """Whether an `error` is one: some servers send it with every event, empty or saying that there was none."""
+    if not isinstance(error, dict):
+        return bool(error)
+    said = [str(error.get(name)).lower() for name in ("code", "message")]
+    return any(error.values()) and not all(one in _NO_ERROR for one in said)
 
 
 def _first(choices: list[Choice]) -> Choice:

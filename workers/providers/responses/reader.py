@@ -8,7 +8,7 @@ and by open models its text (`response.reasoning_text.delta`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -18,9 +18,8 @@ from workers.providers.http.reader import CUT, AnswerReader
 from workers.providers.responses.tools import ReplayedItems
 
 _TEXT: Final = frozenset({"response.output_text.delta", "response.refusal.delta"})
-_REASONING: Final = frozenset(
-    {"response.reasoning_summary_text.delta", "response.reasoning_text.delta", "response.reasoning.delta"}
-)  # the last one is OpenRouter's
+# Of its text or a summary, as OpenAI, OpenRouter and others name it: `response.reasoning_summary_text.delta`.
+_REASONING: Final = "response.reasoning"
 _ENDS: Final = frozenset(
     {"response.completed", "response.done", "response.incomplete", "response.failed", "response.cancelled"}
 )
@@ -33,7 +32,7 @@ _SILENT: Final = (
     "response.function_call_arguments.", "response.custom_tool_call_input.", "response.mcp_",
     "response.web_search_call.", "response.file_search_call.", "response.code_interpreter_call", "keepalive",
 )  # fmt: skip
-_REASONS: Final = {"max_output_tokens": "length", "content_filter": "content_filter"}
+_REASONS: Final = {"max_output_tokens": "length", "max_tokens": "length", "content_filter": "content_filter"}
 
 
 class DeltaEvent(msgspec.Struct, gc=False):
@@ -49,10 +48,13 @@ _decode_delta: Final = msgspec.json.Decoder(DeltaEvent).decode
 class ResponseReader(AnswerReader):
     """Reads one response."""
 
+    named: ClassVar[bool] = True
+
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._items = ReplayedItems()
         self._streamed = False  # text has come in pieces
+        self._thinks = ""  # where the first reasoning has come from; what repeats it counts no more
         self._messages: list[dict[str, Any]] = []  # that came as a whole
         self._texts: list[dict[str, Any]] = []  # likewise
 
@@ -70,9 +72,9 @@ class ResponseReader(AnswerReader):
 
     def _take(self, chunks: list[Chunk], value: dict[str, Any]) -> None:
         kind, delta = str(value.get("type")), value.get("delta")
-        if kind in _TEXT | _REASONING:
+        if kind in _TEXT or (kind.startswith(_REASONING) and kind.endswith(".delta")):
             if isinstance(delta, dict):
-                delta = delta.get("text")
+                delta = delta.get("text") or delta.get("content")
             if delta and not isinstance(delta, str):
                 raise garbage("a delta that is no text")
             self._take_delta(chunks, kind, delta or "")
@@ -81,10 +83,13 @@ class ResponseReader(AnswerReader):
             if kind == "response.done":
                 kind = f"response.{response.get('status') or 'completed'}"
             self._end_response(chunks, kind, response)
+        elif kind.startswith(_REASONING) and kind.endswith("_text.done"):
+            self._think(chunks, "texts", value.get("text"))
         elif kind == "response.output_text.done":
             self._texts.append({"content": [value]})
         elif kind in ("response.output_item.added", "response.output_item.done"):
-            self._take_item(value.get("output_index"), read_object(value.get("item")), whole=kind.endswith("done"))
+            item = read_object(value.get("item"))
+            self._take_item(chunks, value.get("output_index"), item, whole=kind.endswith("done"))
         elif kind == "response.function_call_arguments.delta":
             self.add_call(value.get("output_index"), "", "", delta)
         elif kind == "response.created":
@@ -102,19 +107,28 @@ class ResponseReader(AnswerReader):
         if kind in _TEXT:
             self._streamed = True
             self.add(chunks, delta)
-        elif kind in _REASONING:
-            self.add(chunks, None, delta)
+        elif kind.startswith(_REASONING):
+            self._think(chunks, "pieces", delta)
         else:
             return False
         return True
 
-    def _take_item(self, index: object, item: dict[str, Any], *, whole: bool) -> None:
+    def _think(self, chunks: list[Chunk], source: str, text: object) -> None:
+        """Reasoning from one of its sources: pieces, whole texts, or items. Only the first source counts."""
+        self._thinks = self._thinks or source
+        if self._thinks == source and isinstance(text, str) and text:
+            self.add(chunks, None, text)
+
+    def _take_item(self, chunks: list[Chunk], index: object, item: dict[str, Any], *, whole: bool) -> None:
         """An item of the output begins, or is `whole`. A call comes twice: the whole one counts."""
         kind = read_text(item.get("type"))
         if kind in _CALLS:
             self.calls.called = True
         if kind == "message" and whole:
             self._messages.append(item)
+        if kind == "reasoning" and whole:
+            for text in _texts_of(item):
+                self._think(chunks, "items", text)
         if kind == "function_call":
             call_id, name = item.get("call_id") or item.get("id"), item.get("name")
             if whole:
@@ -129,28 +143,23 @@ class ResponseReader(AnswerReader):
 
     def _take_response(self, chunks: list[Chunk], response: dict[str, Any]) -> None:
         for place, item in enumerate(read_objects(response.get("output"))):
-            self._take_item(place, item, whole=True)
-            if item.get("type") == "reasoning":
-                self._add_parts(chunks, item)
+            self._take_item(chunks, place, item, whole=True)
         if isinstance(text := response.get("output_text"), str):
             self._texts.append({"content": [{"text": text}]})
         self._end_response(chunks, f"response.{response.get('status') or 'completed'}", response)
-
-    def _add_parts(self, chunks: list[Chunk], item: dict[str, Any]) -> None:
-        """The texts of an item that came as a whole."""
-        for part in (*read_objects(item.get("summary")), *read_objects(item.get("content"))):
-            text = part.get("text") or part.get("refusal")
-            if isinstance(text, str) and text:
-                self.add(chunks, *((None, text) if item.get("type") == "reasoning" else (text, None)))
 
     def _add_whole(self, chunks: list[Chunk], response: dict[str, Any]) -> None:
         """The text, where it did not come in pieces: from the last event, or from those before it."""
         said = [item for item in read_objects(response.get("output")) if item.get("type") == "message"]
         for item in said or self._messages or self._texts:
-            self._add_parts(chunks, item)
+            for text in _texts_of(item):
+                self.add(chunks, text)
 
     def _end_response(self, chunks: list[Chunk], kind: str, response: dict[str, Any]) -> None:
         self.note_model(response.get("model"))
+        for item in read_objects(response.get("output")) if not self._thinks else ():
+            if item.get("type") == "reasoning":
+                self._take_item(chunks, None, item, whole=True)
         if not self._streamed:
             self._add_whole(chunks, response)
         usage = read_object(response.get("usage"))
@@ -172,5 +181,14 @@ class ResponseReader(AnswerReader):
         called = self.called_tools and not self.text and not (self.calls.open and reason != "stop")
         if self.calls.open and not self.calls:  # a server that sends no events about its calls
             for place, item in enumerate(read_objects(response.get("output"))):
-                self._take_item(place, item, whole=True)
+                self._take_item(chunks, place, item, whole=True)
         self.note_finish(chunks, "tool_calls" if called else reason, output=False)
+
+
+def _texts_of(item: dict[str, Any]) -> list[str]:
+    """The texts of an item that came as a whole: a text, or parts."""
+    found: list[str] = []
+    for said in (item.get("summary"), item.get("content")):
+        parts = [{"text": said}] if isinstance(said, str) else read_objects(said)
+        found += [text for part in parts if isinstance(text := part.get("text") or part.get("refusal"), str) and text]
+    return found

@@ -278,6 +278,12 @@ class TestLists:
         others = {str(pk) for pk in Conversation.objects.exclude(pk=conversation.pk).values_list("pk", flat=True)}
         assert len(found - others) == rows
 
+    def test_a_run_is_found_by_its_trace_id(self, sam: Client, conversation: Conversation) -> None:
+        run = Run.objects.get()
+        Run.objects.filter(pk=run.pk).update(trace_id="ab" * 16)
+        assert f"/admin/chat/run/{run.pk}/change/" in page(sam, "chat/run", q="ab" * 16)
+        assert f"/admin/chat/run/{run.pk}/change/" not in page(sam, "chat/run", q="cd" * 16)
+
     def test_run_page_answers_what_went_wrong(self, sam: Client, conversation: Conversation) -> None:
         shown = page(sam, f"chat/run/{Run.objects.get().pk}/change")
         for fact in ("upstream_timeout", "No answer in 30 s.", "m-1", "alice@example.org"):

@@ -27,7 +27,7 @@ from workers.models import Endpoint, EndpointModel
 from workers.providers import discovery
 from workers.providers.base import ChatTurn, ProviderError
 from workers.providers.circuit_breaker import FAILURES
-from workers.providers.config import Definition
+from workers.providers.config import Definition, Timeouts
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "nothing_configured")
 
@@ -69,6 +69,14 @@ class TestWhoServesWhat:
             said, asked = await ask(router, "large")
         assert said == "tok0 tok1 "
         assert asked[-1] == (f"localhost:{two.port}", "fake-tiny")
+
+    async def test_a_models_own_timeouts_count_more_than_its_endpoints(self, one: FakeOpenAI) -> None:
+        short, long = (Timeouts(connect=5.0, first_chunk=wait, idle=20.0, total=60.0) for wait in (0.3, 20.0))
+        row = defined("a", one, timeouts=long, model_timeouts=(("shared", short),))
+        async with opened(row) as router:
+            assert (await ask(router, "fake-large", "tokens=1 first_delay=0.6"))[0] == "tok0 "
+            with pytest.raises(ProviderError, match="upstream_timeout"):
+                await ask(router, "shared", "tokens=1 first_delay=20")
 
     async def test_one_that_is_down_fails_alone_and_soon_at_once(self, one: FakeOpenAI) -> None:
         down = defined("a", "http://127.0.0.1:1/v1", models=(("large", "Large"),))

@@ -120,8 +120,12 @@ async def test_what_the_provider_said_is_kept_for_staff(stack: Stack) -> None:
         accepted = await client.say("Hello [[status=400]]")
         final = (await client.ended(accepted["run_id"]))["final"]
         assert "The fake model says no" not in str(final)
-        [row] = stack.sql("SELECT upstream_said FROM chat_run WHERE id = %s", accepted["run_id"])
+        [row] = stack.sql("SELECT upstream_said, trace_id FROM chat_run WHERE id = %s", accepted["run_id"])
         assert "The fake model says no." in row["upstream_said"]
+        assert len(final["trace"]) == 32
+        assert final["trace"] == row["trace_id"], "what people can tell an administrator"
+        async with alice.http.get(f"{stack.url}/c/{accepted['conversation_id']}/") as page:
+            assert f"error {final['trace']}" in await page.text()
 
 
 async def test_a_server_that_loads_the_model_is_waited_for_and_that_is_said(stack: Stack, upstream: FakeOpenAI) -> None:

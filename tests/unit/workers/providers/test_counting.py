@@ -224,6 +224,14 @@ def test_the_larger_of_reported_and_counted_is_billed() -> None:
     assert larger_usage(TokenUsage(400, 4_000), counted, least) == TokenUsage(400, 4_000)
 
 
+def test_a_stopped_answer_is_billed_by_the_factor() -> None:
+    turns, text = [ChatTurn("user", "What do the words of a question cost?")], "As much as those of an answer. " * 50
+    plain, learnt = ESTIMATE.bill(None, turns, text), TokenCount({"ascii": 2.0}).bill(None, turns, text)
+    assert learnt.estimated
+    assert learnt.output_tokens == pytest.approx(2 * plain.output_tokens, rel=0.01)
+    assert learnt.input_tokens > plain.input_tokens
+
+
 def test_tools_that_a_server_leaves_out_of_its_prompt_are_not_billed() -> None:
     turns = [ChatTurn("user", "Hello you")]
     tools = [ToolSpec(f"tool_{number}", "What it does, in many words. " * 20, {}) for number in range(8)]

@@ -65,6 +65,53 @@ SAID: Final[dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
     "Hugging Face: similarity": ({"pipeline_tag": "sentence-similarity"}, {"hidden": EMBEDDING}),
     "Hugging Face: images": ({"task": "text-to-image"}, {"hidden": "the endpoint lists it for images"}),
     "Together's audio": ({"type": "audio"}, {"hidden": "the endpoint lists it for speech"}),
+    "GitHub's catalogue": (
+        {
+            "limits": {"max_input_tokens": 9000}, "supported_input_modalities": ["text", "image"],
+            "supported_output_modalities": ["text"], "capabilities": ["streaming", "tool-calling"],
+        },
+        {"sees": True, "tools": True, "window": 9000},
+    ),
+    "GitHub's catalogue for embeddings": (
+        {"supported_output_modalities": ["embeddings"]}, {"hidden": "the endpoint lists it for embeddings"},
+    ),
+    "Bedrock": ({"outputModalities": ["TEXT"], "inputModalities": ["TEXT", "IMAGE"]}, {"sees": True}),
+    "Cohere": ({"endpoints": ["generate", "chat", "classify"], "context_length": 128_000}, {"window": 128_000}),
+    "Cohere's for embeddings": ({"endpoints": ["embed", "embed_image"]}, {"hidden": EMBEDDING}),
+    "watsonx": (
+        {"functions": [{"id": "text_chat"}], "model_limits": {"max_sequence_length": 131_072}}, {"window": 131_072},
+    ),
+    "Databricks": ({"task": "llm/v1/embeddings"}, {"hidden": EMBEDDING}),
+    "Cloudflare": ({"task": {"id": "x", "name": "Text Generation"}}, {}),
+    "Cloudflare's for embeddings": ({"task": {"name": "Text Embeddings"}}, {"hidden": EMBEDDING}),
+    "Volcengine": ({"domain": "VLM", "token_limits": {"context_window": 256_000}}, {"window": 256_000}),
+    "Volcengine's for images": ({"domain": "ImageGeneration"}, {"hidden": "the endpoint lists it for images"}),
+    "Volcengine's that was shut down": ({"status": "Shutdown"}, {"hidden": "the endpoint lists it as not in service"}),
+    "Groq's that is not active": (
+        {"active": False, "context_window": 8192},
+        {"hidden": "the endpoint lists it as not in service", "window": 8192},
+    ),
+    "Hugging Face's router": (
+        {
+            "providers": [
+                {"context_length": 64_000, "supports_tools": True}, {"context_length": 32_000, "supports_tools": False},
+            ]
+        },
+        {"window": 32_000, "tools": True},
+    ),
+    "Vercel, prices of a token": (
+        {"type": "language", "pricing": {"input": "0.0000005", "output": "0.000001"}},
+        {"input_price": 0.5, "output_price": 1.0},
+    ),
+    "models.dev": (
+        {"tool_call": True, "reasoning": True, "cost": {"input": 1, "output": 2}},
+        {"tools": True, "thinks": True, "input_price": 1.0, "output_price": 2.0},
+    ),
+    "TabbyAPI": ({"parameters": {"max_seq_len": 4096}}, {"window": 4096}),
+    "AI/ML API": ({"type": "chat-completion", "info": {"contextLength": 16_000}}, {"window": 16_000}),
+    "AI/ML API's for speech": ({"type": "stt"}, {"hidden": "the endpoint lists it for speech"}),
+    "other words": ({"support_vision": True, "support_function_call": True}, {"sees": True, "tools": True}),
+    "DeepInfra's for pictures": ({"type": "object-detection"}, {"hidden": "the endpoint lists it for detection"}),
     "fields of other types": (
         {
             "capabilities": 7, "metadata": [1], "model_info": "x", "loaded_instances": [None], "features": {"a": 1},
@@ -91,6 +138,9 @@ def test_what_a_list_says(name: str) -> None:
     "name",
     [
         "embeddinggemma:300m", "veo-3.0-generate-preview", "black-forest-labs/FLUX.1-schnell", "kokoro",
+        "chatgpt-image-latest", "qwen-image", "dalle-3", "stablediffusion", "hunyuan-video", "seedream-4", "kling-v1",
+        "llama-guard-3-8b", "meta-llama/Llama-Guard-4-12B", "openai/gpt-oss-safeguard-20b", "voyage-3-large",
+        "nvidia/nv-rerankqa", "sentence-transformers/all-mpnet-base-v2", "cosyvoice-v2",
         "canary-1b-asr", "parakeet-tdt-0.6b", "lyria-002", "cogview-4", "recraft-v3", "wan2.1-t2v-14b", "colpali-v1.3",
     ],
 )  # fmt: skip
@@ -102,7 +152,21 @@ def test_families_that_are_not_for_chat(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["whisperer-13b", "fluxion-7b", "voyager-70b", "asriel-8b", "imagenet-llm", "mistral-embed-chat", "veolia-3b"],
+    [
+        "whisperer-13b",
+        "fluxion-7b",
+        "voyager-70b",
+        "asriel-8b",
+        "imagenet-llm",
+        "mistral-embed-chat",
+        "veolia-3b",
+        "guardian-8b",
+        "klingon-7b",
+        "imagery-chat",
+        "sunoco-3b",
+        "qwen-vl-max",
+        "gemini-2.5-flash-image",
+    ],
 )
 def test_a_piece_of_a_name_hides_nothing(name: str) -> None:
     model = read_model(name)

@@ -212,6 +212,8 @@ def test_ollamas_reasoning_under_other_names(name: str) -> None:
     ("reason", "finish"),
     [
         ("max_length", "length"), (["length"], "length"), ("ERROR_LIMIT", "length"), ("eos", "stop"),
+        ("FINISH_REASON_MAX_TOKENS", "length"), ("max_new_tokens", "length"), ("FINISH_REASON_SAFETY", "filtered"),
+        ("FINISH_REASON_STOP", "stop"), ("context_length", "length"), ("policy_violation", "filtered"),
         ("ERROR_TOXIC", "filtered"), ("guardrail_intervened", "filtered"), ("x" * 5000, "stop"),
     ],
 )  # fmt: skip
@@ -221,11 +223,18 @@ def test_finish_reasons_of_other_servers(reason: object, finish: str) -> None:
     assert len(reader.finish_reason or "") <= 100
 
 
-@pytest.mark.parametrize("reason", ["insufficient_system_resource", "abort"])
+@pytest.mark.parametrize("reason", ["insufficient_system_resource", "abort", "ERROR", "engine_overloaded"])
 def test_an_answer_that_its_server_gave_up_is_not_complete(reason: str) -> None:
     reader, _, _ = read(OpenAIDialect(), HELLO, chunk(finish=reason), b"[DONE]")
     assert reader.failure is not None
     assert reader.failure.code == "upstream_error"
+
+
+@pytest.mark.parametrize("error", [{"code": "0", "message": "success"}, {"code": 200, "message": "OK"}, False, {}])
+def test_an_error_that_says_there_was_none(error: object) -> None:
+    reader, chunks, _ = read(OpenAIDialect(), {**HELLO, "error": error}, {**WORLD, "error": error}, STOP, b"[DONE]")
+    assert reader.failure is None
+    assert "".join(one.text for one in chunks) == "Hello world"
 
 
 def test_an_incomplete_response_without_a_reason_is_cut() -> None:

@@ -37,6 +37,11 @@ def names(value: object) -> list[str]:
         ({"data": [{"id": "org/模型:7b@v1?x=1#y"}]}, ["org/模型:7b@v1?x=1#y"]),
         ({"data": [{"id": "m\ud83d"}, {"id": "m\x00"}, {"id": "m\nn"}, {"id": "x" * (NAME_CHARS + 1)}, "ok"]}, ["ok"]),
         ({"object": "list", "data": None}, []),
+        ({"resources": [{"model_id": "ibm/granite"}], "total_count": 1}, ["ibm/granite"]),
+        ({"modelSummaries": [{"modelId": "vendor.a"}]}, ["vendor.a"]),
+        ({"endpoints": [{"name": "a", "task": "llm/v1/chat"}]}, ["a"]),
+        ({"result": [{"id": "41975cc2-c82e-4e98-b7b8-88ffb186a545", "name": "@cf/meta/llama"}]}, ["@cf/meta/llama"]),
+        (["41975cc2-c82e-4e98-b7b8-88ffb186a545"], ["41975cc2-c82e-4e98-b7b8-88ffb186a545"]),
     ],
 )
 def test_names_in_other_forms(value: object, found: list[str]) -> None:

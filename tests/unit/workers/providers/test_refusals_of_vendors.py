@@ -21,6 +21,22 @@ TOO_LONG: Final = {
     "llama-cpp-python": (
         500, {"error": {"message": "Requested tokens (9) exceed context window of 8", "type": "internal_server_error"}},
     ),
+    "GitHub": (
+        400,
+        {
+            "error": {
+                "message": "prompt token count of 9 exceeds the limit of 8",
+                "code": "model_max_prompt_tokens_exceeded",
+            }
+        },
+    ),
+    "MiniMax": (None, {"base_resp": {"status_code": 1039, "status_msg": "token limit exceeded"}}),
+    "SiliconFlow": (400, {"code": 20015, "message": "length of prompt_tokens (9) must be less than max_seq_len (8)."}),
+    "a sequence": (400, {"error": {"message": "Prompt length 9000 exceeds max seq len 8192"}}),
+    "a limit": (422, {"message": "Invalid params: tokens limit exceeded for the model"}),
+    "a token limit": (400, {"error": {"message": "messages exceed the token limit of the model", "code": "1210"}}),
+    "Zhipu in Chinese": (400, {"error": {"message": "输入长度超过模型最大长度限制", "code": "x"}}),
+    "Baidu": (400, {"error_code": 336007, "error_msg": "the max input characters is 11200"}),
     "a length": (400, {"detail": "Length of the input (9) and generated (1) tokens exceed the model max length 8"}),
 }  # fmt: skip
 NO_CREDIT: Final = {
@@ -29,6 +45,10 @@ NO_CREDIT: Final = {
     "Moonshot": (
         429, {"error": {"message": "suspended due to insufficient balance", "type": "exceeded_current_quota_error"}},
     ),
+    "Zhipu": (429, {"error": {"code": "1113", "message": "您的账户已欠费，请充值后重试。"}}),
+    "New API": (403, {"error": {"message": "用户额度不足", "code": "insufficient_user_quota"}}),
+    "One API": (403, {"error": {"message": "预扣费额度失败", "code": "pre_consume_token_quota_failed"}}),
+    "LiteLLM": (400, {"error": {"message": "Budget has been exceeded! Max budget: 1.0", "type": "budget_exceeded"}}),
     "Alibaba": (400, {"error": {"message": "Access denied, please settle your account.", "code": "Arrearage"}}),
 }  # fmt: skip
 NO_MODEL: Final = {
@@ -37,6 +57,11 @@ NO_MODEL: Final = {
     "DeepSeek": (400, {"error": {"message": "Model Not Exist", "type": "invalid_request_error"}}),
     "Ollama": (404, {"error": {"message": "model 'm' not found", "type": "api_error"}}),
     "a status": (410, {"message": "m has been removed"}),
+    "Bedrock": (400, {"message": "The provided model identifier is invalid."}),
+    "GitHub": (
+        400,
+        {"error": {"message": "The requested model 'm' is not supported by any provider you have enabled."}},
+    ),
     "a gateway": (422, {"detail": "Model m is not supported"}),
 }
 FILTERED: Final = {
@@ -69,6 +94,16 @@ def test_the_reason_is_told_apart(code: str, name: str, answer: tuple[int | None
     ("status", "body", "code", "retryable"),
     [
         (405, {"detail": "Method Not Allowed"}, "upstream_refused", False),
+        (400, {"error": {"code": "Throttling", "message": "Please try later."}}, "upstream_rate_limited", True),
+        (None, {"error": {"message": "Too many tokens, please wait"}}, "upstream_rate_limited", True),
+        (
+            422,
+            {"detail": [{"type": "missing", "loc": ["header", "authorization"], "msg": "Field required"}]},
+            "upstream_unauthorized",
+            False,
+        ),
+        (403, {"message": "The security token included in the request is invalid."}, "upstream_unauthorized", False),
+        (401, {"error": {"message": "无效的令牌", "type": "one_api_error"}}, "upstream_unauthorized", False),
         (498, {"error": {"message": "flex tier capacity exceeded"}}, "upstream_rate_limited", True),
         (524, "error code: 524", "upstream_timeout", True),
         (401, {"error": {"message": "Invalid API key", "type": "api_error"}}, "upstream_unauthorized", False),

@@ -57,6 +57,15 @@ SAID = {
         "Prompt contains 40021 tokens, too large for model with 32768 maximum context length",
         Overflow(32768, 40021),
     ),
+    "SiliconFlow": ("length of prompt_tokens (40000) must be less than max_seq_len (32768).", Overflow(32768, 40000)),
+    "a sequence": ("Prompt length 9000 exceeds max seq len 8192", Overflow(8192, 9000)),
+    "a largest number": ("Prompt is too long: 9000 tokens, max 8192", Overflow(8192, 9000)),
+    "watsonx": ("the number of input tokens 9000 cannot exceed the total tokens limit 8192", Overflow(8192)),
+    "LM Studio, older": (
+        "Trying to keep the first 9000 tokens. However, the model is loaded with context length of only 4096 tokens",
+        Overflow(4096, 9000),
+    ),
+    "Baidu, who counts characters": ("the max input characters is 11200", Overflow()),
     "Groq": ("Please reduce the length of the messages or completion.", Overflow()),
     "TGI": (
         (

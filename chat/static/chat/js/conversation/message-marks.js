@@ -65,6 +65,7 @@ export function describeAnswer(view, run, sum) {
   if (tokens) parts.push(`${usage?.estimated ? "≈ " : ""}${tn("{count} token", "{count} tokens", tokens)}`);
   parts.push(costOf(usage?.cost ?? view.cost));
   if (run.parameters?.dropped) parts.push(leftOut(run.parameters.dropped));
+  if (run.trace) parts.push(t("error {id}", { id: run.trace }));
   if (place) place.textContent = parts.filter(Boolean).join(" · ");
 }
 

@@ -60,6 +60,7 @@ export const PROTOCOL = "chat.v1";
  * @property {string} [finish]
  * @property {boolean} [continuable]
  * @property {string | null} [message]
+ * @property {string} [trace] of one that failed
  * @property {Reasoning} [reasoning]
  * @property {Usage} [usage]
  * @property {{total_ms: number | null}} [timing]
