@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up test test-servers chaos lint format bench browser asr-sdks model-sdks moonshine pocketsphinx whisper promtool help
+.PHONY: up test test-deploy test-servers chaos lint format bench browser asr-sdks model-sdks moonshine pocketsphinx whisper promtool help
 
 help:
 	@echo "make up [PORT=8000] [ARGS='--web 2 --workers 2']   run everything on this machine; PORT=0 takes a free port"
@@ -19,6 +19,7 @@ help:
 	@echo "make pocketsphinx                                  install the demo recogniser (Python 3.12 and 3.14 compile it)"
 	@echo "make whisper                                       install Whisper (440 MB) and test it"
 	@echo "make test-servers [TRANSFORMERS=1] [LLAMA_CPP_PYTHON=1]   test against model and tool servers that others wrote (1 GB)"
+	@echo "make test-deploy                                    test deploy/: image, proxies, a cluster (Debian: nginx, haproxy, caddy, …)"
 	@echo "make asr-sdks                                      check the tests' speech servers with the vendors' clients"
 	@echo "make model-sdks                                    check the tests' model servers with the vendors' clients"
 	@echo "make browser | promtool                            fetch what the tests need: Chromium, espeak-ng | promtool"
@@ -55,6 +56,16 @@ browser: .venv/development
 test-servers: .venv/development .venv-servers/installed .venv-tools/installed $(if $(TRANSFORMERS),.venv-servers/transformers) \
 		$(if $(LLAMA_CPP_PYTHON),.venv-servers/llama-cpp-python)
 	$(BIN)/python -m pytest tests/model_servers tests/tool_servers $(ARGS)
+
+# What a machine lacks of Debian's packages is skipped, with the names: nginx haproxy caddy pgbouncer redis-server
+# rabbitmq-server.
+test-deploy: .venv/development .venv-deploy/installed
+	$(BIN)/python -m pytest tests/deployment tests/unit/deploy $(ARGS)
+
+.venv-deploy/installed: deploy/requirements-dev.txt
+	@$(PYTHON) -m venv .venv-deploy
+	@.venv-deploy/bin/pip install --quiet --only-binary :all: -r deploy/requirements-dev.txt
+	@touch $@
 
 # Node.js is optional: without npm, the tests of its server are skipped.
 .venv-tools/installed: requirements-tool-servers.txt

@@ -228,10 +228,12 @@ def stack_url(var: Path, name: str) -> str:
         return ""
 
 
-def database_from_url(url: str, *, pool: int) -> dict[str, Any]:
+def database_from_url(url: str, *, pool: int, pooler: bool = False) -> dict[str, Any]:
     """Django's DATABASES entry for a `postgresql://user:password@host:port/name?option=…` URL.
 
     It may name several hosts, as libpq's URLs may: `postgresql://user@one:5432,two:5432/name?target_session_attrs=…`.
+    `pooler`: each transaction may get another connection, so that a session keeps nothing: neither prepared statements
+    nor cursors, and its limits are the database role's (docs/operations.md).
     """
     url, hosts, ports = _several_hosts(url or "postgresql:///antiphon")
     parts = split_url("DATABASE_URL", url)
@@ -242,7 +244,8 @@ def database_from_url(url: str, *, pool: int) -> dict[str, Any]:
     # Nothing waits for a lock without a limit: a command is answered, a lease is renewed a moment later, a migration
     # fails with the reason. Nor does a process that hangs, or is cut off, keep its own locks. Milliseconds.
     limits = f"-c lock_timeout={LOCK_MS} -c idle_in_transaction_session_timeout={IDLE_TRANSACTION_MS}"
-    query["options"] = f"{limits} {query.get('options', '')}".strip()
+    if not pooler:
+        query["options"] = f"{limits} {query.get('options', '')}".strip()
     # Connection attempts time out soon, so that the next caller tries again: psycopg's pool itself doubles its pause
     # after each failure, and would notice a restored database half a minute late.
     options = {**query, "pool": {"min_size": 1, "max_size": pool, "timeout": 5, "reconnect_timeout": 2}}
@@ -254,6 +257,7 @@ def database_from_url(url: str, *, pool: int) -> dict[str, Any]:
         "HOST": host,
         "PORT": ports or str(parts.port or ""),
         "OPTIONS": options,
+        "DISABLE_SERVER_SIDE_CURSORS": pooler,
     }
 
 

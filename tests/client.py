@@ -13,6 +13,7 @@ import re
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
+from ssl import SSLContext
 from typing import Any
 
 import aiohttp
@@ -241,10 +242,14 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def session(url: str, email: str = "alice@example.org", *, fresh: bool = False) -> AsyncGenerator[Session, None]:
-    """A browser that has logged in. Logins are rate-limited, so all share one session unless `fresh`."""
+async def session(
+    url: str, email: str = "alice@example.org", *, fresh: bool = False, trust: SSLContext | None = None
+) -> AsyncGenerator[Session, None]:
+    """A browser that has logged in. Logins are rate-limited, so all share one session unless `fresh`. `trust`: whose
+    certificates it accepts, where `url` is https.
+    """
     jar = aiohttp.CookieJar(unsafe=True)  # cookies of 127.0.0.1
-    connector = aiohttp.TCPConnector(limit=0)  # of sockets it has 100 otherwise
+    connector = aiohttp.TCPConnector(limit=0, ssl=trust or True)  # of sockets it has 100 otherwise
     async with aiohttp.ClientSession(cookie_jar=jar, connector=connector) as http:
         logged_in = Session(url, http)
         known = None if fresh else log_ins.kept.get((url, email))

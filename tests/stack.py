@@ -46,6 +46,7 @@ class Process:
 
     forked = True  # from a process that has loaded Django (tests/forking.py); otherwise a new interpreter
     forked_again = True  # the same for later starts
+    root = ROOT  # the installation that it belongs to
 
     def __init__(self, name: str, command: Iterable[str], env: Mapping[str, str], folder: Path) -> None:
         self.name = name
@@ -67,12 +68,12 @@ class Process:
         passed = [listener.fileno()] if listener else []
         command = ["manage.py", *self.command, *(f"--fd={number}" for number in passed)]
         with self.log.open("ab") as log, open(os.devnull) as nothing:  # noqa: PTH123
-            if forked and forking.can_fork(self.env):
+            if forked and self.root == ROOT and forking.can_fork(self.env):
                 files = {0: nothing.fileno(), 1: log.fileno(), 2: log.fileno(), **{number: number for number in passed}}
                 self.popen = forking.fork(command, env=self.env, files=files, within=self.server)
             else:
                 self.popen = leash.start(
-                    [sys.executable, *command], env=self.env, cwd=ROOT, output=log, pass_fds=passed
+                    [sys.executable, *command], env=self.env, cwd=self.root, output=log, pass_fds=passed
                 )
 
     def kill(self, sig: signal.Signals = signal.SIGKILL) -> None:

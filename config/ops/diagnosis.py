@@ -66,9 +66,10 @@ CHECKS: Final[dict[str, Callable[[str], Found]]] = {
     "https": https_checks.check_https,
     "workers": serving_checks.check_workers,
     "queue": serving_checks.check_queue,
+    "beat": serving_checks.check_beat,
     "maintenance": serving_checks.check_maintenance,
     "traces": installation_checks.check_traces,
 }
 NEEDS: Final = {"clock": "database", "administrator": "database", "sign-up": "database", "queue": "database",
-                "model": "database", "workers": "redis", "maintenance": "redis"}  # fmt: skip
+                "model": "database", "workers": "redis", "beat": "redis", "maintenance": "redis"}  # fmt: skip
 SERVING: Final = ("database", "redis", "web", "workers", "queue")

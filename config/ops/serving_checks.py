@@ -15,6 +15,7 @@ from chat.jobs.worker_heartbeats import Heartbeat, living_workers, waiting_jobs
 from config.env import stack_url
 from config.ops.findings import FAIL, OK, WARN, Found
 from workers.runtime.maintenance import last_purge
+from workers.runtime.scheduler import beat_owner
 
 WEB_SECONDS: Final = 5.0
 WAITING_SECONDS: Final = 15.0  # a job that waits longer although workers have free slots is not being read
@@ -104,6 +105,17 @@ def check_maintenance(_url: str) -> Found:
     if time.time() - since < MAINTENANCE_SECONDS:
         return OK, said, ""
     return WARN, said, "Check that `manage.py beat` is running and that a worker serves the queue `maintenance`."
+
+
+def check_beat(_url: str) -> Found:
+    owner = beat_owner()
+    if owner:
+        return OK, f"{owner.rpartition(':')[0]} schedules the periodic jobs.", ""
+    return (
+        WARN,
+        "No process schedules the periodic jobs.",
+        "Start `manage.py beat`; one that runs takes over within 20 s.",
+    )
 
 
 def _count(number: int, noun: str) -> str:

@@ -21,6 +21,10 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = False  # with `acks_late`, a job that kills its worker would return for ever
 CELERY_TASK_DEFAULT_QUEUE = "maintenance"
+# Of queues that are made on RabbitMQ: quorum queues are replicated over its nodes. Redis has no such kinds.
+CELERY_TASK_DEFAULT_QUEUE_TYPE = CELERY_TASK_CREATE_MISSING_QUEUE_TYPE = env.str(
+    "BROKER_QUEUE_TYPE", "classic", validate=validate.OneOf(["classic", "quorum"])
+)
 CELERY_TASK_PUBLISH_RETRY = False  # publishing fails at once; the sweeper publishes the queued row again
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # After a lost connection Celery would take fewer jobs at a time, and raise their number from the threads whose jobs

@@ -9,6 +9,8 @@ STATIC_ROOT = env.path("STATIC_ROOT", VAR_DIR / "static")  # `manage.py prepare`
 # Scripts and style sheets are bundled, and names contain a hash of the content, so browsers can cache files for ever.
 # Without it, files are served as they were written.
 STATIC_VERSIONED = env.bool("STATIC_VERSIONED", True)
+# The files are in STATIC_ROOT already, which may be read-only: an image brings them, and `prepare` leaves them alone.
+STATIC_COLLECTED = env.bool("STATIC_COLLECTED", False)
 _STATICFILES = (
     "config.bundling.storage.BundledStaticFilesStorage"
     if STATIC_VERSIONED

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from environs import validate
+
 from config.env import at_least, database_from_url, redis_from_url, stack_url
 from config.settings.environment import VAR_DIR, env
 
@@ -11,7 +13,11 @@ from config.settings.environment import VAR_DIR, env
 DATABASE_URL: str = env.str("DATABASE_URL", "") or stack_url(VAR_DIR, "database_url")
 REDIS_URL: str = redis_from_url(env.str("REDIS_URL", "") or stack_url(VAR_DIR, "redis_url"))
 DATABASE_POOL = env.int("DATABASE_POOL", 8, validate=at_least(1))  # maximum connections per process
-DATABASES: dict[str, Any] = {"default": database_from_url(DATABASE_URL, pool=DATABASE_POOL)}
+# `transaction`: a pooler that gives each transaction another connection, such as PgBouncer in that mode.
+DATABASE_POOLER: str = env.str("DATABASE_POOLER", "", validate=validate.OneOf(["", "transaction"]))
+DATABASES: dict[str, Any] = {
+    "default": database_from_url(DATABASE_URL, pool=DATABASE_POOL, pooler=bool(DATABASE_POOLER))
+}
 
 CHANNEL_LAYERS = {"default": {"BACKEND": "chat.channel_layer.StreamingChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}}
 CACHES = {

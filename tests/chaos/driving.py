@@ -28,6 +28,7 @@ class Scene:
     alice: Session
     history: History = field(default_factory=History)
     clients: list[Client] = field(default_factory=list)
+    judges_at: str | None = None  # where fresh snapshots come from; None: the last web process
 
     async def connect(self, *, at: str | None = None, views: dict[str, View] | None = None, **options: Any) -> Client:
         """A watched client of Alice's."""
@@ -44,7 +45,7 @@ class Scene:
         """Waits until all is at rest, takes fresh snapshots, and asserts I1-I13."""
         await self.history.settle(self.stack, seconds)
         views = [view for client in self.clients for view in client.views]
-        judge = await self.alice.connect(at=self.stack.webs[-1].url)
+        judge = await self.alice.connect(at=self.judges_at or self.stack.webs[-1].url)
         snapshots = await fresh_snapshots(judge, dict.fromkeys(views))
         await asyncio.gather(*(self._level(client, snapshots) for client in self.clients))
         await asyncio.gather(*(client.close() for client in [judge, *self.clients]))

@@ -12,6 +12,7 @@ import sys
 import time
 import uuid
 from dataclasses import dataclass, field
+from ssl import SSLContext
 from typing import Any
 
 import aiohttp
@@ -78,6 +79,8 @@ class Page:
 class Browser:
     """A person's session, which any web process serves. `session` logs in on first use."""
 
+    trust: SSLContext | None = None  # whose certificates it accepts, behind a proxy
+
     def __init__(self, stack: Stack, email: str) -> None:
         self.stack = stack
         self.email = email
@@ -86,7 +89,7 @@ class Browser:
 
     async def at(self, url: str) -> Session:
         if self.http is None:
-            self._open = session(url, self.email, fresh=True)
+            self._open = session(url, self.email, fresh=True, trust=self.trust)
             self.http = (await self._open.__aenter__()).http
         return Session(url, self.http)
 
@@ -105,8 +108,8 @@ async def patiently(attempt: Any, what: str) -> Any:
         except AWAY as error:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{what}: away for {AWAY_SECONDS} s: {error!r}") from error
-        except AssertionError as error:  # a page or ticket answered 503
-            if "503" not in str(error) or time.monotonic() > deadline:
+        except AssertionError as error:  # a page or ticket answered 503, or a proxy found nobody
+            if not any(code in str(error) for code in ("502", "503", "504")) or time.monotonic() > deadline:
                 raise
         else:
             if found is not None:

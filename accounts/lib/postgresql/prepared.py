@@ -39,7 +39,10 @@ class PreparedStatement:
     def execute(self, cursor: CursorWrapper, values: Mapping[str, Any]) -> None:
         """Executes it with a cursor of `django.db.connection`. Raises as `cursor.execute` does."""
         # A transaction would not survive that the statement is unknown.
-        if not PreparedStatement.enabled or connection.in_atomic_block:
+        pooled = connection.settings_dict[
+            "DISABLE_SERVER_SIDE_CURSORS"
+        ]  # DATABASE_POOLER: nothing outlasts a transaction
+        if pooled or not PreparedStatement.enabled or connection.in_atomic_block:
             cursor.execute(self.sql, values)
             return
         try:

@@ -1,4 +1,4 @@
-"""`manage.py beat`: starts the scheduler of periodic tasks (Celery beat). Run exactly one."""
+"""`manage.py beat`: starts the scheduler of periodic tasks (Celery beat). A lease lets one of several publish."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from config.stack.root import leave_root
 
 
 class Command(BaseCommand):
-    help = "Runs the scheduler of periodic jobs. One process is enough; two do no harm but work twice."
+    help = "Runs the scheduler of periodic jobs. Of several processes one works, and another takes over when it ends."
     requires_system_checks = ()
 
     def handle(self, *_args: object, **_options: object) -> None:
@@ -23,7 +23,7 @@ class Command(BaseCommand):
         watchdog.keep_in_thread()
         signals.beat_init.connect(_announce)
         # In memory: every job runs at least once an hour, so nothing is owed after a restart.
-        app.start(["--quiet", "beat", "--scheduler=celery.beat:Scheduler", "--pidfile="])
+        app.start(["--quiet", "beat", "--scheduler=workers.runtime.scheduler:LeasedScheduler", "--pidfile="])
 
 
 def _announce(**_: object) -> None:

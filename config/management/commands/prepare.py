@@ -33,7 +33,7 @@ class Command(BaseCommand):
     def handle(self, *_args: object, **options: Any) -> None:
         """Prints one line of JSON: the administrator's `email`, and `password` when it was made up just now."""
         call_command("migrate", interactive=False, verbosity=0)
-        if settings.STATIC_VERSIONED:
+        if settings.STATIC_VERSIONED and not settings.STATIC_COLLECTED:
             gather_static()
         email, password = first_admin(options["admin_email"], os.environ.get("ADMIN_PASSWORD", ""))
         self.stdout.write(json.dumps({"email": email, "password": password}))

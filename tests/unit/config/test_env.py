@@ -55,6 +55,13 @@ def test_several_database_hosts() -> None:
     assert entry["OPTIONS"]["target_session_attrs"] == "read-write"
 
 
+def test_behind_a_pooler_nothing_is_kept_in_a_session() -> None:
+    entry = database_from_url("postgresql:///chat", pool=1, pooler=True)
+    assert entry["DISABLE_SERVER_SIDE_CURSORS"], "a cursor outside of a transaction would be on another connection"
+    assert "options" not in entry["OPTIONS"], "PgBouncer refuses what it does not know"
+    assert not database_from_url("postgresql:///chat", pool=1)["DISABLE_SERVER_SIDE_CURSORS"]
+
+
 def test_no_statement_waits_for_a_lock_without_a_limit() -> None:
     entry = database_from_url("postgresql:///chat?options=-c%20search_path%3Dx", pool=1)
     assert entry["OPTIONS"]["options"] == (

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from accounts.lib.redis import sync_redis
 from config.ops import installation_checks
 from config.ops.diagnosis import Finding, Level, examine
 from config.stack import reach
 from config.stack.errors import StackError
+from workers.runtime.scheduler import LEASE
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
 
@@ -123,3 +125,11 @@ def test_the_demo_model_is_well_for_a_first_look_only(settings: Any, tmp_path: P
     found = ask("model")
     assert found.level is Level.WARN
     assert "OPENAI_API_KEY" in found.advice
+
+
+def test_whether_anybody_schedules_periodic_jobs() -> None:
+    found = ask("beat")
+    assert (found.level, "manage.py beat" in found.advice) == ("warn", True)
+    sync_redis().set(LEASE, "host:1:abc")
+    found = ask("beat")
+    assert (found.level, found.said) == ("ok", "host:1 schedules the periodic jobs.")

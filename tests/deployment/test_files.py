@@ -1,0 +1,114 @@
+"""The files of deploy/ held to what their programs accept: Docker, Compose, Kubernetes, systemd."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.templates import ROOT
+
+DEPLOY = ROOT / "deploy"
+BIN = ROOT / ".venv-deploy" / "bin"
+tools = pytest.mark.skipif(not (BIN / "hadolint").exists(), reason="`make test-deploy` installs what this needs")
+EVERYTHING = {
+    "web": {"autoscaling": {"enabled": True}},
+    "workers": {"answers": {"autoscaling": {"enabled": True}}},
+    "modelSecret": "models",
+    "monitoring": {"enabled": True},
+    "storage": {"className": "nfs"},
+}
+
+
+@tools
+def test_the_dockerfile_has_no_finding() -> None:
+    done = subprocess.run(
+        [str(BIN / "hadolint"), str(DEPLOY / "Dockerfile")], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@tools
+def test_compose_is_as_its_specification_says() -> None:
+    command = [str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(DEPLOY / "compose.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@tools
+@pytest.mark.parametrize("values", [{}, EVERYTHING, {"storage": {"enabled": False}, "ingress": {"enabled": False}}])
+def test_the_chart_renders_what_kubernetes_accepts(values: dict[str, Any]) -> None:
+    found = render(values)
+    assert (found["lint"], found["wrong"]) == ([], [])
+    kinds = [one["kind"] for one in found["objects"]]
+    assert kinds.count("Deployment") == 4
+    assert kinds.count("Job") == 1
+    assert kinds.count("HorizontalPodAutoscaler") == (2 if values is EVERYTHING else 0)
+    assert ("PersistentVolumeClaim" in kinds) == values.get("storage", {}).get("enabled", True)
+
+
+@tools
+def test_pods_of_the_chart_are_closed_in_and_find_each_other() -> None:
+    objects = render(EVERYTHING)["objects"]
+    pods = {one["metadata"]["name"]: one["spec"]["template"] for one in objects if one["kind"] in ("Deployment", "Job")}
+    for name, pod in pods.items():
+        assert pod["spec"]["securityContext"]["runAsNonRoot"], name
+        [container] = pod["spec"]["containers"]
+        assert container["securityContext"]["readOnlyRootFilesystem"], name
+        assert container["resources"]["limits"]["memory"], name
+        mounted = {one["name"] for one in container["volumeMounts"]}
+        assert mounted == {one["name"] for one in pod["spec"]["volumes"]}, name
+        secrets = json.dumps(pod["spec"]["volumes"])
+        assert ("models" in secrets) == name.startswith("site-worker"), "only workers have the models' keys"
+    web = pods["site-web"]["spec"]
+    drain = next(one["value"] for one in web["containers"][0]["env"] if one["name"] == "DRAIN_SECONDS")
+    assert web["terminationGracePeriodSeconds"] >= 5 + int(drain) + 5
+    for one in objects:
+        if one["kind"] in ("Service", "PodDisruptionBudget"):
+            wanted = one["spec"]["selector"]
+            wanted = wanted.get("matchLabels", wanted)
+            chosen = [name for name, pod in pods.items() if wanted.items() <= pod["metadata"]["labels"].items()]
+            assert chosen == [one["metadata"]["name"]], "it selects the pods of one kind"
+
+
+@tools
+def test_workers_of_the_chart_serve_all_queues() -> None:
+    from django.conf import settings
+
+    args = [
+        one["spec"]["template"]["spec"]["containers"][0]["args"]
+        for one in render({})["objects"]
+        if one["kind"] == "Deployment"
+    ]
+    served = {queue for words in args if words[0] == "worker" for queue in words[2].split(",")}
+    assert served == set(settings.WORKER_QUEUES)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_accepts_its_units_and_finds_them_closed_in(tmp_path: Path) -> None:
+    for path in (DEPLOY / "systemd").glob("antiphon*"):
+        text = path.read_text()  # programs of the installation are not on this machine
+        text = text.replace("/opt/antiphon/venv/bin/python", "/usr/bin/env")
+        (tmp_path / path.name).write_text(text.replace("/opt/antiphon/app/deploy/image/await-ready", "/usr/bin/env"))
+    units = sorted(path for path in tmp_path.iterdir() if path.suffix in (".service", ".target", ".timer"))
+    assert len(units) == 7
+    for unit in units:
+        done = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, ""), unit.name
+        if unit.suffix == ".service":
+            command = ["systemd-analyze", "security", "--offline=true", "--threshold=25", str(unit)]  # 2.5 of 10
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout
+
+
+def render(values: dict[str, Any]) -> Any:
+    command = [str(BIN / "python"), str(ROOT / "tests/deployment/render_chart.py"), str(DEPLOY / "helm")]
+    done = subprocess.run(command, input=json.dumps(values), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)

@@ -1,0 +1,85 @@
+"""What is wrong in the files of the image and of compose before anybody builds or starts them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from config.credentials import SECRETS
+
+ROOT = Path(__file__).parents[3]
+DEPLOY = ROOT / "deploy"
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+SCRIPTS = [path for path in (DEPLOY / "image").iterdir() if path.is_file()]
+
+
+def test_scripts_can_be_run() -> None:
+    for path in SCRIPTS:
+        assert os.access(path, os.X_OK), path
+        if path.read_text().startswith("#!/bin/sh"):
+            subprocess.run(["sh", "-n", str(path)], check=True)
+        else:
+            compile(path.read_text(), str(path), "exec")
+
+
+def test_the_image_has_what_the_build_copies_and_no_secrets() -> None:
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    [names] = re.findall(r"^for name in (.*); do$", (DEPLOY / "image/build").read_text(), re.MULTILINE)
+    needed = {*names.split(), "deploy/image"} - {"requirements.txt"}
+    assert needed <= kept, "all that is copied must be sent to the builder"
+    assert kept - needed == {"requirements*.txt"}
+    assert all((ROOT / name).exists() for name in needed)
+
+
+def test_the_image_runs_as_a_user_with_nothing_to_write_but_its_volume() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    last = text.rsplit("\nFROM ", 1)[1]
+    assert re.search(r"^USER \d+:\d+$", last, re.MULTILINE), "Kubernetes' runAsNonRoot wants a number"
+    assert "HEALTHCHECK" in last
+    assert "STATIC_COLLECTED=1" in last
+    assert "COPY --from=build --chown" not in last, "the program must not own its own files"
+
+
+def test_services_of_the_program_are_closed_in() -> None:
+    ours = "${ANTIPHON_IMAGE:-antiphon}"
+    program = {name: one for name, one in COMPOSE["services"].items() if one.get("image") == ours}
+    assert {"web1", "web2", "worker1", "worker2", "beat", "prepare", "backup"} == set(program)
+    for name, one in program.items():
+        assert one["read_only"], name
+        assert one["cap_drop"] == ["ALL"], name
+        assert "no-new-privileges:true" in one["security_opt"], name
+        assert "ports" not in one, "only the proxy is reached from outside"
+    published = {name for name, one in COMPOSE["services"].items() if "ports" in one}
+    assert published == {"caddy", "grafana"}
+    assert all(port.startswith("127.0.0.1:") for port in COMPOSE["services"]["grafana"]["ports"])
+
+
+def test_every_variable_of_compose_is_in_its_example() -> None:
+    text = (DEPLOY / "compose.yaml").read_text()
+    used = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", text))
+    example = (DEPLOY / "compose.env.example").read_text()
+    named = set(re.findall(r"\b([A-Z][A-Z_]+)=", example))
+    assert used - named <= {"ANTIPHON_IMAGE", "EXTRAS", "ENCRYPTION_KEYS"}, used - named
+    required = set(re.findall(r"(?<!\$)\$\{([A-Z_]+):\?", text))
+    assert required <= named
+
+
+def test_models_keys_are_the_workers_only() -> None:
+    keys = {name for name in SECRETS if name.endswith("_API_KEY")}
+    for name, one in COMPOSE["services"].items():
+        held = keys & set(one.get("environment") or {})
+        assert not held or name.startswith("worker"), (name, held)
+
+
+def test_files_that_are_mounted_exist() -> None:
+    for name, one in COMPOSE["services"].items():
+        for volume in one.get("volumes", []):
+            if volume.startswith("./"):
+                assert (DEPLOY / volume.split(":")[0]).is_file(), (name, volume)
+            else:
+                assert volume.split(":")[0] in COMPOSE["volumes"], (name, volume)

@@ -1,0 +1,83 @@
+"""Celery's scheduler with a lease in Redis: of several beat processes one publishes, and the others stand by.
+
+The lease is renewed as the scheduler ticks, expires `LEASE_SECONDS` after the last renewal, and is given back by a
+process that ends normally. A process that was frozen for longer asks again before it publishes. The periodic tasks
+themselves bear being run twice (workers.runtime.maintenance): a pause between asking and publishing does no harm.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from typing import Any, Final
+
+import redis
+import structlog
+from celery import beat
+
+from accounts.lib.redis import Script, sync_redis
+
+LEASE: Final = "beat:lease"
+LEASE_SECONDS: Final = 20.0
+RENEW_SECONDS: Final = 5.0  # a tick never sleeps longer
+
+# KEYS: the lease. ARGV: who asks, milliseconds. Whether they have it now.
+_TAKE: Final = Script(
+    """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+)
+_GIVE_BACK: Final = Script(
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+)
+
+logger = structlog.get_logger(__name__)
+
+
+class LeasedScheduler(beat.Scheduler):  # type: ignore[misc]  # Celery has no types
+    """`manage.py beat` names it."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._leads: bool | None = None  # None: not asked yet
+        self._asked_at = 0.0
+        super().__init__(*args, **options)
+
+    def tick(self, *args: Any, **options: Any) -> float:
+        """Publishes what is due if this process has the lease; seconds until the next tick."""
+        if not self._has_lease():
+            return RENEW_SECONDS
+        return min(float(super().tick(*args, **options)), RENEW_SECONDS)
+
+    def close(self) -> None:
+        try:
+            _GIVE_BACK.run(sync_redis(), 1, LEASE, self.owner)
+        except redis.RedisError:
+            logger.warning("beat_lease_not_given_back", note="it expires by itself")
+        super().close()
+
+    def _has_lease(self) -> bool:
+        now = time.monotonic()
+        if self._leads and now - self._asked_at < RENEW_SECONDS:
+            return True
+        try:
+            leads = bool(_TAKE.run(sync_redis(), 1, LEASE, self.owner, int(LEASE_SECONDS * 1000)))
+        except redis.RedisError as error:
+            logger.warning("beat_lease_unknown", error=type(error).__name__, note="nothing is published meanwhile")
+            self._leads = None
+            return False
+        if leads != self._leads:
+            logger.info("beat_leads" if leads else "beat_stands_by")
+        self._leads, self._asked_at = leads, now
+        return leads
+
+
+def beat_owner() -> str:
+    """The process that has the lease, as `host:pid:random`; empty: none. Raises `redis.RedisError`."""
+    raw = sync_redis().get(LEASE)
+    return raw.decode() if isinstance(raw, bytes) else ""
