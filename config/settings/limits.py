@@ -28,6 +28,7 @@ IMPORT_CONVERSATIONS = env.int("IMPORT_CONVERSATIONS", 50_000, validate=at_least
 RATE_IMPORTS: str = env.str("RATE_IMPORTS", "20/d", validate=a_rate)  # per user
 RATE_EXPORTS: str = env.str("RATE_EXPORTS", "10/d", validate=a_rate)  # prepared in the background, per user
 RATE_TICKETS: str = env.str("RATE_TICKETS", "60/m", validate=a_rate)  # per user; each socket needs one
+RATE_REFUSED_UPGRADES: str = env.str("RATE_REFUSED_UPGRADES", "300/m", validate=a_rate)  # of one network
 RATE_CONNECTIONS_PER_USER = count_or_off(env, "RATE_CONNECTIONS_PER_USER", 20)  # at once
 RATE_CONNECTIONS_PER_ADDRESS = count_or_off(env, "RATE_CONNECTIONS_PER_ADDRESS", 60)
 RATE_RUNS_PER_USER = count_or_off(env, "RATE_RUNS_PER_USER", 8)  # answers in progress or queued
