@@ -49,6 +49,7 @@ UNLIMITED = {
             "RATE_MESSAGES_PER_MEMBER",
             "RATE_RECORDINGS",
             "RATE_TICKETS",
+            "RATE_REFUSED_UPGRADES",
             "RATE_HTTP_COMMANDS",
             "RATE_SHARE_OPENS",
             "RATE_SHARE_PASSWORDS",

@@ -2,8 +2,9 @@
 
 Ending a session takes three steps. Its row is deleted from PostgreSQL, which is authoritative. A mark in Redis refuses
 handshakes in progress. A message to the session's group closes open sockets. The mark is set before the message is
-sent, and a consumer joins its groups before it calls `was_revoked`, so one of the two always catches the socket. While
-Redis is down, consumers still notice: they call `accounts.auth.sessions.still_valid` periodically.
+sent, and a consumer joins its groups before it calls `was_revoked`, so one of the two always catches the socket. What
+cannot be sent is followed by a request to check (`accounts.auth.later_checks`). While Redis is down, consumers still
+notice: they call `accounts.auth.sessions.still_valid` periodically.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from channels.exceptions import ChannelFull
 from channels.layers import get_channel_layer
 from django.db import transaction
 
+from accounts.auth.later_checks import check_later
 from accounts.lib.redis import async_redis, sync_redis
 from accounts.models import Session, User
 
@@ -108,6 +110,7 @@ def _announce(hashes: list[str], groups: list[str], blocked: uuid.UUID | None) -
         async_to_sync(_close_sockets)(groups)
     except (redis.RedisError, OSError, TimeoutError, ChannelFull) as error:
         logger.exception("revocation_not_announced", sessions=hashes, groups=groups, error=str(error))
+        check_later(groups)
 
 
 async def _close_sockets(groups: Iterable[str]) -> None:

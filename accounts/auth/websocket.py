@@ -8,6 +8,7 @@ All checks use the request's headers and Redis, never the database. A refusal is
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -20,9 +21,12 @@ from django.http.request import validate_host
 
 from accounts.auth.origins import Origin, parse_origin, plain_scheme
 from accounts.auth.tickets import Claims, consume_ticket, consume_token_ticket
+from accounts.auth.upgrade_limit import UpgradeLimit
+from accounts.lib.rate_limit import network_of
 
 SOCKET_PATH = "/ws/"
 _TICKET = "ticket."
+TOO_MANY, UNAVAILABLE = "rate", "unavailable"  # reasons of refusals
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -47,20 +51,35 @@ class TicketAuthMiddleware:
     def __init__(self, inner: Application, protocol: str) -> None:
         self.inner = inner
         self.protocol = protocol
+        self.limit = UpgradeLimit()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            claims = await authenticate(scope, self.protocol)
+            claims = await self._authenticate_within_limit(scope)
         except HandshakeError as refusal:
             reason = str(refusal)
             refused[reason] += 1
-            origin = _header(scope, b"origin") or ""
-            logger.warning("socket_refused", reason=reason, origin=origin[:200], client=_peer(scope))
+            if reason != TOO_MANY or self.limit.shall_log(network_of(_peer(scope)), time.monotonic()):
+                origin = _header(scope, b"origin") or ""
+                logger.warning("socket_refused", reason=reason, origin=origin[:200], client=_peer(scope))
             await receive()  # websocket.connect is always the first message
             await send({"type": "websocket.close", "code": 4401})
             return
         scope = {**scope, "user_id": claims.user_id, "session_hash": claims.session_hash, "language": claims.language}
         await self.inner(scope, receive, send)
+
+    async def _authenticate_within_limit(self, scope: Scope) -> Claims:
+        network = network_of(_peer(scope))
+        if self.limit.is_over(network, time.monotonic()):
+            raise HandshakeError(TOO_MANY)
+        try:
+            claims = await authenticate(scope, self.protocol)
+        except HandshakeError as refusal:
+            if str(refusal) == UNAVAILABLE:
+                self.limit.forgive(network)
+            raise
+        self.limit.forgive(network)
+        return claims
 
 
 async def authenticate(scope: Scope, protocol: str) -> Claims:
@@ -76,7 +95,7 @@ async def authenticate(scope: Scope, protocol: str) -> Claims:
         claims = await (consume_token_ticket(ticket) if is_program else consume_ticket(ticket, session_key))
     except redis.RedisError as error:
         logger.exception("ticket_read_failed", error=str(error))
-        raise HandshakeError("unavailable") from error
+        raise HandshakeError(UNAVAILABLE) from error
     if claims is None:
         raise HandshakeError("ticket")
     return claims

@@ -143,6 +143,11 @@ class Bucket:
         self._tat = due
         return 0.0
 
+    def release(self, count: int = 1) -> None:
+        """Takes back `count` requests that were counted."""
+        if self._rate is not None:
+            self._tat -= self._rate.interval * min(count, self._rate.count)
+
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -1,7 +1,8 @@
 """Notifies the sockets of a user whose membership was deleted, whether by the admin, a command or a shell.
 
-Every command checks the row, but a subscribed socket receives events without a command. If the notification is lost,
-the socket notices when it next checks its session (`chat.realtime.subscriptions`).
+Every command checks the row, but a subscribed socket receives events without a command. A notification that cannot be
+sent is followed by a request to check (`accounts.auth.later_checks`). If both are lost, the socket notices when it next
+checks its session (`chat.realtime.consumer`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from django.db.models import QuerySet
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
 
+from accounts.auth.later_checks import check_later
 from accounts.auth.revocation import user_group
 from chat.eventlog import store
 from chat.eventlog.share_events import recheck_shares_on_commit
@@ -48,3 +50,4 @@ def _notify(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
         async_to_sync(send)()
     except (redis.RedisError, OSError, TimeoutError, ChannelFull) as error:
         logger.warning("removal_not_published", conversation=str(conversation_id), error=type(error).__name__)
+        check_later([user_group(user_id)])

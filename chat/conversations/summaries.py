@@ -42,7 +42,9 @@ def store_summary(
     """
     ids = [one for one, _ in covered]
     with transaction.atomic():
-        found = dict(Message.objects.select_for_update(of=("self",)).filter(pk__in=ids).values_list("pk", "text"))
+        found = dict(
+            Message.objects.select_for_update(no_key=True, of=("self",)).filter(pk__in=ids).values_list("pk", "text")
+        )
         if any(found.get(one) != text for one, text in covered):
             return None
         if previous is not None and not Summary.objects.select_for_update().filter(pk=previous, used=True).exists():

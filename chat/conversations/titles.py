@@ -87,7 +87,12 @@ def replace_title(conversation_id: uuid.UUID, message_id: uuid.UUID, named: Firs
     """
     with transaction.atomic():
         path = path_ids(conversation_id, message_id, limit=MAX_QUESTIONS + 2)
-        list(Message.objects.select_for_update(of=("self",)).filter(pk__in=path).order_by("pk").values_list("pk"))
+        list(
+            Message.objects.select_for_update(no_key=True, of=("self",))
+            .filter(pk__in=path)
+            .order_by("pk")
+            .values_list("pk")
+        )
         if find_untitled(message_id, chars=named.chars) != named:
             return False
         changed = Conversation.objects.filter(pk=conversation_id, title=named.title, deleted_at=None).update(

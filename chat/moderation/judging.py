@@ -109,9 +109,11 @@ def apply_finding(shown: ShownText, finding: Finding) -> bool:
     """
     with transaction.atomic():
         lock_message_cases(shown.message_id)
-        # In the order of every end of a run: the run's row, then the message's.
+        # In the order of every end of a run: the run's row, then the message's. The answers to a question end so, too.
+        answering = Run.objects.filter(prompt_id=shown.message_id, status=RunStatus.RUNNING)
+        list(answering.select_for_update(of=("self",)).order_by("pk").values_list("pk"))
         run = Run.objects.select_for_update(of=("self",)).filter(message_id=shown.message_id, latest=True).first()
-        message = Message.objects.select_for_update(of=("self",)).filter(pk=shown.message_id).first()
+        message = Message.objects.select_for_update(no_key=True, of=("self",)).filter(pk=shown.message_id).first()
         if message is None or message.deleted_at is not None or message.text != shown.text:
             note_judged(shown)
             return False

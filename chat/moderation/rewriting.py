@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 from asgiref.sync import async_to_sync
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
@@ -70,15 +70,17 @@ def rewrite_message(
     and would wait for its own.
     """
     with transaction.atomic():
-        # In the order of every end of a run: the run's row, then the message's.
+        # In the order of every end of a run: the run's row, then the message's. The latter without its key: a message
+        # that is sent below it at the same time refers to it, and waits for nothing.
         run = Run.objects.select_for_update(of=("self",)).filter(message_id=message_id, latest=True).first()
-        message = Message.objects.select_for_update(of=("self",)).filter(pk=message_id).first()
+        message = Message.objects.select_for_update(no_key=True, of=("self",)).filter(pk=message_id).first()
         if message is None:
             return False
         if run is not None and run.status in ACTIVE:
             sentence = moderation.get("reason", "")
             ending = Ending(text, _thought(run, reasoning), error_code=MODERATED, error_message=sentence)
             end_run(run.pk, run.attempt, RunStatus.STOPPED, ending)
+        _lock_titles(message.conversation_id)
         _replace_title(message, text)
         if moderation or not text:
             _withdraw_written_title(message, text)
@@ -189,6 +191,14 @@ def _replace_reasoning(run: Run, text: str) -> None:
     if text:
         Reasoning.objects.create(run=run, text=text)
         Run.objects.filter(pk=run.pk).update(reasoning_chars=len(text))
+
+
+def _lock_titles(conversation_id: uuid.UUID) -> None:
+    """Titles are made of several messages. Of two that are withheld at once, the second one sees what the first has
+    made of the title; else it could keep the words of a question that neither of them has.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('titles'), hashtext(%s))", [str(conversation_id)])
 
 
 def _replace_title(message: Message, text: str) -> None:

@@ -191,6 +191,10 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
     def on_session_ended(self, _: dict[str, Any]) -> None:
         self.connection.close(Close.SESSION_ENDED)
 
+    def on_access_check(self, _: dict[str, Any]) -> None:
+        """A message that ends something could not be sent in time (`accounts.auth.later_checks`)."""
+        self.connection.spawn(self.check_session())
+
     def on_access_removed(self, message: dict[str, Any]) -> None:
         self.subscriptions.remove_access(message["c"])
 
@@ -275,6 +279,7 @@ LAYER_HANDLERS: Final[dict[str, Callable[[ChatConsumer, dict[str, Any]], None]]]
     "ephemeral": ChatConsumer.on_ephemeral,
     "session.ended": ChatConsumer.on_session_ended,
     "access.removed": ChatConsumer.on_access_removed,
+    "access.check": ChatConsumer.on_access_check,
     "sharing.begun": ChatConsumer.on_sharing_begun,
     "layer.reset": ChatConsumer.on_layer_reset,
     "run.traced": ChatConsumer.on_run_traced,

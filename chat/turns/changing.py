@@ -120,7 +120,12 @@ def _lock(user_id: uuid.UUID, message_id: uuid.UUID, *, again: bool = False) -> 
     member = member_of(user_id, conversation_id, write=True)
     check_may_write(user_id)
     Conversation.objects.select_for_update().filter(pk=conversation_id).first()
-    message = Message.objects.select_for_update(of=("self",)).filter(pk=message_id).select_related("author").first()
+    message = (
+        Message.objects.select_for_update(no_key=True, of=("self",))
+        .filter(pk=message_id)
+        .select_related("author")
+        .first()
+    )
     if message is None:  # the purge deleted it a moment ago
         raise NotFound
     if not again:

@@ -40,8 +40,6 @@ CELERY_WORKER_CONSUMER = "workers.runtime.consumer:Consumer"  # ... and connects
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True  # RabbitMQ closes the channel of a full worker that does not acknowledge a job
 CELERY_BROKER_CONNECTION_TIMEOUT = 5
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
-    # Seconds until an unacknowledged job is delivered again: longer than the longest recording or run.
-    "visibility_timeout": env.int("VISIBILITY_TIMEOUT", 3600, validate=at_least(60)),
     # Without these, publishing can block for ever on a dead connection, and a worker can silently stop consuming.
     "socket_timeout": 5,
     "socket_connect_timeout": 5,

@@ -34,6 +34,7 @@ API_TOKENS = env.int("API_TOKENS", 10, validate=at_least(0))  # of one user, whe
 API_MAX_KB = env.int("API_MAX_KB", 400, validate=validate.Range(min=1, max=10_000))  # text of one request
 RATE_API: str = env.str("RATE_API", "60/m", validate=a_rate)  # requests with one token
 RATE_API_REFUSED: str = env.str("RATE_API_REFUSED", "30/m", validate=a_rate)  # with no valid token, of one network
+RATE_REFUSED_UPGRADES: str = env.str("RATE_REFUSED_UPGRADES", "300/m", validate=a_rate)  # of one network
 RATE_CONNECTIONS_PER_USER = count_or_off(env, "RATE_CONNECTIONS_PER_USER", 20)  # at once
 RATE_CONNECTIONS_PER_ADDRESS = count_or_off(env, "RATE_CONNECTIONS_PER_ADDRESS", 60)
 RATE_RUNS_PER_USER = count_or_off(env, "RATE_RUNS_PER_USER", 8)  # answers in progress or queued

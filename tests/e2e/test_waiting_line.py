@@ -118,9 +118,10 @@ def test_a_line_behind_an_answer_that_nobody_watched_goes_on_when_somebody_wants
         send(page, "Are you still there? [[tokens=3]]")
         expect(texts(page)).to_have_count(1)
         page.goto("about:blank")
-        ended = "SELECT 1 FROM chat_run WHERE error_code = 'unwatched' AND status = 'stopped'"
+        ended = "SELECT 1 FROM chat_run WHERE error_code = 'unwatched' AND status = 'stopped' AND conversation_id = %s"
+        conversation = url.rstrip("/").rpartition("/")[2]  # answers that other tests have left are stopped as well
         deadline = time.monotonic() + 60
-        while not stack.sql(ended):
+        while not stack.sql(ended, conversation):
             assert time.monotonic() < deadline, "the answer was not stopped"
             page.wait_for_timeout(200)
         page.goto(url)

@@ -156,7 +156,10 @@ def withdraw_after_end(run: ClaimedRun, finding: Finding, original: str, kept_ch
     """
     with transaction.atomic():
         lock_message_cases(run.message_id)
-        message = Message.objects.select_for_update().filter(pk=run.message_id).first()
+        # In the order of every end of a run: the run's row, then the message's. The latter without its key: a message
+        # that is sent below it at the same time refers to it.
+        Run.objects.select_for_update(of=("self",)).filter(message_id=run.message_id, latest=True).first()
+        message = Message.objects.select_for_update(no_key=True).filter(pk=run.message_id).first()
         if message is None:
             return False
         if len(message.text) <= kept_chars or not message.text.startswith(original[:kept_chars]):

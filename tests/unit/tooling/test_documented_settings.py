@@ -14,8 +14,8 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NAME = re.compile(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`")
 # Read by something else than `config.settings`: OpenTelemetry, HTTP clients, `manage.py up`, Linux.
 ELSEWHERE = re.compile(r"OTEL_\w+|HTTPS_PROXY|ADMIN_EMAIL|ADMIN_PASSWORD|ANTIPHON_USER|CAP_\w+")
-# For benches, a former name that is refused, and one that is without effect while kombu acknowledges nothing.
-UNDOCUMENTED = {"TIMING_STAMPS", "SIGNUP_OPEN", "VISIBILITY_TIMEOUT"}
+# For benches, and a former name that is refused.
+UNDOCUMENTED = {"TIMING_STAMPS", "SIGNUP_OPEN"}
 # Whose default a table says in words.
 IN_WORDS = {"SYSTEM_PROMPT", "HTTPS", "EMAIL_PORT", "DEEPGRAM_URL", "ASSEMBLYAI_URL", "OPENAI_REALTIME_URL"}
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from typing import Any
 
 import pytest
 import redis
+from django.db import transaction
 
 from accounts.lib.db import in_db
 from accounts.models import User
@@ -24,6 +26,7 @@ from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import Checkpoint, checkpoint, claim
 from chat.turns.accepted import Accepted
 from chat.turns.submit import announce
+from tests.fixtures.quota_rows import Elsewhere
 from tests.fixtures.redis_contents import redis_contents
 from tests.fixtures.run_rows import row, say
 
@@ -227,3 +230,19 @@ async def test_a_text_changed_again_meanwhile_is_published_again(
     await begin_logs_anew()
     assert SECRET not in await logged(turn)
     assert (await position(turn)).epoch != before.epoch
+
+
+def test_a_question_and_its_answer_withheld_at_once_leave_no_title(alice: User) -> None:
+    """A model has named the conversation. Without the answer it is named after the question, which goes as well."""
+    asked = say(alice, f"Tell me about {ASKED}")
+    assert claim(asked.run_id, "w") is not None
+    end_run(asked.run_id, 1, RunStatus.DONE, Ending(f"It is {SECRET}"))
+    Conversation.objects.update(title="Named by a model", written_title="Named by a model")
+    answer = answer_of(asked)
+    with transaction.atomic():
+        rewrite_message(answer.pk, "", MASKED, publish=False)
+        question = Elsewhere(partial(rewrite_message, asked.message_id, "", MASKED, publish=False))
+        assert question.blocked()
+    question.join(60)
+    assert question.outcome is True
+    assert ASKED not in Conversation.objects.get().title

@@ -9,9 +9,11 @@ import pytest
 from django.db import transaction
 
 from accounts.models import User
-from chat.models import Message, ModerationCase, RunStatus
+from chat.models import Message, ModerationCase, Run, RunStatus
 from chat.models.moderation import Action, CaseOrigin, CaseTarget, Category, Direction
+from chat.moderation import rewriting
 from chat.moderation.cases import Finding, open_case
+from chat.moderation.judging import apply_finding, judge_later, take_unjudged
 from chat.moderation.rewriting import rewrite_message
 from chat.runs.context import ClaimedRun
 from chat.runs.ending import Ending, end_run
@@ -60,3 +62,49 @@ def test_a_worker_waits_for_a_decision(run: ClaimedRun, worker: Callable[[Claime
     withholding.join(60)
     assert not isinstance(withholding.outcome, Exception), withholding.outcome
     assert Message.objects.get(pk=run.message_id).text in ("", TEXT[:4])
+
+
+def judged_later(run: ClaimedRun) -> None:
+    [shown] = take_unjudged(1)
+    assert apply_finding(shown, FOUND)
+
+
+@pytest.mark.parametrize("worker", [at_the_end, at_once, judged_later])
+def test_a_message_below_does_not_wait_for_it(
+    run: ClaimedRun, alice: User, monkeypatch: pytest.MonkeyPatch, worker: Callable[[ClaimedRun], None]
+) -> None:
+    """It has changed the conversation, and refers to the answer whose row the worker has locked. The worker then
+    changes the conversation, because of its title.
+    """
+    sent: list[Elsewhere] = []
+    replace = rewriting._replace_title
+
+    def send_first(message: Message, text: str) -> None:
+        if not sent:
+            sent.append(Elsewhere(partial(say, alice, "And now?", run.conversation_id)))
+            assert not sent[0].blocked()
+        replace(message, text)
+
+    monkeypatch.setattr(rewriting, "_replace_title", send_first)
+    judge_later(run.message_id)
+    worker(run)
+    [sending] = sent
+    sending.join(60)
+    assert not isinstance(sending.outcome, Exception), sending.outcome
+    assert Message.objects.get(pk=run.message_id).text in ("", TEXT[:4])
+
+
+def test_a_late_verdict_waits_for_the_end_of_an_answer(alice: User, layer: None) -> None:
+    """The end withholds the question as well, which it locks after the run."""
+    accepted = say(alice, TEXT)
+    assert claim(accepted.run_id, "w") is not None
+    judge_later(accepted.message_id)
+    [shown] = take_unjudged(1)
+    with transaction.atomic():
+        Run.objects.select_for_update().get(pk=accepted.run_id)
+        verdict = Elsewhere(partial(apply_finding, shown, FOUND))
+        assert verdict.blocked()
+        end_run(accepted.run_id, 1, RunStatus.STOPPED, Ending(""))
+        rewrite_message(accepted.message_id, "", {"action": "block", "reason": "", "case_id": ""}, publish=False)
+    verdict.join(60)
+    assert verdict.outcome is False, "the text is gone"
