@@ -28,8 +28,9 @@ GONE: Final = "This file doesn't exist any more, or you don't have access to it.
 
 def shown_in_messages() -> Exists:
     """A query expression on files: a message that readers see has it."""
-    shown = Attachment.objects.filter(file=OuterRef("pk"), message__deleted_at=None)
-    return Exists(shown.exclude(message__moderation__action__in=_WITHHELD))
+    untouched = Q(message__moderation__action__isnull=True)
+    shown = untouched | ~Q(message__moderation__action__in=_WITHHELD)
+    return Exists(Attachment.objects.filter(shown, file=OuterRef("pk"), message__deleted_at=None))
 
 
 def seen_by(user_id: uuid.UUID) -> QuerySet[File]:
