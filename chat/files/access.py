@@ -57,9 +57,12 @@ def may_see(user_id: uuid.UUID, file_id: uuid.UUID) -> bool:
     return seen_by(user_id).filter(pk=file_id).exists()
 
 
-def own_file(user_id: uuid.UUID, file_id: uuid.UUID) -> File:
-    """Raises `NotFound`, also for another person's."""
-    file = File.objects.select_related("blob", "conversation").filter(pk=file_id, owner=user_id).first()
+def own_file(user_id: uuid.UUID, file_id: uuid.UUID, *, lock: bool = False) -> File:
+    """Raises `NotFound`, also for another person's. A `lock` keeps its content until the transaction is over."""
+    rows = File.objects.select_related("blob", "conversation")
+    if lock:
+        rows = rows.select_for_update(of=("self",), no_key=True)
+    file = rows.filter(pk=file_id, owner=user_id).first()
     if file is None:
         raise NotFound(_(GONE))
     return file
