@@ -79,7 +79,7 @@ def _refused(error: ChatError) -> JsonResponse:
 
 def _progress(upload: uploads.Progress) -> dict[str, Any]:
     shown = {"id": str(upload.id), "name": upload.name, "size": upload.size, "received": upload.received}
-    return {**shown, "chunk_bytes": uploads.CHUNK_BYTES, **({"pasted": True} if upload.pasted else {})}
+    return {**shown, "chunk_bytes": uploads.chunk_bytes(), **({"pasted": True} if upload.pasted else {})}
 
 
 def _begin(request: HttpRequest) -> Answer:
