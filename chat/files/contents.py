@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from django.db import IntegrityError, connection, transaction
@@ -113,11 +114,11 @@ def delete_if_unused(blob_id: uuid.UUID) -> bool:
             blob = Blob.objects.select_for_update().filter(pk=blob_id).first()
             if blob is None or File.objects.filter(blob=blob).exists():
                 return False
-            paths = [path for path in (blob.path, blob.thumbnail) if path]
+            path, thumbnail = blob.path, blob.thumbnail
             blob.delete()
             with connection.cursor() as cursor:
                 cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            transaction.on_commit(lambda: storage.delete(paths) and None, robust=True)
+            transaction.on_commit(partial(storage.delete_content, path, thumbnail), robust=True)
     except IntegrityError:
         return False
     return True

@@ -47,7 +47,7 @@ def delete_contents(rows: QuerySet[Blob]) -> int:
     A file that another transaction makes of one in this moment has a lock on it, so that the purge skips it, or finds
     it missing and stores it anew (`chat.files.uploads.finish_upload`).
     """
-    paths = [path for row in rows for path in (row.path, row.thumbnail) if path]
+    paths = [(row.path, row.thumbnail) for row in rows]
     rows.delete()
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -55,5 +55,6 @@ def delete_contents(rows: QuerySet[Blob]) -> int:
     return len(paths)
 
 
-def _delete_bytes(paths: list[str]) -> None:
-    storage.delete(paths)
+def _delete_bytes(contents: list[tuple[str, str]]) -> None:
+    for path, thumbnail in contents:
+        storage.delete_content(path, thumbnail)
