@@ -151,9 +151,9 @@ def delete(paths: Iterable[str]) -> int:
 
 def delete_content(path: str, thumbnail: str = "") -> int:
     """Deletes a content with all that was made of it, which is beside it; how many objects could not be deleted."""
-    if _CONTENT.fullmatch(path):
-        return delete_folder(path.rpartition("/")[0])
-    return delete([one for one in (path, thumbnail) if one])
+    folder = path.rpartition("/")[0] if _CONTENT.fullmatch(path) else ""
+    left = [one for one in (path, thumbnail) if one and not (folder and one.startswith(f"{folder}/"))]
+    return (delete_folder(folder) if folder else 0) + delete(left)
 
 
 def delete_folder(folder: str, keep: Iterable[str] = ()) -> int:
