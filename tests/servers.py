@@ -51,6 +51,7 @@ UNLIMITED = {
             "RATE_TICKETS",
             "RATE_REFUSED_UPGRADES",
             "RATE_HTTP_COMMANDS",
+            "RATE_UPLOADS",
             "RATE_SHARE_OPENS",
             "RATE_SHARE_PASSWORDS",
             "RATE_API",

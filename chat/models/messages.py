@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -46,11 +49,15 @@ class Message(models.Model):
     moderation = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), editable=False)
     # Where the text mentions members and models: `start` and `length` in code points, and `user` or `model`.
     mentions = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), editable=False)
+    # With how many files it was sent. Those that are not among `attachments` any more were deleted.
+    file_count = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     edited_at = models.DateTimeField(null=True, blank=True, editable=False, help_text=_("When it was edited in place."))
     deleted_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text=_("Deleted: it has no text, and what follows it stays.")
     )
+
+    shown_files: Sequence[Any] | None = None  # its `File`s, where they were read (`chat.files.payloads`)
 
     class Meta:
         permissions = (("read_message_body", gettext_noop("Can read message text")),)
