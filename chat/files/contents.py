@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -79,7 +80,7 @@ def keep_content(taken: Taken) -> tuple[Blob, bool]:
 
     Within a transaction that also makes a file of it: so it is in use when another transaction sees it.
     """
-    values = {
+    values: dict[str, Any] = {
         "id": uuid7(),
         "sha256": taken.sha256,
         "size": taken.size,
@@ -112,11 +113,11 @@ def delete_if_unused(blob_id: uuid.UUID) -> bool:
             blob = Blob.objects.select_for_update().filter(pk=blob_id).first()
             if blob is None or File.objects.filter(blob=blob).exists():
                 return False
-            paths = [path for path in (blob.path, blob.thumbnail) if path]
+            folder = posixpath.dirname(blob.path)  # also has what was made of it when it was read
             blob.delete()
             with connection.cursor() as cursor:
                 cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            transaction.on_commit(lambda: storage.delete(paths) and None, robust=True)
+            transaction.on_commit(lambda: storage.delete_folder(folder) and None, robust=True)
     except IntegrityError:
         return False
     return True
