@@ -107,7 +107,10 @@ def test_the_place_is_removed_from_the_bytes_and_nothing_else(kind: str) -> None
 
 
 def test_the_place_is_removed_from_xmp() -> None:
-    packet = b'<x:xmpmeta exif:GPSLatitude="52,31.2N" exif:Make="Cam"><exif:GPSLongitude>13,24E</exif:GPSLongitude></x:xmpmeta>'
+    packet = (
+        b'<x:xmpmeta exif:GPSLatitude="52,31.2N" exif:Make="Cam">'
+        b"<exif:GPSLongitude>13,24E</exif:GPSLongitude></x:xmpmeta>"
+    )
     data = bytearray(packet)
     assert remove_location(data)
     assert b"52,31" not in data
