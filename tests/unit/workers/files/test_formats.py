@@ -11,7 +11,6 @@ from tests import made_files as made
 from workers.files.base import Read, Unreadable
 from workers.files.formats.registry import read_path
 
-
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600
 Reader = Callable[[bytes | str, str, str], Read]
 
