@@ -231,10 +231,7 @@ def run_ended(run: Run, message: Message, earlier: Sequence[Run] = (), *, text_l
     event["cost"] = cost_of(run)
     event["context"] = context_of(run)
     event["timing"] = timing_of(run)
-    if parameters := parameters_of(run):
-        event["parameters"] = parameters
-    if used := files_of_run(run):
-        event["files"] = used
+    event |= {name: said for name, said in (("parameters", parameters_of(run)), ("files", files_of_run(run))) if said}
     return _state(event)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import posixpath
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from django.db import IntegrityError, connection, transaction
@@ -114,11 +114,11 @@ def delete_if_unused(blob_id: uuid.UUID) -> bool:
             blob = Blob.objects.select_for_update().filter(pk=blob_id).first()
             if blob is None or File.objects.filter(blob=blob).exists():
                 return False
-            folder = posixpath.dirname(blob.path)  # also has what was made of it when it was read
+            path, thumbnail = blob.path, blob.thumbnail
             blob.delete()
             with connection.cursor() as cursor:
                 cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            transaction.on_commit(lambda: storage.delete_folder(folder) and None, robust=True)
+            transaction.on_commit(partial(storage.delete_content, path, thumbnail), robust=True)
     except IntegrityError:
         return False
     return True

@@ -1,7 +1,7 @@
 """The bytes of uploads and contents in the default storage: a folder, or a bucket that all web processes share.
 
 uploads/<upload>/<offset>.<any>     a chunk; `Upload.chunks` names those that count
-files/<xx>/<upload>/<any>           a content, in the folder of the upload that brought it
+files/<xx>/<upload>/<any>           a content, in the folder of the upload that brought it, beside what is made of it
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import re
 import secrets
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -26,6 +27,7 @@ from chat.protocol.errors import Unavailable
 P = ParamSpec("P")
 R = TypeVar("R")
 PART: Final = 256 * 1024  # bytes that are read at once
+_CONTENT: Final = re.compile(r"files/[0-9a-f]{2}/[0-9a-f-]{36}/[^/]+")  # as `content_path`, or what replaces it
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 logger = structlog.get_logger(__name__)
@@ -145,6 +147,13 @@ def delete(paths: Iterable[str]) -> int:
             failed += 1
             logger.warning("content_not_deleted", path=path, error=type(error).__name__)
     return failed
+
+
+def delete_content(path: str, thumbnail: str = "") -> int:
+    """Deletes a content with all that was made of it, which is beside it; how many objects could not be deleted."""
+    if _CONTENT.fullmatch(path):
+        return delete_folder(path.rpartition("/")[0])
+    return delete([one for one in (path, thumbnail) if one])
 
 
 def delete_folder(folder: str, keep: Iterable[str] = ()) -> int:

@@ -163,10 +163,13 @@ def cancel_upload(user_id: uuid.UUID, upload_id: uuid.UUID) -> None:
 
 def discard(upload_ids: Iterable[uuid.UUID]) -> int:
     """Deletes these uploads and what was received of them; how many there were."""
-    ids = list(upload_ids)
-    Upload.objects.filter(pk__in=ids).delete()
-    for upload_id in ids:
-        transaction.on_commit(partial(_delete_bytes, upload_id), robust=True)
+    with transaction.atomic():
+        # Locked: one that is being finished is gone then, and its content stays.
+        rows = Upload.objects.select_for_update().filter(pk__in=list(upload_ids))
+        ids = list(rows.values_list("pk", flat=True))
+        Upload.objects.filter(pk__in=ids).delete()
+        for upload_id in ids:
+            transaction.on_commit(partial(_delete_bytes, upload_id), robust=True)
     return len(ids)
 
 

@@ -14,7 +14,8 @@ from django.utils import timezone
 from chat.files import storage
 from chat.models import Blob, Upload
 
-MADE: Final = re.compile(r"/image-\d+\Z")  # an image for models, of a content in the same folder
+_ANY: Final = re.compile(".+")
+_UPLOADED: Final = re.compile("[0-9a-f]{8}")  # as `storage.content_path`
 YOUNG: Final = timedelta(days=1)  # what is younger may be in the making
 
 
@@ -37,17 +38,17 @@ def unknown() -> Iterator[str]:
     for shelf in storage.list_folder("files")[0]:
         for name in storage.list_folder(f"files/{shelf}")[0]:
             folder = f"files/{shelf}/{name}"
-            named = Blob.objects.filter(path__startswith=f"{folder}/").values_list("path", "thumbnail")
-            paths = [path for pair in named for path in pair]
-            yield from (path for path in _unnamed(folder, paths) if not (paths and MADE.search(path)))
+            named = list(Blob.objects.filter(path__startswith=f"{folder}/").values_list("path", flat=True))
+            # What was made of a content is beside it, and goes with it.
+            yield from _unnamed(folder, named, _UPLOADED if named else _ANY)
 
 
-def _unnamed(folder: str, named: Iterable[str]) -> Iterator[str]:
+def _unnamed(folder: str, named: Iterable[str], names: re.Pattern[str] = _ANY) -> Iterator[str]:
     paths = set(named)
     before = timezone.now() - YOUNG
     for name in storage.list_folder(folder)[1]:
         path = f"{folder}/{name}"
-        if path not in paths and default_storage.get_modified_time(path) < before:
+        if path not in paths and names.fullmatch(name) and default_storage.get_modified_time(path) < before:
             yield path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -48,14 +47,14 @@ def delete_contents(rows: QuerySet[Blob]) -> int:
     A file that another transaction makes of one in this moment has a lock on it, so that the purge skips it, or finds
     it missing and stores it anew (`chat.files.uploads.finish_upload`).
     """
-    folders = [posixpath.dirname(row.path) for row in rows]  # also with what was made of them when they were read
+    paths = [(row.path, row.thumbnail) for row in rows]
     rows.delete()
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    transaction.on_commit(lambda: _delete_bytes(folders), robust=True)
-    return len(folders)
+    transaction.on_commit(lambda: _delete_bytes(paths), robust=True)
+    return len(paths)
 
 
-def _delete_bytes(folders: list[str]) -> None:
-    for folder in folders:
-        storage.delete_folder(folder)
+def _delete_bytes(contents: list[tuple[str, str]]) -> None:
+    for path, thumbnail in contents:
+        storage.delete_content(path, thumbnail)

@@ -207,7 +207,7 @@ class Runtime:
 
     def start_search_test(self, provider_id: uuid.UUID, reply_to: str) -> None:
         """Tests a search provider. Called on a Celery thread; the result goes to Redis."""
-        self._loop.call_soon_threadsafe(lambda: self.spawn(search_test.answer_request(provider_id, reply_to)))
+        self.start_soon(search_test.answer_request(provider_id, reply_to))
 
     def prepare_speech(self) -> None:
         """Loads the recognisers' models in the background."""
@@ -219,15 +219,10 @@ class Runtime:
         """Writes this worker's heartbeat from the loop and through a database thread, so it stops when either hangs."""
         await worker_heartbeats.beat(
             worker_heartbeats.Heartbeat(
-                owner=self.owner,
-                host=socket.gethostname(),
-                pid=await in_db(os.getpid),
-                runs=len(self.active),
-                slots=settings.WORKER_STREAMS,
-                draining=self.draining,
-                since=self.since,
+                owner=self.owner, host=socket.gethostname(), pid=await in_db(os.getpid), runs=len(self.active),
+                slots=settings.WORKER_STREAMS, draining=self.draining, since=self.since,
             )
-        )
+        )  # fmt: skip
 
     async def _check_queue(self) -> None:
         """Ends a worker that takes no more jobs, so that its supervisor restarts it."""

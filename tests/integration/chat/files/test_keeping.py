@@ -71,6 +71,13 @@ def aside(do: Callable[[], Any]) -> Any:
         return pool.submit(call).result(20)
 
 
+def waits_for_a_lock() -> bool:
+    """Whether another connection to the database waits for this one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
+
+
 class TestQuotas:
     def test_the_size_of_one_file(self, alice: User, settings: Any) -> None:
         settings.FILE_MAX_MB = 1
@@ -133,6 +140,7 @@ class TestPurge:
         kept = stored(alice, "kept.txt", b"kept")
         say(alice, attachments=[kept.pk], ask=False)
         fresh, old = stored(alice, "fresh.txt", b"fresh"), stored(alice, "old.txt", b"old")
+        (media / old.blob.path).with_name("thumbnail-1.webp").write_bytes(b"x")  # what a worker made of it
         begun = uploads.create_upload(alice.pk, "half", 10)
         uploads.receive_chunk(alice.pk, begun.id, 0, io.BytesIO(b"12345"))
         uploads.create_upload(alice.pk, "new", 10)
@@ -182,6 +190,19 @@ class TestPurge:
         assert file is not None
         assert default_storage.exists(Blob.objects.get().path)
         assert in_storage(media) == {Blob.objects.get().path}
+
+    def test_an_upload_that_is_cancelled_while_it_is_finished_keeps_its_content(self, alice: User, media: Path) -> None:
+        begun = uploads.create_upload(alice.pk, "a.txt", 5)
+        uploads.receive_chunk(alice.pk, begun.id, 0, io.BytesIO(b"12345"))
+        taken = contents.take_in(begun.id, Upload.objects.get().chunks, "a.txt", 5)
+        cancelling = threading.Thread(target=lambda: aside(lambda: uploads.cancel_upload(alice.pk, begun.id)))
+        with transaction.atomic():
+            assert uploads._make_file(Upload.objects.get(), taken) is not None
+            cancelling.start()
+            while not waits_for_a_lock():
+                cancelling.join(0.02)
+        cancelling.join(20)
+        assert in_storage(media) == {File.objects.get().blob.path}
 
     def test_a_file_that_comes_while_its_content_is_purged_is_stored_anew(
         self, alice: User, bob: User, media: Path, monkeypatch: pytest.MonkeyPatch

@@ -39,14 +39,17 @@ def test_what_is_missing_and_what_nobody_knows_of(alice: User, media: Path) -> N
     begun = uploads.create_upload(alice.pk, "half", 10)
     uploads.receive_chunk(alice.pk, begun.id, 0, io.BytesIO(b"12345"))
     folder = storage.content_folder(file.pk)
-    leave(media, f"{folder}/old", days=2)
-    leave(media, f"{folder}/young", days=0)
+    leave(media, f"{folder}/0123abcd", days=2)
+    leave(media, f"{folder}/4567abcd", days=0)
+    leave(media, f"{folder}/thumbnail-1.webp", days=2)
+    leave(media, f"{storage.content_folder(begun.id)}/page-1.webp", days=2)
     leave(media, f"{storage.upload_folder(begun.id)}/5.dead", days=2)
     left = said("verify")
-    assert "0 damaged contents; 2 unknown objects found" in left
-    assert "young" not in left
+    assert "0 damaged contents; 3 unknown objects found" in left
+    assert "4567abcd" not in left
     said("verify", "--delete")
-    assert not [path for path in in_storage(media) if path.endswith(("/old", ".dead"))]
+    assert not [path for path in in_storage(media) if path.endswith(("/0123abcd", ".dead", "page-1.webp"))]
+    assert f"{folder}/thumbnail-1.webp" in in_storage(media)
     assert uploads.receive_chunk(alice.pk, begun.id, 5, io.BytesIO(b"67890")) == 10
     uploads.finish_upload(alice.pk, begun.id)
     (media / file.blob.path).write_bytes(b"short")
