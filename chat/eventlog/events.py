@@ -26,6 +26,7 @@ from chat.eventlog.payloads import (
     usage_of,
     usage_of_message,
 )
+from chat.files.uses import files_of_run
 from chat.models import Comparison, Conversation, Finish, Member, Message, MessageStatus, Run, RunStatus, Summary
 from chat.models.conversations import usual_rule
 from chat.protocol.frames import encode_event
@@ -230,8 +231,7 @@ def run_ended(run: Run, message: Message, earlier: Sequence[Run] = (), *, text_l
     event["cost"] = cost_of(run)
     event["context"] = context_of(run)
     event["timing"] = timing_of(run)
-    if parameters := parameters_of(run):
-        event["parameters"] = parameters
+    event |= {name: said for name, said in (("parameters", parameters_of(run)), ("files", files_of_run(run))) if said}
     return _state(event)
 
 

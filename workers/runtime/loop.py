@@ -38,6 +38,7 @@ from chat.telemetry import metrics
 from chat.telemetry.tracing import Span, SpanKind, current, span, trace_id, traceparent_of
 from workers.endpoints import connection_test
 from workers.endpoints.service import EndpointSync
+from workers.files.jobs import ReadingJobs
 from workers.generation.emitter import Emitter
 from workers.generation.request_context import usable_window
 from workers.generation.run import Generation
@@ -80,6 +81,7 @@ class Runtime:
         self.takes_runs = False  # whether this worker consumes the queue of answers; known when Celery is up
         self.liveness = Liveness(settings.WORKER_STUCK_SECONDS)
         self.speech = Transcriber(self.owner, self.spawn)
+        self.files = ReadingJobs(self.start_soon)
         self._slots = threading.BoundedSemaphore(settings.WORKER_STREAMS)
         self._loop = uvloop.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -205,7 +207,7 @@ class Runtime:
 
     def start_search_test(self, provider_id: uuid.UUID, reply_to: str) -> None:
         """Tests a search provider. Called on a Celery thread; the result goes to Redis."""
-        self._loop.call_soon_threadsafe(lambda: self.spawn(search_test.answer_request(provider_id, reply_to)))
+        self.start_soon(search_test.answer_request(provider_id, reply_to))
 
     def prepare_speech(self) -> None:
         """Loads the recognisers' models in the background."""
@@ -217,15 +219,10 @@ class Runtime:
         """Writes this worker's heartbeat from the loop and through a database thread, so it stops when either hangs."""
         await worker_heartbeats.beat(
             worker_heartbeats.Heartbeat(
-                owner=self.owner,
-                host=socket.gethostname(),
-                pid=await in_db(os.getpid),
-                runs=len(self.active),
-                slots=settings.WORKER_STREAMS,
-                draining=self.draining,
-                since=self.since,
+                owner=self.owner, host=socket.gethostname(), pid=await in_db(os.getpid), runs=len(self.active),
+                slots=settings.WORKER_STREAMS, draining=self.draining, since=self.since,
             )
-        )
+        )  # fmt: skip
 
     async def _check_queue(self) -> None:
         """Ends a worker that takes no more jobs, so that its supervisor restarts it."""
@@ -258,6 +255,7 @@ class Runtime:
 
     async def _drain(self, seconds: float) -> None:
         emitter = self.services.emitter
+        self.files.stop()
         speech = self._loop.create_task(self.speech.aclose())
         deadline = time.monotonic() + seconds
         while self.active and time.monotonic() < deadline:
