@@ -112,10 +112,10 @@ export class Queue {
 
   // --- those on their way ---------------------------------------------------------------------------------------
 
-  /** @param {string} clientId @param {string} text */
-  addLocal(clientId, text) {
+  /** @param {string} clientId @param {string} text @param {Queued["files"]} [files] */
+  addLocal(clientId, text, files) {
     const { id, name } = this.conversation.page.user;
-    this.locals.set(clientId, { id: "", client_id: clientId, author: { id, name }, text, position: Infinity, revision: 0, local: "sending" });
+    this.locals.set(clientId, { id: "", client_id: clientId, author: { id, name }, text, files, position: Infinity, revision: 0, local: "sending" });
     this.show();
   }
 
@@ -213,7 +213,7 @@ export class Queue {
     if (action === "cancel") return view.close();
     if (one.local) {
       if (action === "send") return outbox.resend(one.client_id);
-      const text = outbox.takeBack(one.client_id);
+      const text = outbox.takeBack(one.client_id, action === "edit");
       if (action === "edit") composer.write([text, composer.field.value].filter(Boolean).join("\n\n"));
       return composer.field.focus();
     }
