@@ -22,6 +22,8 @@ class ChatConfig(AppConfig):
         from accounts.views.waiting import register_reasons_page
         from chat.catalog.tool_servers import forget_server
         from chat.conversations import removal  # noqa: F401  # importing registers its signals
+        from chat.files import uploads
+        from chat.jobs.dispatch import enqueue_reading
         from chat.models import ExportJob, ImportJob, Recording, ToolServer
         from chat.models.messages import READ_TEXT
         from chat.models.presets import SHARE
@@ -40,6 +42,7 @@ class ChatConfig(AppConfig):
         from chat.voice import audio_files
 
         translate_derived_names(self)
+        uploads.after_stored.append(enqueue_reading)
         register_suspension_listener(announce_suspension)
         closing.after_end.append(going_on.after_end)
         register_suspension_listener(lambda user_id, _until, _reason: recheck_shares_of(user_id))

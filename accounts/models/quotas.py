@@ -63,6 +63,14 @@ class Plan(models.Model):
         _("moderation case retention (days)"), LONGEST_DAYS, least=1, default=CASE_DAYS, db_default=CASE_DAYS,
         help_text=_("Decided cases about a user's texts are deleted after this long. Open ones are kept."),
     )  # fmt: skip
+    file_mb = models.PositiveIntegerField(
+        _("largest file (MB)"), null=True, blank=True, validators=[MaxValueValidator(10_000)],
+        help_text=_("That can be attached to a message. If empty, the setting FILE_MAX_MB applies. 0: no files."),
+    )  # fmt: skip
+    storage_mb = models.PositiveIntegerField(
+        _("storage for files (MB)"), null=True, blank=True, validators=[MaxValueValidator(100_000_000)],
+        help_text=_("For all files of a user together. If empty, the setting STORAGE_MB applies."),
+    )  # fmt: skip
     tool_steps = models.PositiveSmallIntegerField(
         _("steps per answer"), default=12, db_default=12, validators=[MaxValueValidator(100)],
         help_text=_("How many requests to the model one answer may take, including those that return results of tools. "

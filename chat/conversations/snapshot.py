@@ -22,6 +22,7 @@ from chat.eventlog.queue_events import queued_dict
 from chat.eventlog.replay import ReasoningDelta, extend
 from chat.eventlog.step_bounds import bound_steps
 from chat.eventlog.tool_events import read_steps
+from chat.files.payloads import load_files
 from chat.models import (
     ACTIVE,
     Comparison,
@@ -97,6 +98,7 @@ def _with_runs(rows: _Rows, *, versions: bool) -> _Rows:
     if thought := {run.pk: run.message_id for run in rows.runs.values() if run.reasoning_chars}:
         texts = Reasoning.objects.filter(run__in=thought).values_list("run", "text")
         rows.reasoning = {thought[run_id]: text for run_id, text in texts}
+    load_files(rows.messages)
     rows.steps = _steps_of([run for run in rows.runs.values() if run.step_count])
     if versions:
         siblings: dict[tuple[Any, str], list[Any]] = {}

@@ -14,6 +14,7 @@ from accounts.models import User
 from chat.eventlog.costs import cost_of
 from chat.eventlog.kept import kept_of
 from chat.eventlog.withheld_steps import without_contents
+from chat.files.payloads import message_files
 from chat.models import (
     ACTIVE,
     Comparison,
@@ -255,6 +256,8 @@ def message_dict(
     }
     if message.mentions:
         made["mentions"] = message.mentions
+    if message.file_count:
+        made |= message_files(message)
     if run is not None and Run.requested_by.is_cached(run) and run.requested_by is not None:
         made["asked_by"] = person_dict(run.requested_by)
     if moderation := moderation_of(message):

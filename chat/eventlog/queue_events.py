@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from chat.eventlog.events import Event
+from chat.files.payloads import files_by_id
 from chat.models import QueuedMessage
 from chat.protocol.frames import encode_event
 
@@ -16,7 +17,7 @@ def queued_dict(row: QueuedMessage) -> dict[str, Any]:
     `text` lacks what rules of moderation mask. `reason` and `message` say why it goes on waiting; null: for its turn.
     """
     chosen = row.command.get("model")
-    return {
+    shown = {
         "id": str(row.pk),
         "author": {"id": str(row.author_id), "name": row.author.display_name},
         "client_id": str(row.client_id),
@@ -30,6 +31,9 @@ def queued_dict(row: QueuedMessage) -> dict[str, Any]:
         "message": row.sentence or None,
         "created_at": row.created_at.isoformat(),
     }
+    if attached := row.command.get("attachments"):
+        shown["files"] = files_by_id(attached)
+    return shown
 
 
 def message_queued(row: QueuedMessage) -> Event:

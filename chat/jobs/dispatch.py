@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 import msgspec
+import structlog
 from celery import current_app
 from django.conf import settings
 from kombu.exceptions import OperationalError as BrokerAway
@@ -22,7 +23,11 @@ GENERATE: Final = "workers.tasks.generate"
 GENERATE_QUEUE: Final = "generate"
 TRANSCRIBE: Final = "workers.tasks.transcribe"
 TRANSCRIBE_QUEUE: Final = "transcribe"
+READ_FILE: Final = "workers.tasks.read_file"
+READ_FILE_QUEUE: Final = "maintenance"
 ASK_SECONDS: Final = 5.0  # for a connection to ask the broker on
+
+logger = structlog.get_logger(__name__)
 
 __all__ = ["GENERATE", "GENERATE_QUEUE", "BrokerAway", "Queue", "enqueue", "enqueue_generation", "look_at_queue"]
 
@@ -132,3 +137,13 @@ def enqueue_transcription(recording_id: uuid.UUID) -> None:
             ignore_result=True,
             headers=_headers(tracing.traceparent_of(span) or tracing.current.get()),
         )
+
+
+def enqueue_reading(blob_id: uuid.UUID) -> None:
+    """Publishes the job that reads a stored content. If the broker is away, beat publishes it later: the content is
+    `pending` until it was read.
+    """
+    try:
+        current_app.send_task(READ_FILE, args=[str(blob_id)], queue=READ_FILE_QUEUE, retry=False, ignore_result=True)
+    except BrokerAway as error:
+        logger.warning("enqueue_failed", error=type(error).__name__, blob=str(blob_id), note="beat enqueues it")

@@ -174,13 +174,14 @@ class FileUse(models.Model):
 
 
 class Upload(models.Model):
-    """A file that is being uploaded in chunks. `received` bytes of it are in the storage of uploads."""
+    """A file that is being uploaded in chunks. `received` bytes of it are in the storage, as `chunks`."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
     name = models.CharField(max_length=MAX_FILE_NAME)
     size = models.BigIntegerField(help_text=_("In bytes, as announced."))
     received = models.BigIntegerField(default=0, help_text=_("In bytes."))
+    chunks = models.JSONField(default=list, editable=False)  # the paths of what was received, in order
     pasted = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     touched_at = models.DateTimeField(default=timezone.now, editable=False)

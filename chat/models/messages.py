@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -13,6 +16,9 @@ from accounts.lib.ids import uuid7
 from accounts.lib.texts import gettext_noop
 from chat.models.conversations import Conversation
 from chat.models.statuses import MessageRole, MessageStatus
+
+if TYPE_CHECKING:
+    from chat.models.files import File
 
 # An answer that has ended, and whose HTML is still to be made.
 UNRENDERED = (
@@ -46,11 +52,15 @@ class Message(models.Model):
     moderation = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), editable=False)
     # Where the text mentions members and models: `start` and `length` in code points, and `user` or `model`.
     mentions = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), editable=False)
+    # With how many files it was sent. Those that are not among `attachments` any more were deleted.
+    file_count = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     edited_at = models.DateTimeField(null=True, blank=True, editable=False, help_text=_("When it was edited in place."))
     deleted_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text=_("Deleted: it has no text, and what follows it stays.")
     )
+
+    shown_files: Sequence[File] | None = None  # its files, where they were read (`chat.files.payloads`)
 
     class Meta:
         permissions = (("read_message_body", gettext_noop("Can read message text")),)

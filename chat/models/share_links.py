@@ -50,6 +50,9 @@ class ShareLink(models.Model):
         db_default=False,
         help_text=_("Arguments and results of the tools that models used."),
     )
+    show_files = models.BooleanField(
+        default=False, db_default=False, help_text=_("Files that people attached to messages.")
+    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="share_links")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField()

@@ -66,7 +66,7 @@ class MessageSend(Turn, frozen=True, tag="message.send"):
     text: str
     parent_id: uuid.UUID | None = None
     model: ModelName | None = None
-    attachments: list[uuid.UUID] | None = None
+    attachments: list[uuid.UUID] | None = None  # ids of files
     temporary: bool = False  # of a new conversation only
     preset_id: uuid.UUID | None = None  # likewise
     models: ComparedModels | None = None  # that answer side by side
@@ -88,6 +88,7 @@ class MessageEdit(Turn, frozen=True, tag="message.edit"):
     text: str
     models: ComparedModels | None = None
     ask: bool | None = None  # None: if it asked before, or else by the conversation's rule
+    attachments: list[uuid.UUID] | None = None  # None: those that the message has
 
 
 class MessageRegenerate(Turn, frozen=True, tag="message.regenerate"):
@@ -274,10 +275,10 @@ def clean_controls(text: str) -> str:
     return _CONTROLS.sub("", _encode(text).decode())
 
 
-def clean_text(text: str) -> str:
+def clean_text(text: str, *, may_be_empty: bool = False) -> str:
     """The text of a message as it is stored: without control characters, and without halves of characters.
 
-    Raises `Invalid` if nothing is left, and `TooLarge`.
+    Raises `Invalid` if nothing is left, unless it `may_be_empty`, and `TooLarge`.
     """
     text = clean_controls(text)
     size = len(text.encode())
@@ -287,5 +288,7 @@ def clean_text(text: str) -> str:
             % {"max_text_bytes": MAX_TEXT_BYTES, "size": size}
         )
     if not text.strip():
-        raise Invalid(_("The text is empty."))
+        if not may_be_empty:
+            raise Invalid(_("The text is empty."))
+        return ""
     return text

@@ -21,14 +21,14 @@ from accounts.quotas import reservations
 from chat.eventlog import events
 from chat.eventlog.store import Append
 from chat.models import Comparison, Message, MessageRole, MessageStatus, Run, RunStatus, WaitingFor
-from chat.models.conversations import title_from
 from chat.models.moderation import Direction
 from chat.moderation.screening import Refusal, refuse, screen_message, screen_title
-from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend, NewTurn, QueuedSend, clean_text
+from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend, NewTurn, QueuedSend
 from chat.protocol.errors import Busy, Invalid, QuotaExceeded
 from chat.protocol.parameters import check_options
 from chat.telemetry import tracing
 from chat.turns.accepted import Accepted, Check, accept_any, find_known, fingerprint_of
+from chat.turns.attaching import attach, clean_message, lock_files, note_files, title_of
 from chat.turns.comparing import compared_models, insert_comparison, models_of
 from chat.turns.limits import check_runs_under_way, reserve_quota
 from chat.turns.mentioning import note_mentions, people_of, store_mentions
@@ -64,11 +64,11 @@ def accept(
     asked about a duplicate. The text is screened by the rules of `direction`. Raises `ChatError`s.
     """
     if isinstance(command, MessageSend | MessageEdit):
-        command = msgspec.structs.replace(command, text=clean_text(command.text))
+        edited = isinstance(command, MessageEdit)
+        text = clean_message(command.text, command.attachments, edited=edited)
+        command = msgspec.structs.replace(command, text=text)
     if command.options is not None:
         command = msgspec.structs.replace(command, options=check_options(command.options))
-    if isinstance(command, MessageSend) and command.attachments:
-        raise Invalid(_("Files can't be attached yet."))
     compared_models(command)
     fingerprint = fingerprint_of(command)
     known = find_known(user_id, command.client_id, fingerprint)
@@ -78,10 +78,13 @@ def accept(
         with transaction.atomic():
             place = find_place(user_id, command)
             check(place.conversation_id)
+            files = lock_files(user_id, place.conversation_id, command, _text_of(command))
             if not place.asks and not isinstance(command, MessageRegenerate):
-                return accept_unasked(user_id, command, fingerprint, place, direction)
+                return accept_unasked(user_id, command, fingerprint, place, direction, files)
             models = models_of(user_id, command, place.model, place.named_model)
             prompt = place.prompt or _prompt_of(command, place)
+            if place.prompt is None:
+                note_files(prompt, files)
             held = place.prompt is None and screen_message(prompt, models, direction)
             if place.prompt is None:
                 note_mentions(prompt)
@@ -150,7 +153,7 @@ def _insert(
         )
         for number, (model, answer) in enumerate(zip(models, answers, strict=True), 1)
     ]
-    title = place.title or screen_title(title_from(prompt.text), user_id)
+    title = place.title or screen_title(title_of(prompt), user_id)
     rows = _Rows(prompt, answers, runs, title, is_new=place.prompt is None, held=held)
     rows.members, under_way = insert_turn(
         prompt=prompt,
@@ -168,6 +171,7 @@ def _insert(
     check_runs_under_way(under_way, wanted=len(runs))
     if rows.is_new:
         rows.told = store_mentions(prompt)
+        attach(prompt, prompt.shown_files or ())
     if several:
         rows.comparison = insert_comparison(prompt, answers, runs)
     return rows

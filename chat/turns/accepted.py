@@ -13,7 +13,7 @@ import msgspec
 from chat.conversations.membership import member_of
 from chat.eventlog.store import Append
 from chat.models import Run
-from chat.protocol.commands import AnyTurn, QueuedSend
+from chat.protocol.commands import AnyTurn, MessageSend, QueuedSend
 from chat.protocol.errors import Conflict
 from chat.turns.statements import find_submission
 
@@ -66,6 +66,8 @@ def fingerprint_of(command: AnyTurn) -> bytes:
     for name in ("temporary", "preset_id", "options", "models", "folder_id"):
         if not body.get(name):
             body.pop(name, None)  # fingerprints from before these fields existed stay valid
+    if not isinstance(command, MessageSend) and body.get("attachments") is None:
+        body.pop("attachments", None)  # likewise
     if body.get("ask") is None:
         body.pop("ask", None)  # likewise; a message that asks nobody is another one
     return hashlib.sha256(msgspec.json.encode([type(command).__name__, body])).digest()

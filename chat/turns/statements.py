@@ -56,10 +56,10 @@ _INSERT: Final = f"""
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 ), prompt AS (
-    INSERT INTO chat_message (id, conversation_id, parent_id, role, author_id, text, moderation, mentions, html, status,
-        created_at)
+    INSERT INTO chat_message (id, conversation_id, parent_id, role, author_id, text, moderation, mentions, file_count,
+        html, status, created_at)
     SELECT %(prompt)s::uuid, %(conversation)s::uuid, %(parent)s::uuid, 'user', %(user)s::uuid, %(text)s,
-        %(moderation)s::jsonb, %(mentions)s::jsonb, '', 'complete', now
+        %(moderation)s::jsonb, %(mentions)s::jsonb, %(file_count)s, '', 'complete', now
     FROM clock WHERE %(asks)s
 ), answer AS (
     INSERT INTO chat_message (id, conversation_id, parent_id, role, author_id, text, html, status, created_at)
@@ -181,6 +181,7 @@ def insert_turn(
         "waiting_for": run.waiting_for,
         "moderation": json.dumps(prompt.moderation if asks else {}),
         "mentions": json.dumps(prompt.mentions if asks else []),
+        "file_count": prompt.file_count if asks else 0,
         "trace": run.trace_id,
         "choose": choose_model,
         "client_id": client_id,

@@ -15,14 +15,14 @@ from django.db import connection
 from django.db.models import F
 
 from chat.conversations.member_branches import KEEP_BRANCHES
-from chat.conversations.titles import title_from
 from chat.eventlog import events, store
 from chat.eventlog.events import AnyChoice
-from chat.models import Message, MessageRole, Run, Unannounced
+from chat.models import File, Message, MessageRole, Run, Unannounced
 from chat.models.moderation import Direction
 from chat.moderation.screening import screen_message, screen_title
 from chat.protocol.commands import MessageEdit, MessageSend, QueuedSend
 from chat.turns.accepted import Accepted
+from chat.turns.attaching import attach, note_files, title_of
 from chat.turns.mentioning import note_mentions, people_of, store_mentions
 from chat.turns.places import Place
 
@@ -32,10 +32,10 @@ _INSERT: Final = f"""
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 ), message AS (
-    INSERT INTO chat_message (id, conversation_id, parent_id, role, author_id, text, moderation, mentions, html, status,
-        created_at)
+    INSERT INTO chat_message (id, conversation_id, parent_id, role, author_id, text, moderation, mentions, file_count,
+        html, status, created_at)
     SELECT %(message)s::uuid, %(conversation)s::uuid, %(parent)s::uuid, 'user', %(user)s::uuid, %(text)s,
-        %(moderation)s::jsonb, %(mentions)s::jsonb, '', 'complete', now
+        %(moderation)s::jsonb, %(mentions)s::jsonb, %(file_count)s, '', 'complete', now
     FROM clock
 ), unannounced AS (
     INSERT INTO chat_unannounced (message_id, created_at) SELECT %(message)s::uuid, now FROM clock
@@ -54,7 +54,12 @@ SELECT ARRAY(SELECT user_id FROM chat_member WHERE conversation_id = %(conversat
 
 
 def accept_unasked(
-    user_id: uuid.UUID, command: MessageSend | MessageEdit, fingerprint: bytes, place: Place, direction: Direction
+    user_id: uuid.UUID,
+    command: MessageSend | MessageEdit,
+    fingerprint: bytes,
+    place: Place,
+    direction: Direction,
+    files: Sequence[File] = (),
 ) -> Accepted:
     """Stores the message, within the transaction of `chat.turns.accept.accept`. Raises `ChatError`s and `Refusal`."""
     message = Message(
@@ -65,11 +70,13 @@ def accept_unasked(
         author=place.author,
         text=command.text,
     )
+    note_files(message, files)
     held = screen_message(message, (), direction)
     note_mentions(message)
-    title = place.title or screen_title(title_from(message.text), user_id)
+    title = place.title or screen_title(title_of(message), user_id)
     members = _insert(message, command.client_id, fingerprint, title, place)
     told = store_mentions(message)
+    attach(message, files)
     return Accepted(
         place.conversation_id,
         message.pk,
@@ -132,6 +139,7 @@ def _insert(message: Message, client_id: uuid.UUID, fingerprint: bytes, title: s
         "mentions": json.dumps(message.mentions),
         "client_id": client_id,
         "fingerprint": fingerprint,
+        "file_count": message.file_count,
         "title": title,
         "model": place.choice.model if place.choice else None,
         "below": place.followed,

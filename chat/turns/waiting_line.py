@@ -38,6 +38,7 @@ from chat.telemetry import metrics
 from chat.turns.accept import asked_once
 from chat.turns.accepted import fingerprint_of
 from chat.turns.asking import asks_in
+from chat.turns.attaching import claim, clean_message, lock_files
 from chat.turns.comparing import models_of
 from chat.turns.line_order import GAP, fair_place, position_at
 from chat.turns.line_rows import GONE, discard, lock, lock_own, lock_row, revise, waiting_rows
@@ -79,7 +80,7 @@ def enqueue(user_id: uuid.UUID, command: MessageSend) -> Queued | None:
     With `when_busy="steer"` it is the first of the line, and the answer before it is stopped (`chat.turns.going_on`).
     Raises `ChatError`s: `Busy` when too many wait, `Moderated` if a rule blocks the text.
     """
-    command = msgspec.structs.replace(command, text=clean_text(command.text))
+    command = msgspec.structs.replace(command, text=clean_message(command.text, command.attachments))
     if command.options is not None:
         command = msgspec.structs.replace(command, options=check_options(command.options))
     asked_once(command)
@@ -97,6 +98,7 @@ def enqueue(user_id: uuid.UUID, command: MessageSend) -> Queued | None:
             check_may_write(user_id)
             rows = waiting_rows(conversation.pk)
             _check_room(rows, user_id)
+            claim(lock_files(user_id, conversation.pk, command, command.text), conversation.pk)
             shown = screen_waiting(command.text, user_id, models_of(user_id, command, conversation.model))
             asks = asks_in(user_id, command, conversation.pk, conversation.answers, conversation.members.count())
             steers = command.when_busy == "steer"
@@ -141,11 +143,12 @@ def command_of(row: QueuedMessage, parent_id: uuid.UUID | None) -> QueuedSend:
 
 def edit(user_id: uuid.UUID, command: QueueEdit) -> uuid.UUID:
     """Gives one's own message another text; the conversation's id. Raises `ChatError`s."""
-    text = clean_text(command.text)
+    text = clean_text(command.text, may_be_empty=True)
     try:
         with transaction.atomic():
             row = lock_own(user_id, command.message_id)
             asked = command_of(row, None)
+            text = clean_message(text, asked.attachments)
             shown = screen_waiting(text, user_id, models_of(user_id, asked, row.conversation.model))
             again = {"reason": "", "sentence": "", "retry_at": None} if row.reason in _OF_THE_TEXT else {}
             revise(row, text=text, shown=shown, **again)

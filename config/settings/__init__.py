@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from config.settings.accounts import *
 from config.settings.environment import *
+from config.settings.files import *
 from config.settings.jobs import *
 from config.settings.limits import *
 from config.settings.mail import *

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from config.settings.environment import BASE_DIR, VAR_DIR, env
+from config.settings.files import DEFAULT_STORAGE
 
 STATIC_URL = "/static/"
 STATIC_ROOT = env.path("STATIC_ROOT", VAR_DIR / "static")  # `manage.py prepare` fills it
@@ -15,7 +16,7 @@ _STATICFILES = (
     else "django.contrib.staticfiles.storage.StaticFilesStorage"
 )
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": VAR_DIR / "media"}},
+    "default": DEFAULT_STORAGE,
     "staticfiles": {"BACKEND": _STATICFILES},
 }
 FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700  # recordings, and what prepare collects

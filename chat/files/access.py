@@ -1,0 +1,64 @@
+"""Who may see a file, and who may delete it.
+
+| who                                   | see  | delete |
+|---------------------------------------|------|--------|
+| its owner                             | yes  | yes    |
+| members of its conversation           | yes  | no     |
+| everybody else, and former members    | no   | no     |
+
+Members see a file of a message that is neither deleted nor withheld by moderation. An image is shown to others than its
+owner once it was read, because its place is removed from it then. Readers of share links come by another way
+(`chat.shares`), and staff by the admin.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Final
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils.translation import gettext as _
+
+from chat.models import Attachment, File, FileKind, FileState, Member
+from chat.protocol.errors import NotFound
+
+_WITHHELD: Final = ("hold", "block", "withdrawn")
+GONE: Final = "This file doesn't exist any more, or you don't have access to it."
+
+
+def shown_in_messages() -> Exists:
+    """A query expression on files: a message that readers see has it."""
+    shown = Attachment.objects.filter(file=OuterRef("pk"), message__deleted_at=None)
+    return Exists(shown.exclude(message__moderation__action__in=_WITHHELD))
+
+
+def seen_by(user_id: uuid.UUID) -> QuerySet[File]:
+    """The files that a user may see."""
+    member = Member.objects.filter(
+        conversation=OuterRef("conversation"), user=user_id, conversation__deleted_at=None
+    )  # fmt: skip
+    unread = Q(blob__kind=FileKind.IMAGE, blob__state=FileState.PENDING)
+    return File.objects.select_related("blob").filter(
+        Q(owner=user_id) | Q(Exists(member)) & Q(shown_in_messages()) & ~unread
+    )
+
+
+def visible_file(user_id: uuid.UUID, file_id: uuid.UUID) -> File:
+    """Raises `NotFound`, whether there is no such file or the user may not see it."""
+    file = seen_by(user_id).filter(pk=file_id).first()
+    if file is None:
+        raise NotFound(_(GONE))
+    return file
+
+
+def may_see(user_id: uuid.UUID, file_id: uuid.UUID) -> bool:
+    """Whether the user may (still) see a file."""
+    return seen_by(user_id).filter(pk=file_id).exists()
+
+
+def own_file(user_id: uuid.UUID, file_id: uuid.UUID) -> File:
+    """Raises `NotFound`, also for another person's."""
+    file = File.objects.select_related("blob", "conversation").filter(pk=file_id, owner=user_id).first()
+    if file is None:
+        raise NotFound(_(GONE))
+    return file

@@ -1,0 +1,89 @@
+"""How large files may be, and how much of them one person may keep: by their plan, else by the settings."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from django.conf import settings
+from django.db.models import Sum
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from accounts.quotas.plans import plan_field
+from chat.models import Blob, File, Upload
+from chat.protocol.errors import QuotaExceeded, RateLimited, TooLarge
+
+MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """In bytes. `storage` is None where there is no limit."""
+
+    file: int
+    storage: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """In bytes: the files that a person has, and what their uploads in progress have announced."""
+
+    files: int
+    uploads: int
+
+
+def limits_of(user_id: uuid.UUID) -> Limits:
+    """The limits of a user; the plan's where it has one."""
+    row = (
+        User.objects.filter(pk=user_id)
+        .annotate(largest=plan_field("file_mb"), most=plan_field("storage_mb"))
+        .values_list("largest", "most")
+        .first()
+    )
+    largest, most = row or (None, None)
+    file = settings.FILE_MAX_MB if largest is None else largest
+    storage = (settings.STORAGE_MB or None) if most is None else most
+    return Limits(file * MIB, None if storage is None else storage * MIB)
+
+
+def used_by(user_id: uuid.UUID) -> Used:
+    """What a user's files and uploads take. A content that several of their files share counts once."""
+    blobs = Blob.objects.filter(pk__in=File.objects.filter(owner=user_id).values("blob"))
+    files = blobs.aggregate(sum=Sum("size"))["sum"] or 0
+    uploads = Upload.objects.filter(owner=user_id).aggregate(sum=Sum("size"))["sum"] or 0
+    return Used(int(files), int(uploads))
+
+
+def check_file_size(size: int, limits: Limits) -> None:
+    """Raises `TooLarge`."""
+    if not limits.file:
+        raise TooLarge(_("Files can't be uploaded on this site."))
+    if size > limits.file:
+        raise TooLarge(
+            _("This file is too large: %(size)s. A file can have at most %(limit)s.")
+            % {"size": filesizeformat(size), "limit": filesizeformat(limits.file)}
+        )
+
+
+def check_room(user_id: uuid.UUID, size: int, limits: Limits) -> None:
+    """Raises `QuotaExceeded` if `size` bytes more are too many, and `RateLimited` for too many uploads at once.
+
+    Exact only while the user's row is locked.
+    """
+    if Upload.objects.filter(owner=user_id).count() >= settings.UPLOADS_PER_USER:
+        raise RateLimited(_("Too many uploads are in progress. Finish or cancel some of them first."))
+    if limits.storage is None:
+        return
+    used = used_by(user_id)
+    if used.files + used.uploads + size > limits.storage:
+        free = max(0, limits.storage - used.files - used.uploads)
+        raise QuotaExceeded(
+            _(
+                "There is no room for this file: it has %(size)s, and %(free)s of your %(limit)s are free. "
+                "Delete files that you no longer need under “Files”."
+            )
+            % {"size": filesizeformat(size), "free": filesizeformat(free), "limit": filesizeformat(limits.storage)}
+        )
