@@ -26,7 +26,7 @@ export function startFiles(conversation) {
       showNote(t("Files can’t be attached now. Check your connection and try again."));
     });
   };
-  const isClosed = () => form.hidden || form.hasAttribute("data-suspended");
+  const isClosed = () => form.hidden || form.hasAttribute("data-suspended") || !(page.files.most && page.files.bytes);
   conversation.withFiles = take;
   document.getElementById("attach")?.addEventListener("click", () => take((files) => files.choose()));
   document.addEventListener("paste", (event) => {
