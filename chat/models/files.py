@@ -76,6 +76,9 @@ class Blob(models.Model):
     parts = models.PositiveIntegerField(null=True, blank=True, help_text=_("Pages, sheets or parts that it has."))
     characters = models.BigIntegerField(default=0, help_text=_("Of its text."))
     attempts = models.PositiveSmallIntegerField(default=0, help_text=_("How often reading it was begun."))
+    claimed_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text=_("Until then it belongs to the worker that reads it.")
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     read_at = models.DateTimeField(null=True, blank=True, editable=False)
 

@@ -26,7 +26,7 @@ class Direction(models.TextChoices):
     ANSWERED = "answered", _("What models answer")
     SPOKEN = "spoken", _("What people say")
     NAMED = "named", _("Names and titles")
-    FILES = "files", _("Files that tools make")
+    FILES = "files", _("Files that people attach and tools make")
 
 
 class Action(models.TextChoices):

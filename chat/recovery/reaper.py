@@ -26,6 +26,7 @@ from chat.jobs.dispatch import BrokerAway, enqueue, look_at_queue
 from chat.models import RunStatus
 from chat.moderation.rewriting import publish_rewritten
 from chat.recovery.approvals import recover_approvals
+from chat.recovery.files import FileRecovery
 from chat.recovery.recordings import RecordingRecovery
 from chat.recovery.waiting_lines import recover_waiting_lines
 from chat.runs.approval_log import announce_waits, decided_of
@@ -66,12 +67,12 @@ class _Outage:
 
 async def run() -> None:
     """Repeats all steps for ever. During an outage they are tried again."""
-    recover_recordings = RecordingRecovery().run
+    recover_recordings, recover_files = RecordingRecovery().run, FileRecovery().recover_files
     while True:
         await asyncio.sleep(EVERY_SECONDS * random.uniform(0.75, 1.25))
         for step in (
             reap, sweep, close_endings, begin_logs_anew, announce_unasked, recover_approvals, recover_recordings,
-            recover_waiting_lines,
+            recover_waiting_lines, recover_files,
         ):  # fmt: skip
             try:
                 await step()

@@ -1,0 +1,1 @@
+"""Reading attached files, in child processes, and choosing what of them a model gets."""

@@ -1,0 +1,53 @@
+"""The readings of this worker: a few at once, in threads of their own, so that answers find free ones."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import structlog
+from django.db import connections
+
+from accounts.lib.outage import OUTAGE
+from workers.files.announcing import announce_read
+from workers.files.reading import read_blob
+
+AT_ONCE: Final = 2
+
+logger = structlog.get_logger(__name__)
+
+
+class ReadingJobs:
+    """`spawn` runs a coroutine on the worker's loop, from any thread."""
+
+    def __init__(self, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        self._spawn = spawn
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="files")
+        self._stopping = threading.Event()
+        self._waiting: set[uuid.UUID] = set()
+
+    def start(self, blob_id: uuid.UUID) -> None:
+        """Reads a content when a thread is free. A second job for one that waits here is dropped."""
+        if blob_id not in self._waiting and not self._stopping.is_set():
+            self._waiting.add(blob_id)
+            self._threads.submit(self._read, blob_id)
+
+    def _read(self, blob_id: uuid.UUID) -> None:
+        try:
+            if not self._stopping.is_set() and read_blob(blob_id, self._stopping.is_set):
+                self._spawn(announce_read(blob_id))
+        except OUTAGE as error:
+            logger.warning("file_reading_delayed", blob=str(blob_id), error=type(error).__name__)
+        except Exception:
+            logger.exception("file_reading_crashed", blob=str(blob_id))
+        finally:
+            self._waiting.discard(blob_id)
+            connections.close_all()
+
+    def stop(self) -> None:
+        """Ends the readings in progress: other workers begin them anew. Does not wait."""
+        self._stopping.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
