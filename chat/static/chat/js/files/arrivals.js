@@ -28,7 +28,17 @@ export function startFiles(conversation) {
   };
   const isClosed = () => form.hidden || form.hasAttribute("data-suspended") || !(page.files.most && page.files.bytes);
   conversation.withFiles = take;
-  document.getElementById("attach")?.addEventListener("click", () => take((files) => files.choose()));
+  const input = Object.assign(document.createElement("input"), { type: "file", multiple: true, hidden: true });
+  form.append(input);
+  input.addEventListener("change", () => {
+    const files = [...(input.files ?? [])];
+    input.value = "";
+    take((taker) => taker.add(files));
+  });
+  document.getElementById("attach")?.addEventListener("click", () => {
+    if (matchMedia("(pointer: coarse)").matches) take((files) => files.choose()); // the camera, too
+    else input.click(); // at once: some browsers refuse it later
+  });
   document.addEventListener("paste", (event) => {
     const data = event.clipboardData;
     const place = /** @type {Element} */ (event.target).closest("input, textarea, dialog, [contenteditable]");

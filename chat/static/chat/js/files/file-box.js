@@ -38,14 +38,14 @@ export class FileBox {
     this.note = document.createElement("p");
     this.note.className = "attached-note";
     this.note.setAttribute("role", "status");
-    this.element.append(this.list, this.note);
     this.element.hidden = true;
     this.warning = ""; // what stays said below the files
-    this.picker = Object.assign(document.createElement("input"), { type: "file", multiple: true });
+    this.picker = Object.assign(document.createElement("input"), { type: "file", multiple: true, hidden: true });
     this.picker.addEventListener("change", () => {
       this.chosen([...(this.picker.files ?? [])]);
       this.picker.value = "";
     });
+    this.element.append(this.list, this.note, this.picker);
     /** The interrupted upload whose file is being chosen again. @type {Entry | null} */
     this.resumed = null;
     this.styles = loadStyles();

@@ -100,8 +100,8 @@ class Viewer {
   async show(isText = false) {
     const mine = (this.wanted += 1);
     const file = this.files[this.at];
-    const hasText = file.kind === "pdf" || file.kind === "image";
-    this.isText = isText || !hasText;
+    const isShown = file.kind === "image" || (file.kind === "pdf" && navigator.pdfViewerEnabled); // phones have no viewer
+    this.isText = isText || !isShown;
     this.name.textContent = file.name;
     this.note.textContent = [fileWords(file), this.files.length > 1 ? t("{place} of {count}", { place: this.at + 1, count: this.files.length }) : ""].filter(Boolean).join(" · ");
     this.save.href = addressOf(file.id);
@@ -109,7 +109,7 @@ class Viewer {
     this.back.hidden = this.forth.hidden = this.files.length < 2;
     this.back.disabled = this.at === 0;
     this.forth.disabled = this.at === this.files.length - 1;
-    this.asText.hidden = !hasText || !file.characters;
+    this.asText.hidden = !isShown || !file.characters;
     this.asText.textContent = this.isText ? t("Show the file") : t("Show as text");
     this.body.className = `file-viewer-body is-${this.isText ? "text" : file.kind}`;
     if (!this.isText) return this.body.replaceChildren(file.kind === "pdf" ? pdfOf(file) : this.imageOf(file));
@@ -167,7 +167,7 @@ class Viewer {
   }
 }
 
-/** @param {FileObject} file */
+/** In the browser's own viewer, which browsers refuse in a frame with `sandbox`; it runs outside of the site. @param {FileObject} file */
 function pdfOf(file) {
   const frame = Object.assign(document.createElement("iframe"), { src: `${addressOf(file.id)}?view=1`, title: file.name });
   return frame;
