@@ -3,6 +3,7 @@
 import { spellSize } from "antiphon/conversation/step-words";
 import { t } from "antiphon/lib/texts";
 import { fileIcon, icon } from "antiphon/files/icons";
+import { pictureOf } from "antiphon/files/local-pictures";
 import { fileWords } from "antiphon/files/words";
 
 /** @typedef {import("antiphon/files/uploads").Entry} Entry */
@@ -67,7 +68,7 @@ export class Chip {
 
   /** @param {Entry} entry */
   showPicture(entry) {
-    const url = entry.preview ?? (entry.file?.thumbnail ? `${this.box.options.page.urls.root}attachments/${entry.file.id}/thumbnail/` : "");
+    const url = (entry.preview ?? pictureOf(entry.file?.id ?? "")) || (entry.file?.thumbnail ? `${this.box.options.page.urls.root}attachments/${entry.file.id}/thumbnail/` : "");
     const shown = url || fileIcon(entry.file?.kind, entry.name);
     if (this.picture.dataset.shown === shown) return;
     this.picture.dataset.shown = shown;

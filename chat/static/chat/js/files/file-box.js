@@ -4,6 +4,7 @@ import { t, tn } from "antiphon/lib/texts";
 import { makeId } from "antiphon/wire/protocol";
 import { spellSize } from "antiphon/conversation/step-words";
 import { Chip } from "antiphon/files/chip";
+import { keepPicture } from "antiphon/files/local-pictures";
 import { loadStyles } from "antiphon/files/loader";
 import { Uploads } from "antiphon/files/uploads";
 
@@ -167,7 +168,8 @@ export class FileBox {
     const next = chip?.element.nextElementSibling ?? chip?.element.previousElementSibling;
     const hadFocus = chip?.element.contains(document.activeElement);
     this.uploads.cancel(entry);
-    if (entry.preview) URL.revokeObjectURL(entry.preview);
+    if (entry.preview && entry.file) keepPicture(entry.file.id, entry.preview);
+    else if (entry.preview) URL.revokeObjectURL(entry.preview);
     chip?.element.remove();
     this.chips.delete(entry.key);
     this.element.hidden = !this.count;

@@ -3,6 +3,7 @@
 import { t, tn } from "antiphon/lib/texts";
 import { fileIcon, icon } from "antiphon/files/icons";
 import { loadStyles } from "antiphon/files/loader";
+import { pictureOf } from "antiphon/files/local-pictures";
 import { fileWords, useWords } from "antiphon/files/words";
 
 /** @typedef {import("antiphon/files/requests").FileObject} FileObject */
@@ -59,8 +60,9 @@ function buildFile(file) {
   const note = Object.assign(document.createElement("span"), { className: "file-note", textContent: fileWords(file) });
   const picture = document.createElement("span");
   picture.className = "file-picture";
-  if (file.thumbnail) {
-    const image = Object.assign(document.createElement("img"), { alt: "", loading: "lazy", src: `${addressOf(file.id)}thumbnail/` });
+  const own = pictureOf(file.id);
+  if (file.thumbnail || own) {
+    const image = Object.assign(document.createElement("img"), { alt: "", loading: "lazy", src: own || `${addressOf(file.id)}thumbnail/` });
     if (file.width && file.height) Object.assign(image, { width: file.width, height: file.height });
     item.classList.add("has-picture");
     picture.append(image);

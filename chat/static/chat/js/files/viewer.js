@@ -4,6 +4,7 @@ import { t, tn } from "antiphon/lib/texts";
 import { fetchJson } from "antiphon/lib/fetch";
 import { icon } from "antiphon/files/icons";
 import { loadStyles } from "antiphon/files/loader";
+import { pictureOf } from "antiphon/files/local-pictures";
 import { addressOf, filesOf } from "antiphon/files/message-files";
 import { isTable, tableOf } from "antiphon/files/tables";
 import { fileWords } from "antiphon/files/words";
@@ -118,7 +119,7 @@ class Viewer {
 
   /** @param {FileObject} file */
   imageOf(file) {
-    const image = Object.assign(document.createElement("img"), { alt: file.name, src: `${addressOf(file.id)}?view=1` });
+    const image = Object.assign(document.createElement("img"), { alt: file.name, src: pictureOf(file.id) || `${addressOf(file.id)}?view=1` });
     if (file.width && file.height) Object.assign(image, { width: file.width, height: file.height });
     const frame = this.button(t("Actual size"), "", () => {
       const whole = this.body.classList.toggle("is-actual");
