@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connections
 
 from chat.jobs import tool_servers
-from chat.jobs.dispatch import GENERATE_QUEUE, TRANSCRIBE_QUEUE
+from chat.jobs.dispatch import GENERATE_QUEUE, READ_FILE, TRANSCRIBE_QUEUE
 from chat.notifications import notify
 from chat.portability import export_jobs, import_jobs, transfers
 from chat.telemetry import latency_marks
@@ -98,6 +98,12 @@ def import_file(job_id: str) -> None:
 def export_data(job_id: str) -> None:
     """Makes an export of everything stored about a user, in this thread. A second delivery finds it claimed."""
     _transfer(export_jobs.run_export, job_id)
+
+
+@shared_task(name=READ_FILE, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
+def read_file(blob_id: str) -> None:
+    """Reads the content of an attached file, in a thread of its own. A second delivery finds it claimed or read."""
+    runtime().files.start(uuid.UUID(blob_id))
 
 
 def _transfer(run: Callable[[uuid.UUID, Callable[[], bool]], None], job_id: str) -> None:

@@ -25,6 +25,7 @@ from chat.eventlog.payloads import (
     usage_of,
     usage_of_message,
 )
+from chat.files.uses import files_of_run
 from chat.models import Comparison, Conversation, Finish, Member, Message, MessageStatus, Run, RunStatus, Summary
 from chat.models.conversations import usual_rule
 from chat.protocol.frames import encode_event
@@ -232,6 +233,8 @@ def run_ended(run: Run, message: Message, earlier: Sequence[Run] = (), *, text_l
     event["timing"] = timing_of(run)
     if parameters := parameters_of(run):
         event["parameters"] = parameters
+    if used := files_of_run(run):
+        event["files"] = used
     return _state(event)
 
 

@@ -27,7 +27,7 @@ def remove_location(data: bytearray) -> bool:
     """Overwrites the location in the bytes of an image, if there is one; returns whether there was."""
     found = False
     starts = [match.end() for match in _EXIF.finditer(data)]
-    if data[:4] in (b"II*\x00", b"MM\x00*"):
+    if data.startswith((b"II*\x00", b"MM\x00*")):
         starts.append(0)
     for start in starts:
         found = _blank_directory(data, start) or found
@@ -81,6 +81,6 @@ def _correct_sums(data: bytearray) -> None:
         end = at + 8 + size
         if end + 4 > len(data):
             return
-        if data[at + 4 : at + 8] in (b"eXIf", b"iTXt", b"tEXt"):
+        if data.startswith((b"eXIf", b"iTXt", b"tEXt"), at + 4):
             struct.pack_into(">I", data, end, zlib.crc32(data[at + 4 : end]))
         at = end + 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from django.conf import settings
@@ -164,6 +165,8 @@ class Run(models.Model):
 
     # No column: whether the readers of what is made of this row may see its cost; None: `costs.may_show_cost` asks.
     cost_shown: bool | None = None
+
+    file_names: Mapping[str, str] | None = None  # of the files its model got, once read (`chat.files.uses`)
 
     class Meta:
         permissions = (("operate_run", gettext_noop("Can stop and retry other users' runs")),)

@@ -10,7 +10,8 @@ import structlog
 from cachetools import TTLCache
 
 from accounts.lib.db import in_db
-from chat.jobs.file_reading import enqueue_reading, unread_contents
+from chat.jobs.dispatch import enqueue_reading
+from chat.jobs.file_reading import unread_contents
 from chat.telemetry import metrics
 
 AGAIN_SECONDS: Final = 15.0  # until this process publishes the same job again: a full worker takes it later

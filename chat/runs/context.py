@@ -13,6 +13,7 @@ from django.db import connection
 from accounts.lib.postgresql.prepared import PreparedStatement
 from accounts.models import User
 from chat.models import Message, Run
+from chat.runs.branch_files import BranchFile, read_branch_files
 
 _UNNAMED: Final = re.compile(r"[:\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")  # could end a name, or turn it
 CONTEXT_MESSAGES: Final = 1000  # of a branch are read for the model, at most
@@ -22,17 +23,19 @@ CHARACTERS_PER_TOKEN: Final = 6  # more than ordinary text has, so that the trim
 # came before its last message is in it.
 _CONTEXT: Final = PreparedStatement(
     """
-WITH RECURSIVE path(id, parent_id, role, text, author_id, depth, size, summary_id) AS (
-    SELECT id, parent_id, role, text, author_id, 0, length(text), NULL::uuid FROM chat_message WHERE id = %(prompt)s
+WITH RECURSIVE path(id, parent_id, role, text, author_id, depth, size, summary_id, file_count) AS (
+    SELECT id, parent_id, role, text, author_id, 0, length(text), NULL::uuid, file_count
+    FROM chat_message WHERE id = %(prompt)s
     UNION ALL
-    SELECT m.id, m.parent_id, m.role, m.text, m.author_id, depth + 1, size + length(m.text), s.id
+    SELECT m.id, m.parent_id, m.role, m.text, m.author_id, depth + 1, size + length(m.text), s.id, m.file_count
     FROM path JOIN chat_message m ON m.id = path.parent_id LEFT JOIN chat_summary s ON s.last_id = m.id AND s.used
     WHERE depth < %(messages)s AND size < %(characters)s AND path.summary_id IS NULL
 )
-SELECT path.id, path.parent_id, role, CASE WHEN s.id IS NULL THEN path.text ELSE s.text END, author_id, s.id, s.messages
+SELECT path.id, path.parent_id, role, CASE WHEN s.id IS NULL THEN path.text ELSE s.text END, author_id, s.id,
+    s.messages, path.file_count, EXISTS (SELECT FROM chat_file f WHERE f.conversation_id = %(conversation)s)
 FROM path LEFT JOIN chat_summary s ON s.id = path.summary_id ORDER BY depth DESC
 """,
-    {"prompt": "uuid", "messages": "int", "characters": "bigint"},
+    {"prompt": "uuid", "messages": "int", "characters": "bigint", "conversation": "uuid"},
 )
 _COUNT_OLDER: Final = """
 WITH RECURSIVE path(parent_id, counts) AS (
@@ -124,6 +127,7 @@ class Branch:
     summarised: int = 0
     summary_id: uuid.UUID | None = None
     older: int = 0
+    files: list[BranchFile] = field(default_factory=list)
 
     @property
     def named_path(self) -> list[tuple[str, str]]:
@@ -134,23 +138,35 @@ class Branch:
         return [(role, f"{author}: {text}" if author else text) for (role, text), author in named]
 
 
-def read_branch(prompt_id: uuid.UUID, tokens: int | None = None, messages: int = CONTEXT_MESSAGES) -> Branch:
-    """The branch that a message ends: as much of it as `tokens` can hold, and at most so many messages."""
+def read_branch(
+    prompt_id: uuid.UUID,
+    tokens: int | None = None,
+    messages: int = CONTEXT_MESSAGES,
+    conversation_id: uuid.UUID | None = None,
+) -> Branch:
+    """The branch that a message ends: as much of it as `tokens` can hold, and at most so many messages. With its
+    conversation's id it has the files; they cost a query only where the conversation has any.
+    """
     characters = max(tokens or 0, settings.MODEL_CONTEXT_TOKENS) * CHARACTERS_PER_TOKEN
-    values: dict[str, uuid.UUID | int] = {"prompt": prompt_id, "messages": messages, "characters": characters}
+    values: dict[str, uuid.UUID | int | None] = {
+        "prompt": prompt_id, "messages": messages, "characters": characters, "conversation": conversation_id,
+    }  # fmt: skip
     summary, summarised, summary_id, older = "", 0, None, 0
     with connection.cursor() as cursor:
         _CONTEXT.execute(cursor, values)
         rows = cursor.fetchall()
+        has_files = bool(rows and rows[0][8])
         if rows and rows[0][5] is not None:
-            *_, summary, _, summary_id, summarised = rows.pop(0)
+            *_, summary, _, summary_id, summarised, _, _ = rows.pop(0)
         elif rows and rows[0][1] is not None:
             cursor.execute(_COUNT_OLDER, [rows[0][1]])
             older = cursor.fetchone()[0]
-    rows = [row for row in rows if row[3] or row[0] == prompt_id]  # no question that was withheld, no empty answer
+    # No question that was withheld, no empty answer.
+    rows = [row for row in rows if row[3] or row[0] == prompt_id or (has_files and row[7])]
     path = [(role, text) for _, _, role, text, *_ in rows]
     authors = _authors_of([(role, author_id) for _, _, role, _, author_id, *_ in rows], [row[0] for row in rows])
-    return Branch([row[0] for row in rows], path, authors, summary, summarised, summary_id, older)
+    files = read_branch_files(prompt_id) if has_files else []
+    return Branch([row[0] for row in rows], path, authors, summary, summarised, summary_id, older, files)
 
 
 def _authors_of(rows: list[tuple[str, uuid.UUID | None]], messages: list[uuid.UUID]) -> list[str]:

@@ -17,6 +17,7 @@ from accounts.quotas.settlement import Used, settle_run
 from chat.eventlog import events
 from chat.eventlog.costs import untold_cost
 from chat.eventlog.payloads import MODERATED
+from chat.files.uses import UsedFile, record_uses, stored_uses
 from chat.models import ACTIVE, Message, MessageStatus, Reasoning, Run, RunStatus
 from chat.runs.barge_in import Cut, cut_answer
 from chat.runs.context import earlier_runs
@@ -56,6 +57,7 @@ class Ending:
     first_reasoning_ms: int | None = None
     total_ms: int | None = None
     parameters: Mapping[str, Any] | None = None  # as the run's row has them; None: nobody knows what was sent
+    files: Sequence[UsedFile] = ()  # what the model got of the files
 
     def run_fields(self) -> dict[str, Any]:
         """The fields that are columns of the run's row."""
@@ -64,7 +66,8 @@ class Ending:
             del fields["reasoning_ms"]
         del fields["parameters"]
         if self.parameters is not None:
-            fields["parameters"] = json.dumps(self.parameters)
+            files = {"files": stored_uses(self.files)} if self.files else {}
+            fields["parameters"] = json.dumps({**self.parameters, **files})
         return fields | {"reasoning_chars": len(self.reasoning)}
 
 
@@ -136,6 +139,8 @@ def end_run(
             }
         if ending is not None:
             _store_reasoning(run, ending.reasoning)
+            if ending.files:
+                record_uses(run.pk, ending.files)
         # What was written is billed, also if the user did not hear it.
         cut = _cut(message, run.heard_chars, ending.rendered if ending else {})
         if moderate is not None:

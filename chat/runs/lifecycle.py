@@ -20,6 +20,7 @@ from accounts.lib.postgresql.prepared import PreparedStatement
 from accounts.quotas.ceilings import QUOTA_COLUMNS, RESERVED_BY_CLAIMED, ReservedQuota, reserved_quotas
 from chat.eventlog import events
 from chat.models import Message, MessageStatus, Reasoning, Run, RunStatus
+from chat.runs.branch_files import BranchFile
 from chat.runs.context import Begun, ClaimedRun, read_begun, read_branch, read_text_before
 from chat.runs.lost import Lost, book_lost
 from chat.runs.system_prompt import OWN_INSTRUCTIONS, compose_system_prompt, with_people
@@ -94,7 +95,8 @@ class Claim:
     quotas of tokens and money. `text_before` is the text of an answer that this run continues; empty of a new answer.
     `asked` are the parameters of this answer alone, which are in the other fields, too. `instructions` is how many
     characters of the system prompt are the user's own. `begun` is what an earlier attempt has left in finished steps;
-    None: this attempt begins the run's part of the answer.
+    None: this attempt begins the run's part of the answer. `files` are those of the branch, oldest first; `ids` are the
+    messages of `path`.
     """
 
     run: ClaimedRun
@@ -111,6 +113,8 @@ class Claim:
     instructions: int = 0
     tools: ToolLimits = NO_TOOLS
     begun: Begun | None = None
+    files: Sequence[BranchFile] = ()
+    ids: Sequence[uuid.UUID] = ()
 
     @property
     def shown_text(self) -> str:
@@ -159,14 +163,15 @@ def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] 
     asked = json.loads(once).get("asked", {})
     quotas = reserved_quotas([row[-QUOTA_COLUMNS:] for row in rows])
     run = ClaimedRun(*fields)
-    branch = read_branch(run.prompt_id, window_of(run.model) if window_of else None)
+    window = window_of(run.model) if window_of else None
+    branch = read_branch(run.prompt_id, window, conversation_id=run.conversation_id)
     system_prompt = with_people(compose_system_prompt(prompt, instructions or ""), several=bool(branch.authors))
     before = read_text_before(run.message_id, run.base_chars)
     return Claim(
         run, system_prompt, branch.named_path, asked.get("temperature", temperature),
         asked.get("max_tokens", max_tokens), run_effort or effort, quotas, summary=branch.summary, older=branch.older,
         text_before=before, asked=asked, instructions=len(instructions or ""), tools=tool_limits(limits),
-        begun=read_begun(run) if run.step_count else None,
+        begun=read_begun(run) if run.step_count else None, files=branch.files, ids=branch.ids,
     )  # fmt: skip
 
 

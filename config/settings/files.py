@@ -35,6 +35,7 @@ DEFAULT_STORAGE: dict[str, Any] = (
     if FILES_IN_S3
     else {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": VAR_DIR / "media"}}
 )
+FILE_WAIT_SECONDS = env.float("FILE_WAIT_SECONDS", 60.0, validate=at_least(0))  # an answer waits for files to be read
 # host:port or a socket's path of clamd; empty: files are not scanned.
 CLAMAV: str = env.str("CLAMAV", "")
 CLAMAV_SECONDS = env.float("CLAMAV_SECONDS", 60.0, validate=at_least(1))  # that one file may take

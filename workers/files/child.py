@@ -11,6 +11,8 @@ import os
 import resource
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,7 @@ from workers.files.base import Read, Result, Unreadable
 NICE: Final = 10  # answers go first
 WRITTEN_BYTES: Final = 64 * 1024 * 1024  # of one file that it writes
 RECURSION: Final = 2_000
+PARENT_SECONDS: Final = 1.0  # between two looks whether the worker still lives
 
 
 def set_limits(cpu_seconds: int, memory_bytes: int) -> None:
@@ -34,6 +37,18 @@ def set_limits(cpu_seconds: int, memory_bytes: int) -> None:
     with contextlib.suppress(OSError):
         os.nice(NICE)
     sys.setrecursionlimit(RECURSION)
+
+
+def end_with_parent() -> None:
+    """Ends this process soon after its worker has ended, however that happened."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def read(kind: str, media_type: str, path: Path, folder: Path) -> Result:
@@ -58,6 +73,7 @@ def _result(found: Read) -> Result:
 
 if __name__ == "__main__":
     _, kind_, media_type_, path_, folder_, cpu_, memory_ = sys.argv
+    end_with_parent()
     set_limits(int(cpu_), int(memory_))
     result = read(kind_, media_type_, Path(path_), Path(folder_))
     Path(folder_, "result.json").write_bytes(msgspec.json.encode(result))

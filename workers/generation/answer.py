@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 import structlog
 
 from chat.eventlog import events
 from chat.eventlog.payloads import NO_ANSWER, no_answer_note
+from chat.files.uses import UsedFile
 from chat.models import Finish, RunStatus
 from chat.runs.lifecycle import Claim
 from chat.telemetry import metrics, tracing
@@ -19,6 +21,7 @@ from workers.generation.outcome import Outcome, RunClock, finish_of
 from workers.generation.parameters import describe_parameters
 from workers.generation.permission import may_answer
 from workers.generation.request_context import KnownModels, NothingKnown, RequestContext
+from workers.generation.run_files import RunFiles
 from workers.generation.run_log import RunLog
 from workers.generation.thinking import Thinking
 from workers.generation.tool_use.requests import ONLY, StepRequest
@@ -58,6 +61,7 @@ class ModelAnswer:
         clock: RunClock,
         models: KnownModels | None = None,
         request: StepRequest = ONLY,
+        files: RunFiles | None = None,
     ) -> None:
         self.context: RequestContext | None = None  # once it is made
         self.endpoint = ""
@@ -72,6 +76,7 @@ class ModelAnswer:
         self._models = models or NothingKnown()
         self._clock = clock
         self.request = request
+        self._files = files
         self.calls: tuple[RequestedCall, ...] = ()
         self.replay: Replay | None = None
         self._limits = AnswerLimits(claim, len(log.text) if request.rounds else None, request.room)
@@ -105,6 +110,11 @@ class ModelAnswer:
         return describe_parameters(self._claim, self._sent)
 
     @property
+    def files(self) -> Sequence[UsedFile]:
+        """What the model got of the branch's files; nothing before a request was sent."""
+        return self._files.uses(self._sent) if self._files is not None and self.requested_at is not None else ()
+
+    @property
     def written(self) -> str:
         """What the model wrote in this request, without its calls. Only kept if it was offered tools."""
         return "".join(self._written)
@@ -112,7 +122,7 @@ class ModelAnswer:
     async def read(self) -> Outcome:
         """Streams the answer into the log until it ends or the log is fenced. A provider's error is an outcome."""
         with tracing.span("context"):
-            self.context = RequestContext(self._claim, self._models, self.request)
+            self.context = RequestContext(self._claim, self._models, self.request, self._files)
         if sentence := self.context.too_long():
             return Outcome(RunStatus.FAILED, "context_too_long", sentence)
         self._limits.factor = self.context.output_factor

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
-from workers.providers.base import ChatTurn
+from workers.providers.base import ChatTurn, ToolImage
 from workers.providers.counting import ESTIMATE, TokenCount
 from workers.providers.token_estimate import ANSWER_TOKENS
 
@@ -16,13 +16,15 @@ from workers.providers.token_estimate import ANSWER_TOKENS
 BLOCKS: Final = 8
 ANSWER_ROOM: Final = 4096  # tokens of the window that are left for an answer of no given length
 ANSWER_SHARE: Final = 4  # at most one part in so many of the window
+NO_IMAGES: Final[Mapping[int, Sequence[ToolImage]]] = {}
 SUMMARY_HEAD: Final = "Summary of the earlier part of this conversation:"
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """The turns of a request. `used` are their tokens, `dropped` the older messages that did not fit, `kept` those
-    that did. `fits`: the turns are within the budget; if not, the question alone is too long.
+    that did. `fits`: the turns are within the budget; if not, the question alone is too long. `first` is the place in
+    the path of the first message that is kept.
     """
 
     turns: list[ChatTurn]
@@ -30,6 +32,7 @@ class Fitted:
     dropped: int
     kept: int
     fits: bool
+    first: int = 0
 
 
 def answer_room(window: int, max_tokens: int | None) -> int:
@@ -49,6 +52,7 @@ def fit_turns(
     budget_tokens: int,
     count: TokenCount = ESTIMATE,
     summary: str = "",
+    images: Mapping[int, Sequence[ToolImage]] = NO_IMAGES,
 ) -> Fitted:
     """The turns of a request: the system prompt, unchanged, then the newest of `path` that fit in `budget_tokens`.
 
@@ -56,10 +60,11 @@ def fit_turns(
     and goes with the system prompt. Answers without text (failed, or not written yet) are left out, and consecutive
     messages of one role become one turn. Whole questions with their answers are removed, oldest first and in blocks,
     and so is what people wrote without asking. The question itself always stays, even when it alone is too long.
+    `images` are those of the messages, by their place in `path`.
     """
     prompt = "\n\n".join(part for part in (system_prompt, f"{SUMMARY_HEAD}\n{summary}" if summary else "") if part)
     system = [ChatTurn("system", prompt)] if prompt else []
-    exchanges = _split_exchanges(path)
+    exchanges = _split_exchanges(path, images)
     costs = [sum(count.turn(turn) for turn in exchange.turns) for exchange in exchanges]
     fixed = ANSWER_TOKENS + sum(map(count.turn, system))
     first = _first_kept(costs, budget_tokens - fixed)
@@ -74,6 +79,7 @@ def fit_turns(
         sum(exchange.messages for exchange in exchanges[:first]),
         sum(exchange.messages for exchange in kept),
         used <= budget_tokens,
+        kept[0].first if kept else 0,
     )
 
 
@@ -83,16 +89,17 @@ class _Exchange:
 
     turns: list[ChatTurn]
     messages: int
+    first: int  # place in the path
 
 
-def _split_exchanges(path: Sequence[tuple[str, str]]) -> list[_Exchange]:
+def _split_exchanges(path: Sequence[tuple[str, str]], images: Mapping[int, Sequence[ToolImage]]) -> list[_Exchange]:
     """Each message of a person with the answer to it, if there is one; only the first may be an answer alone."""
     exchanges: list[_Exchange] = []
-    for role, text in path:
+    for place, (role, text) in enumerate(path):
         if not text.strip():
             continue
         if role == "user" or not exchanges:
-            exchanges.append(_Exchange([ChatTurn(role, text)], 1))
+            exchanges.append(_Exchange([ChatTurn(role, text, images=images.get(place, ()))], 1, place))
             continue
         last = exchanges[-1]
         last.messages += 1
@@ -108,7 +115,8 @@ def _joined(exchanges: Sequence[_Exchange]) -> list[ChatTurn]:
     turns: list[ChatTurn] = []
     for turn in (turn for exchange in exchanges for turn in exchange.turns):
         if turns and turns[-1].role == turn.role:
-            turns[-1] = ChatTurn(turn.role, f"{turns[-1].content}\n\n{turn.content}")
+            seen = (*turns[-1].images, *turn.images)
+            turns[-1] = ChatTurn(turn.role, f"{turns[-1].content}\n\n{turn.content}", images=seen)
         else:
             turns.append(turn)
     return turns

@@ -64,6 +64,7 @@ def make_ending(
         first_reasoning_ms=answer.first_reasoning_ms,
         total_ms=clock.elapsed_ms(),
         parameters=answer.parameters,
+        files=answer.files,
     )
 
 

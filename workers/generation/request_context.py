@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -10,9 +10,10 @@ import structlog
 from django.conf import settings
 
 from chat.runs.lifecycle import Claim
+from workers.files.giving import Given
 from workers.generation.context import Fitted, answer_room, fit_turns
 from workers.generation.tool_use.requests import ONLY, StepRequest, turns_of
-from workers.providers.base import ChatTurn, ProviderError, TokenUsage, ToolSpec
+from workers.providers.base import ChatTurn, ProviderError, TokenUsage, ToolImage, ToolSpec
 from workers.providers.counting import TokenCount
 from workers.providers.http.verdict import NOTHING
 from workers.providers.model_facts import ModelFacts
@@ -23,6 +24,18 @@ STEPS_SHARE: Final = 0.75  # of a request's tokens, at most, are of the calls an
 SURE: Final = 1.3  # a question is refused here only if it is so much too long that no count is that wrong
 
 logger = structlog.get_logger(__name__)
+
+
+class PlacedFiles(Protocol):
+    """The files of a run (`workers.generation.run_files.RunFiles`)."""
+
+    given: list[Given]
+
+    def place(
+        self, path: list[tuple[str, str]], ids: Sequence[object], first: int = 0
+    ) -> tuple[list[tuple[str, str]], Mapping[int, Sequence[ToolImage]]]: ...
+
+    def concerns(self, ids: Sequence[object], dropped: int) -> bool: ...
 
 
 class KnownModels(Protocol):
@@ -69,8 +82,11 @@ def fit_window(window: ModelWindow, tools: Sequence[ToolSpec], share: float) -> 
 class RequestContext:
     """The turns of one answer's request, and what they fill of the model's window."""
 
-    def __init__(self, claim: Claim, models: KnownModels, request: StepRequest = ONLY) -> None:
+    def __init__(
+        self, claim: Claim, models: KnownModels, request: StepRequest = ONLY, files: PlacedFiles | None = None
+    ) -> None:
         self._claim = claim
+        self._files = files
         self._request = request
         self._models = models
         found = models.window_of(claim.run.model)
@@ -158,8 +174,25 @@ class RequestContext:
         most = max(budget - offered - self.count.text(prompt), 0) * STEPS_SHARE
         steps = turns_of(request.rounds, claim.text_before, self.count.turn, int(most)) if request.rounds else []
         used = offered + sum(map(self.count.turn, steps))
-        fitted = fit_turns(prompt, path, budget_tokens=budget - used, count=self.count, summary=claim.summary)
+        fitted = self._fit_path(prompt, path, budget - used)
         return replace(fitted, turns=[*fitted.turns, *steps], used=fitted.used + used) if used else fitted
+
+    def _fit_path(self, prompt: str, path: list[tuple[str, str]], budget: int) -> Fitted:
+        """The turns of the path with its files. Where a message with a file does not fit any more, the file goes with
+        the question.
+        """
+        claim, files = self._claim, self._files
+        if files is None or not files.given:
+            return fit_turns(prompt, path, budget_tokens=budget, count=self.count, summary=claim.summary)
+        first = 0
+        while True:
+            placed, images = files.place(path, claim.ids, first)
+            fitted = fit_turns(
+                prompt, placed, budget_tokens=budget, count=self.count, summary=claim.summary, images=images
+            )
+            if fitted.first <= first or not files.concerns(claim.ids, fitted.first):
+                return fitted
+            first = fitted.first
 
     def _sentence(self) -> str:
         return (

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+from chat.files.uses import UsedFile
 from workers.generation.outcome import Outcome
 from workers.generation.request_context import RequestContext
 from workers.providers.base import TokenUsage
@@ -23,6 +25,8 @@ class WrittenAnswer(Protocol):
     def upstream_model(self) -> str: ...
     @property
     def parameters(self) -> dict[str, Any]: ...
+    @property
+    def files(self) -> Sequence[UsedFile]: ...
     @property
     def first_reasoning_ms(self) -> int | None: ...
     @property

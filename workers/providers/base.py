@@ -48,10 +48,12 @@ class Replay(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class ToolImage:
-    """An image in the result of a call."""
+    """An image in the result of a call, or in what a user wrote. Its size is in pixels; 0: not known."""
 
     media_type: str
     content: bytes
+    width: int = 0
+    height: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class ChatTurn:
     """One message as it is sent to a model: `role` is system, user, assistant or tool.
 
     An assistant's turn may have `calls`, each of which is followed by one turn of the role tool with its `call_id` and
-    `name`; `content` is then the result's text, and `failed` whether the call failed.
+    `name`; `content` is then the result's text, and `failed` whether the call failed. `images` are of a result, or of
+    what a user wrote.
     """
 
     role: str
@@ -113,13 +116,14 @@ class Continuation:
 class SentOptions:
     """What the last request of an answer really asked for; the provider sets it with each request. None is: nothing.
 
-    `known` is false as long as no provider has set it.
+    `known` is false as long as no provider has set it. `images`: those of the turns were sent, if there were any.
     """
 
     temperature: float | None = None
     max_tokens: int | None = None
     effort: Effort | None = None
     known: bool = False
+    images: bool = True
 
 
 @dataclass(frozen=True, slots=True)

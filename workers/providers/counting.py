@@ -17,11 +17,11 @@ from typing import Final
 from workers.providers.base import ChatTurn, RequestedCall, TokenUsage, ToolSpec
 from workers.providers.token_estimate import (
     ANSWER_TOKENS,
-    IMAGE_TOKENS,
     TOOL_TOKENS,
     TURN_TOKENS,
     calls_text,
     estimate_tokens,
+    image_tokens,
     larger_usage,
     least_usage,
     tools_text,
@@ -163,7 +163,7 @@ class TokenCount:
 
     def turn(self, turn: ChatTurn) -> int:
         """The tokens of a turn, with its calls and images."""
-        return TURN_TOKENS + self.text(turn_text(turn)) + IMAGE_TOKENS * len(turn.images)
+        return TURN_TOKENS + self.text(turn_text(turn)) + image_tokens(turn.images)
 
     def tools(self, tools: Iterable[ToolSpec]) -> int:
         """The tokens that tools add to a request."""
@@ -207,7 +207,9 @@ class TokenCount:
             counted = self.usage(turns, text, reasoning, tools=tools, calls=calls)
             return counted if reported is None else replace(counted, implausible=reported.implausible)
         # Without the tools: a server whose prompt has no place for them leaves them out, and says nothing.
-        counted = self.usage(turns, text, reasoning, calls=calls)
+        # Nor the images: the smallest models read one with few tokens.
+        words = [replace(turn, images=()) if turn.images else turn for turn in turns]
+        counted = self.usage(words, text, reasoning, calls=calls)
         used = larger_usage(reported, counted, least_usage(turns, text, reasoning))
         if used.reasoning_tokens or not counted.reasoning_tokens:
             return used

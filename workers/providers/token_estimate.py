@@ -22,12 +22,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from workers.providers.base import ChatTurn, RequestedCall, TokenUsage, ToolSpec
+from workers.providers.base import ChatTurn, RequestedCall, TokenUsage, ToolImage, ToolSpec
 
 TURN_TOKENS: Final = 4  # what a chat template puts around each message (OpenAI Cookbook, "How to count tokens")
 ANSWER_TOKENS: Final = 3  # and before the answer
 TOOL_TOKENS: Final = 8  # around each tool
-IMAGE_TOKENS: Final = 1000  # of an image in a result: about what OpenAI, Anthropic and Gemini count for a screenshot
+IMAGE_TOKENS: Final = (
+    1000  # of an image of unknown size: about what OpenAI, Anthropic and Gemini count for a screenshot
+)
+IMAGE_PIXELS: Final = 750  # for each token of an image, as Anthropic counts; OpenAI and Gemini count fewer tokens
+LEAST_IMAGE, GREATEST_IMAGE = 100, 4800  # tokens of an image
 TAIL_CHARS: Final = 256  # how much of a growing text is counted again with each piece
 
 _LETTERS: Final = "\u00aa-\u10ff\u1200-\u1fff"
@@ -86,9 +90,17 @@ def estimate_tools(tools: Iterable[ToolSpec]) -> int:
     return sum(TOOL_TOKENS + estimate_tokens(tools_text([tool])) for tool in tools)
 
 
+def image_tokens(images: Sequence[ToolImage]) -> int:
+    """An estimate of the tokens of images, by their sizes."""
+    return sum(
+        min(max(-(-one.width * one.height // IMAGE_PIXELS), LEAST_IMAGE), GREATEST_IMAGE) if one.width else IMAGE_TOKENS
+        for one in images
+    )
+
+
 def estimate_turns(turns: Iterable[ChatTurn]) -> int:
     """An estimate of the tokens of a request with these turns."""
-    sizes = (TURN_TOKENS + estimate_tokens(turn_text(turn)) + IMAGE_TOKENS * len(turn.images) for turn in turns)
+    sizes = (TURN_TOKENS + estimate_tokens(turn_text(turn)) + image_tokens(turn.images) for turn in turns)
     return ANSWER_TOKENS + sum(sizes)
 
 

@@ -38,6 +38,7 @@ from chat.telemetry import metrics
 from chat.telemetry.tracing import Span, SpanKind, current, span, trace_id, traceparent_of
 from workers.endpoints import connection_test
 from workers.endpoints.service import EndpointSync
+from workers.files.jobs import ReadingJobs
 from workers.generation.emitter import Emitter
 from workers.generation.request_context import usable_window
 from workers.generation.run import Generation
@@ -80,6 +81,7 @@ class Runtime:
         self.takes_runs = False  # whether this worker consumes the queue of answers; known when Celery is up
         self.liveness = Liveness(settings.WORKER_STUCK_SECONDS)
         self.speech = Transcriber(self.owner, self.spawn)
+        self.files = ReadingJobs(self.start_soon)
         self._slots = threading.BoundedSemaphore(settings.WORKER_STREAMS)
         self._loop = uvloop.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -258,6 +260,7 @@ class Runtime:
 
     async def _drain(self, seconds: float) -> None:
         emitter = self.services.emitter
+        self.files.stop()
         speech = self._loop.create_task(self.speech.aclose())
         deadline = time.monotonic() + seconds
         while self.active and time.monotonic() < deadline:

@@ -19,6 +19,12 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     "overload": (529, "overloaded_error", "Overloaded"),
     "no_stream": (400, "invalid_request_error", "streaming is not supported for this model"),
     "temperature": (400, "invalid_request_error", "temperature: Extra inputs are not permitted"),
+    "no_images": (400, "invalid_request_error", "'fake-large' does not support image inputs."),
+    "image_too_large": (
+        400,
+        "invalid_request_error",
+        "messages.0.content.0.image.source.base64: image exceeds 5 MB maximum: 5316852 bytes > 5242880 bytes",
+    ),
     "no_tools": (400, "invalid_request_error", "'fake-large' does not support tool use."),
 }
 

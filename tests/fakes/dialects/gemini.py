@@ -32,6 +32,8 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     "overload": (503, "UNAVAILABLE", "The model is overloaded. Please try again later."),
     "no_stream": (400, "INVALID_ARGUMENT", "Streaming is not supported for this model."),
     "temperature": (400, "INVALID_ARGUMENT", "temperature is not supported by this model."),
+    "no_images": (400, "INVALID_ARGUMENT", "Image input modality is not enabled for models/fake-large"),
+    "image_too_large": (400, "INVALID_ARGUMENT", "Unable to process input image. Please retry or report."),
     "no_tools": (400, "INVALID_ARGUMENT", "Function calling is not enabled for models/fake-large"),
 }  # fmt: skip
 

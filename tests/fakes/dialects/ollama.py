@@ -16,6 +16,8 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "overload": (503, "server busy, please try again.  maximum pending requests exceeded"),
     "no_stream": (400, "streaming is not supported"),
     "temperature": (400, "invalid option provided: temperature"),
+    "no_images": (500, "this model is missing data required for image input"),
+    "image_too_large": (500, "failed to process inputs: image: failed to decode image"),
     "no_tools": (400, "registry.ollama.ai/library/fake-large:latest does not support tools"),
 }
 

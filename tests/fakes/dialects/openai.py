@@ -26,6 +26,8 @@ REFUSALS: dict[str, tuple[int, str, str, str]] = {  # status, type, code, messag
         "Your organization must be verified to stream this model.",
     ),
     "temperature": (400, "invalid_request_error", "unsupported_parameter", "Unsupported parameter: 'temperature'."),
+    "no_images": (400, "invalid_request_error", "", "fake-large is not a multimodal model"),  # vLLM
+    "image_too_large": (400, "invalid_request_error", "", "The image data exceeds the maximum size of 20 MB."),
     "no_tools": (
         400, "BadRequestError", "",
         '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',

@@ -34,7 +34,8 @@ class Script:
     cached: int = 3
     thought: int = 0
     keep_alives: bool = False  # whatever the API sends between events
-    # bad_key, unknown_model, too_long, rate_limit, overload, loading, no_stream, temperature, key_echo, no_tools
+    # bad_key, unknown_model, too_long, rate_limit, overload, loading, no_stream, temperature, key_echo, no_tools,
+    # no_images, image_too_large
     refuse: str = ""
     cut: int = -1  # close the connection in the middle of the body, after so many pieces of text
     hang: int = -1  # say nothing more

@@ -61,7 +61,7 @@ def _register_heif() -> None:
 
 def _plain(image: Any) -> Any:
     """An image in RGB or RGBA, in the colours of a screen as far as its profile says."""
-    from PIL import Image, ImageCms
+    from PIL import ImageCms
 
     profile = image.info.get("icc_profile")
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):

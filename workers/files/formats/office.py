@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, Final
 
-from workers.files.base import LONGEST_PART, MAX_PAGES, Read, divide
+from workers.files.base import LONGEST_PART, MAX_PAGES, Read, Unreadable, divide
 from workers.files.formats.archives import Archive, attribute, local
 
 _NUMBER: Final = re.compile(r"(\d+)\.xml\Z")
@@ -150,8 +150,6 @@ def _related(archive: Archive, entry: str, kind: str) -> list[str]:
 
 def read_odf(path: Path) -> Read:
     """ODT in parts, ODP by slides, and ODS by sheets."""
-    from workers.files.formats.archives import Unreadable
-
     archive = Archive(path)
     if "META-INF/manifest.xml" in archive.names and b"encryption-data" in archive.read("META-INF/manifest.xml"):
         raise Unreadable("encrypted")

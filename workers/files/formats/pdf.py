@@ -28,7 +28,7 @@ def read_pdf(path: Path, folder: Path) -> Read:
     if not total:
         raise Unreadable("broken")
     failed = 0
-    without_text = []
+    without_text: list[int] = []
     for number in range(1, min(total, MAX_PAGES) + 1):
         try:
             page = document[number - 1]

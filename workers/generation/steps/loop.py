@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from django.utils import timezone
@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from accounts.quotas.prices import price_of
+from chat.eventlog import events
 from chat.eventlog.payloads import MODERATED, NO_ANSWER, no_answer_note
 from chat.models import CALL_ENDED, Finish, RunStatus, Step
 from chat.runs.lifecycle import Claim
@@ -23,11 +24,13 @@ from chat.runs.step_ending import events_of_steps
 from chat.runs.step_rows import ModelStep, read_steps
 from workers.generation.answer import ModelAnswer
 from workers.generation.ledger import used_of
-from workers.generation.outcome import Outcome, RunClock, first_of
-from workers.generation.request_context import RequestContext, fit_window
+from workers.generation.outcome import Outcome, RunClock
+from workers.generation.request_context import fit_window
+from workers.generation.run_files import RunFiles
 from workers.generation.run_log import RunLog
 from workers.generation.screening import stopped_sentence
 from workers.generation.services import Services
+from workers.generation.steps.answer_figures import AnswerFigures
 from workers.generation.steps.calls import Calls
 from workers.generation.steps.checks import Repetitions
 from workers.generation.steps.rounds import read_rounds
@@ -50,7 +53,7 @@ UNASKED_SHARE: Final = 1 / 10  # of a model's window, at most, for tools that no
 WISHED_SHARE: Final = 1 / 2  # for those that somebody has chosen
 
 
-class StepLoop:
+class StepLoop(AnswerFigures):
     """One answer, in as many steps as it takes. What it knows of its requests is of all of them, or of the last one."""
 
     def __init__(
@@ -63,6 +66,7 @@ class StepLoop:
         self._clock = clock
         self._calls = calls or CallScreen(None, claim.run.user_id, claim.run.model)
         self._box: Toolbox = NO_TOOLBOX
+        self._files = RunFiles() if claim.files else None
         self._steps: list[Step] = []
         self._spent = Spent(claim.tools)
         self._repetitions = Repetitions()
@@ -87,48 +91,6 @@ class StepLoop:
     def has_steps(self) -> bool:
         return bool(self._steps) or self._run.step_count > 0
 
-    @property
-    def context(self) -> RequestContext | None:
-        return self._last.context
-
-    @property
-    def endpoint(self) -> str:
-        return self._last.endpoint
-
-    @property
-    def upstream_model(self) -> str:
-        return self._last.upstream_model
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        return self._last.parameters
-
-    @property
-    def requested_at(self) -> float | None:
-        return first_of(one.requested_at for one in self.requests)
-
-    @property
-    def first_token(self) -> float | None:
-        return first_of(one.first_token for one in self.requests)
-
-    @property
-    def first_token_ms(self) -> int | None:
-        return first_of(one.first_token_ms for one in self.requests)
-
-    @property
-    def first_reasoning_ms(self) -> int | None:
-        return first_of(one.first_reasoning_ms for one in self.requests)
-
-    @property
-    def reasoning_ms(self) -> int:
-        """How long the model has thought so far, also in earlier attempts."""
-        begun = self._claim.begun.reasoning_ms if self._claim.begun else 0
-        return begun + sum(one.reasoning_ms for one in self.requests)
-
-    @property
-    def requests(self) -> Sequence[ModelAnswer]:
-        return (*self._before, self._last)
-
     def write_rest(self) -> None:
         self._last.write_rest()
 
@@ -152,6 +114,11 @@ class StepLoop:
         return replace(outcome, first_token_ms=self.first_token_ms) if self.has_steps else outcome
 
     async def _read(self) -> Outcome:
+        if self._files is not None:
+            waiting = self._log.event
+            await self._files.load(
+                self._claim, self._services.models, lambda: waiting(events.run_waiting(self._run, "files"))
+            )
         await self._find_tools()
         if self._run.step_count and (waits := await self._resume()) is not None:
             return waits
@@ -228,7 +195,7 @@ class StepLoop:
 
     def _answer(self, request: StepRequest) -> ModelAnswer:
         services = self._services
-        answer = ModelAnswer(self._claim, self._log, services.model, self._clock, services.models, request)
+        answer = ModelAnswer(self._claim, self._log, services.model, self._clock, services.models, request, self._files)
         answer.gate = self._gate
         return answer
 

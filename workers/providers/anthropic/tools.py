@@ -19,6 +19,7 @@ from workers.providers.http.tool_turns import (
     replayed,
     result_text,
     sendable_images,
+    user_content,
     wire_name,
     wire_tools,
 )
@@ -52,12 +53,24 @@ def messages(wanted: Wanted) -> list[dict[str, Any]]:
 
 
 def _content(turns: list[ChatTurn], wanted: Wanted, *, last: bool) -> str | list[dict[str, Any]]:
-    if not any(turn.calls or turn.role == "tool" for turn in turns):
+    if not any(turn.calls or turn.images or turn.role == "tool" for turn in turns):
         text = "\n\n".join(turn.content for turn in turns)
         return text.rstrip() if last else text  # an answer that is to be continued may not end with white space
     results = [_result(turn, wanted) for turn in turns if turn.role == "tool"]
-    said = [block for turn in turns if turn.role != "tool" for block in _said(turn)]
+    said = [block for turn in turns if turn.role != "tool" for block in _shown(turn, wanted) or _said(turn)]
     return [*results, *said]  # results have to come first
+
+
+def _shown(turn: ChatTurn, wanted: Wanted) -> list[dict[str, Any]]:
+    """What a user wrote with images, which come first; none without images."""
+    if not turn.images:
+        return []
+    text, images = user_content(turn, refused=wanted.refused("images"))
+    return [*(_image(*image) for image in images), *([{"type": "text", "text": text}] if text.strip() else [])]
+
+
+def _image(kind: str, data: str) -> dict[str, Any]:
+    return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}}
 
 
 def _said(turn: ChatTurn) -> list[dict[str, Any]]:
@@ -89,9 +102,7 @@ def _result(turn: ChatTurn, wanted: Wanted) -> dict[str, Any]:
     images = sendable_images(turn) if carries else []
     content: str | list[dict[str, Any]] = text
     if images:
-        blocks = [
-            {"type": "image", "source": {"type": "base64", "media_type": kind, "data": data}} for kind, data in images
-        ]
+        blocks = [_image(*image) for image in images]
         content = [{"type": "text", "text": text}, *blocks] if text else blocks
     found: dict[str, Any] = {"type": "tool_result", "tool_use_id": plain_id(turn.call_id), "content": content}
     return {**found, "is_error": True} if turn.failed else found

@@ -18,6 +18,7 @@ from workers.providers.http.tool_turns import (
     replayed,
     result_text,
     sendable_images,
+    user_content,
     wire_name,
     wire_tools,
 )
@@ -51,7 +52,7 @@ def contents(wanted: Wanted) -> list[dict[str, Any]]:
 
 
 def _parts(turns: list[ChatTurn], wanted: Wanted) -> list[dict[str, Any]]:
-    if not any(turn.calls or turn.role == "tool" for turn in turns):
+    if not any(turn.calls or turn.images or turn.role == "tool" for turn in turns):
         return [{"text": "\n\n".join(turn.content for turn in turns)}]
     found: list[dict[str, Any]] = []
     images: list[dict[str, Any]] = []
@@ -59,11 +60,19 @@ def _parts(turns: list[ChatTurn], wanted: Wanted) -> list[dict[str, Any]]:
         if turn.role == "tool":
             found.append(_response(turn, wanted))
             if turn.images and not wanted.refused("images"):
-                images += [{"inlineData": {"mimeType": kind, "data": data}} for kind, data in sendable_images(turn)]
+                images += [_image(*image) for image in sendable_images(turn)]
+        elif turn.images:
+            text, shown = user_content(turn, refused=wanted.refused("images"))
+            found += [*images, *(_image(*image) for image in shown), {"text": text}]
+            images = []
         else:
             found += images + _said(turn, wanted)
             images = []
     return found + images  # after the responses, whose number has to be that of the calls
+
+
+def _image(kind: str, data: str) -> dict[str, Any]:
+    return {"inlineData": {"mimeType": kind, "data": data}}
 
 
 def _said(turn: ChatTurn, wanted: Wanted) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from workers.providers.http.continuing import INSTRUCT, continue_turns
 from workers.providers.http.dialect import Dialect, Wanted
 from workers.providers.http.json_values import read_number
 from workers.providers.http.learned import PREFILL_REFUSED, Learned, Lesson, find_lesson
-from workers.providers.http.tool_lessons import find_tool_lesson, no_tools
+from workers.providers.http.tool_lessons import find_image_lesson, find_tool_lesson, no_tools
 from workers.providers.http.tool_turns import NO_MORE_CALLS, add_hint, settle_turns
 from workers.providers.http.verdict import fold_system
 from workers.providers.model_facts import TOOLS
@@ -111,6 +111,7 @@ class Negotiation:
             return
         effort = self._options.effort
         sent.known = True
+        sent.images = not self._refuses("images")
         warmth = fields.get("temperature")
         sent.temperature = float(warmth) if isinstance(warmth, int | float) else None
         sent.max_tokens = next((read_number(fields[name]) for name in dialect.length_fields if name in fields), None)
@@ -151,6 +152,11 @@ class Negotiation:
             raise no_tools(failure)
         return True
 
+    def _about_images(self, said: str) -> Lesson | None:
+        """What a refusal teaches about images, if the last request had any."""
+        sent = self._wanted is not None and any(turn.images for turn in self._wanted.turns)
+        return find_image_lesson(said) if sent and not self._refuses("images") else None
+
     def _refuses(self, what: str) -> bool:
         return what in self._left_out or self._learned.refuses(self._model, what)
 
@@ -160,9 +166,11 @@ class Negotiation:
             turns, told = list(wanted.turns), wanted.call_no_more
             if (lesson := find_tool_lesson(failure, self._sent, turns, told=told)) is not None:
                 return lesson
+        said = failure.said.lower()
+        if failure.code in (*TEACHING_CODES, "model_not_found") and (lesson := self._about_images(said)) is not None:
+            return lesson
         if failure.code not in TEACHING_CODES:
             return None
-        said = failure.said.lower()
         if self._prefilled and PREFILL_REFUSED.search(said):
             return Lesson("prefill")
         if (own := self._dialect.find_refused(said, self._sent)) is not None:

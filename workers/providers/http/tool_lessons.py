@@ -42,7 +42,16 @@ _REPLAY: Final = re.compile(
     r"|reasoning\W{0,2} item|item with id|\breasoning\W{1,3}(?:is unsupported|extra inputs)"
 )
 _UNKNOWN: Final = re.compile(r"unsupported|extra inputs|not permitted|unrecognized|unknown|unexpected")
-_IMAGES: Final = re.compile(r"image|vision|multi-?modal|inline_?data")
+# OpenAI, vLLM, llama.cpp, Ollama, OpenRouter, Mistral; DeepSeek and Groq, which want texts alone.
+_IMAGES: Final = re.compile(
+    r"image|vision|multi-?modal|inline_?data|content\W{1,3}must be a string|expected (?:a )?\W?(?:text|string)\b"
+)
+# Of this image, not of images: its size, its number or its bytes.
+_THIS_IMAGE: Final = re.compile(
+    r"too (?:large|big|many|small|long)|exceed|dimension|resolution|could not (?:process|decode|download|load)"
+    r"|(?:unable|failed|cannot) to? ?(?:process|decode|download|load|identify)|corrupt|at most [1-9]|not a valid image"
+    r"|invalid image|provided image is not valid"
+)
 
 
 def find_tool_lesson(
@@ -60,14 +69,21 @@ def find_tool_lesson(
         return Lesson("call_ids")
     if any(turn.replay for turn in turns) and _REPLAY.search(words):
         return Lesson("replay", once=not _UNKNOWN.search(words))
-    if any(turn.images for turn in turns) and _IMAGES.search(words):
-        return Lesson("images")
+    if any(turn.images for turn in turns) and (lesson := find_image_lesson(words)) is not None:
+        return lesson
     if _SCHEMA.search(words):
         return Lesson("tool_schemas", once=True)
     answers = any(turn.role == "tool" for turn in turns)
     if _NO_TOOLS.search(words) or (answers and _NO_ROLE.search(words)):
         return Lesson(TOOLS)
     return None
+
+
+def find_image_lesson(words: str) -> Lesson | None:
+    """What a refusal (in lower case) of a request with images teaches: the model takes none, or not these."""
+    if not _IMAGES.search(words):
+        return None
+    return Lesson("images", once=bool(_THIS_IMAGE.search(words)))
 
 
 def no_tools(failure: ProviderError) -> ProviderError:

@@ -23,6 +23,7 @@ NO_MORE_CALLS: Final = "Do not call any more tools. Answer now, with what you kn
 NO_RESULT: Final = "There is no result of this call."
 NO_OUTPUT: Final = "(no output)"
 NO_IMAGE: Final = "(The result has an image, which this model cannot be shown.)"
+NOT_SHOWN: Final = "(The user attached images that you cannot be shown: {}. Say so if the question is about them.)"
 INVALID: Final = "invalid_arguments"  # the key under which arguments are sent that are no JSON object
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
@@ -88,16 +89,17 @@ class _Settled:
 
     def add(self, turn: ChatTurn) -> None:
         if turn.role == "user" and self._spoken:
-            self.add_words(turn.content)
+            self.add_words(turn.content, turn.images)
             return
         self.turns.append(turn)
         self._spoken = False
 
-    def add_words(self, words: str) -> None:
+    def add_words(self, words: str, images: Sequence[ToolImage] = ()) -> None:
         """Adds words of the user to their last turn, or as a new one."""
         if self.turns and self.turns[-1].role == "user":
-            words = f"{self.turns.pop().content}\n\n{words}"
-        self.turns.append(ChatTurn("user", words))
+            before = self.turns.pop()
+            words, images = f"{before.content}\n\n{words}", (*before.images, *images)
+        self.turns.append(ChatTurn("user", words, images=images))
         self._spoken = True
 
     def add_exchange(self, turn: ChatTurn, results: list[ChatTurn], *, offered: bool) -> None:
@@ -176,6 +178,18 @@ def is_sendable(image: ToolImage) -> bool:
 def sendable_images(turn: ChatTurn) -> list[tuple[str, str]]:
     """The images of a result that can be sent: each as its media type and base64."""
     return [(image.media_type, base64.b64encode(image.content).decode()) for image in turn.images if is_sendable(image)]
+
+
+def user_content(turn: ChatTurn, *, refused: bool) -> tuple[str, list[tuple[str, str]]]:
+    """The text of what a user wrote and their images, as `sendable_images` has them. Of images that are not sent
+    (`refused`: the model takes none) the text says so.
+    """
+    if not turn.images:
+        return turn.content, []
+    images = [] if refused else sendable_images(turn)
+    left = len(turn.images) - len(images)
+    text = f"{turn.content}\n\n{NOT_SHOWN.format(left)}" if left else turn.content
+    return text, images
 
 
 def replayed(turn: ChatTurn) -> list[Mapping[str, Any]]:

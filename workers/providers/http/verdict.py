@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from django.utils.translation import gettext as _
@@ -49,5 +50,5 @@ def fold_system(turns: Sequence[ChatTurn]) -> list[ChatTurn]:
         return rest
     if first is None:
         return [ChatTurn("user", prompt), *rest]
-    rest[first] = ChatTurn("user", f"{prompt}\n\n{rest[first].content}")
+    rest[first] = replace(rest[first], content=f"{prompt}\n\n{rest[first].content}")
     return rest

@@ -10,14 +10,24 @@ from typing import Any
 from workers.providers.base import ChatTurn
 from workers.providers.http.calls import is_made
 from workers.providers.http.dialect import Wanted
-from workers.providers.http.tool_turns import arguments_object, replayed, result_text, sendable_images, wire_name
+from workers.providers.http.tool_turns import (
+    arguments_object,
+    replayed,
+    result_text,
+    sendable_images,
+    user_content,
+    wire_name,
+)
 
 
 def message(turn: ChatTurn, wanted: Wanted) -> dict[str, Any]:
     """One turn as a message."""
     if turn.role == "tool":
         return _result(turn, wanted)
-    found: dict[str, Any] = {"role": turn.role, "content": turn.content}
+    text, images = user_content(turn, refused=wanted.refused("images"))
+    found: dict[str, Any] = {"role": turn.role, "content": text}
+    if images:
+        found["images"] = [data for _, data in images]
     for part in replayed(turn):
         if isinstance(part.get("thinking"), str):
             found["thinking"] = part["thinking"]

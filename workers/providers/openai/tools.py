@@ -20,6 +20,7 @@ from workers.providers.http.tool_turns import (
     replayed,
     result_text,
     sendable_images,
+    user_content,
     wire_name,
     wire_tools,
 )
@@ -62,16 +63,13 @@ def messages(wanted: Wanted) -> list[dict[str, Any]]:
             found.append({"role": "user", "content": images})
             images = []
         found.append(_message(turn, wanted))
-        if not wanted.refused("images"):
+        if turn.role == "tool" and turn.images and not wanted.refused("images"):
             images += _image_parts(turn)
     return [*found, {"role": "user", "content": images}] if images else found
 
 
 def _image_parts(turn: ChatTurn) -> list[dict[str, Any]]:
-    images = [
-        {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{data}"}}
-        for kind, data in sendable_images(turn)
-    ]
+    images = [_image_part(*image) for image in sendable_images(turn)]
     what = "The image" if len(images) == 1 else f"The {len(images)} images"
     name = wire_name(turn.name)
     return (
@@ -79,11 +77,19 @@ def _image_parts(turn: ChatTurn) -> list[dict[str, Any]]:
     )
 
 
+def _image_part(kind: str, data: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{data}"}}
+
+
 def _message(turn: ChatTurn, wanted: Wanted) -> dict[str, Any]:
     """One turn as a message."""
     if turn.role == "tool":
         text = result_text(turn, carries=bool(turn.images) and not wanted.refused("images")) or NO_OUTPUT
         return {"role": "tool", "tool_call_id": _call_id(turn.call_id, wanted), "content": text}
+    if turn.images:
+        text, images = user_content(turn, refused=wanted.refused("images"))
+        parts = [*(_image_part(*image) for image in images), {"type": "text", "text": text}]
+        return {"role": turn.role, "content": parts if images else text}
     if not turn.calls:
         return {"role": turn.role, "content": turn.content}
     extras: dict[str, Any] = {}

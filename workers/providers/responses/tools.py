@@ -19,6 +19,7 @@ from workers.providers.http.tool_turns import (
     replayed,
     result_text,
     sendable_images,
+    user_content,
     wire_name,
     wire_tools,
 )
@@ -46,6 +47,10 @@ def input_items(turn: ChatTurn, wanted: Wanted) -> list[dict[str, Any]]:
     """One turn as items of the input, none if it says nothing. Reasoning comes before the calls that it led to."""
     if turn.role == "tool":
         return [{"type": "function_call_output", "call_id": plain_id(turn.call_id), "output": _output(turn, wanted)}]
+    if turn.images:
+        text, images = user_content(turn, refused=wanted.refused("images"))
+        shown = [*(_image_part(*image) for image in images), {"type": "input_text", "text": text}]
+        return [{"type": "message", "role": turn.role, "content": shown if images else text}]
     said: list[dict[str, Any]] = []
     if turn.content:
         # llama.cpp's server needs the type of an assistant's message, which OpenAI's API assumes.
@@ -82,8 +87,12 @@ def _output(turn: ChatTurn, wanted: Wanted) -> str | list[dict[str, Any]]:
     images = sendable_images(turn) if carries else []
     if not images:
         return text or result_text(turn)
-    parts = [{"type": "input_image", "image_url": f"data:{kind};base64,{data}"} for kind, data in images]
+    parts = [_image_part(*image) for image in images]
     return [{"type": "input_text", "text": text}, *parts] if text else parts
+
+
+def _image_part(kind: str, data: str) -> dict[str, Any]:
+    return {"type": "input_image", "image_url": f"data:{kind};base64,{data}"}
 
 
 class ReplayedItems:

@@ -1,0 +1,201 @@
+"""Reads what a run's model gets of the files of its branch: rows, texts, passages and images."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import structlog
+from django.core.files.storage import default_storage
+from django.db import connection
+
+from accounts.lib.images import read_image_info
+from chat.files.uses import UsedFile
+from chat.models import Blob, FileKind, FileState, FileText, FileUseKind
+from chat.models.moderation import Direction
+from chat.moderation.answers import screen_file_text
+from chat.runs.branch_files import BranchFile, note_outside_content, read_texts
+from chat.search.folding import Word, words_of
+from chat.search.queries import Query
+from workers.files.giving import (
+    FEW_WORDS,
+    Given,
+    Room,
+    Sight,
+    as_images,
+    choose_passages,
+    has_text,
+    in_full,
+    in_passages,
+    may_be_full,
+    not_at_all,
+    plan_texts,
+    unread,
+    with_images,
+)
+from workers.files.reading import image_path
+from workers.providers.base import ToolImage
+
+MOST_WORDS: Final = 24  # of a question
+MOST_PARTS: Final = 5_000
+SHORTEST_WORD: Final = 2
+
+logger = structlog.get_logger(__name__)
+
+
+def load_given(
+    files: Sequence[BranchFile],
+    question: Sequence[str],
+    budget: int,
+    sight: Sight,
+    count: Callable[[str], int],
+    *,
+    conversation_id: uuid.UUID,
+    user_id: uuid.UUID | None,
+    model: str,
+) -> list[Given]:
+    """The files as the model gets them, in their order. `question` are the last texts of people, the newest first;
+    `budget` is what a request may have, in tokens. Blocks; raises a database error.
+    """
+    note_outside_content(conversation_id)
+    ready = [one for one in files if one.state in (FileState.READ, FileState.EMPTY)]
+    screens = _Screens(user_id, model)
+    read = read_texts({one.blob_id for one in may_be_full(ready, budget)})
+    whole = {one.id: [part for part in read.get(one.blob_id, ()) if part[2]] for one in ready if one.blob_id in read}
+    tokens = {pk: sum(count(text) + 4 for _, _, text in parts) for pk, parts in whole.items()}
+    plan = plan_texts(ready, tokens, budget)
+    room = Room(int(budget))
+    found: dict[uuid.UUID, Given] = {}
+    for file in reversed(files):  # the newest images first
+        if file.state not in (FileState.READ, FileState.EMPTY):
+            found[file.id] = unread(file)
+            continue
+        images = _images_of(file, sight, room)
+        if not has_text(file):
+            found[file.id] = images or not_at_all(file, file.reason or "no_text", "No text was found in it.")
+            continue
+        if file.id in plan.full:
+            given = in_full(file, whole[file.id])
+        else:
+            chosen, fits = _passages(file, question, plan.passages[file.id], count)
+            given = in_passages(file, chosen, fits=fits)
+        found[file.id] = screens.screened(given if images is None else with_images(given, images))
+    return [found[file.id] for file in files]
+
+
+class _Screens:
+    """Moderation of what files say."""
+
+    def __init__(self, user_id: uuid.UUID | None, model: str) -> None:
+        self._user_id = user_id
+        self._model = model
+
+    def screened(self, given: Given) -> Given:
+        """Without what rules mask; a file that a rule holds or blocks is not given at all."""
+        text = screen_file_text(given.text, self._user_id, self._model, Direction.FILES)
+        if text is None:
+            logger.info("file_withheld_from_model", file=str(given.file.id))
+            return not_at_all(given.file, "moderated", "This site's rules do not let you have its contents.")
+        if text == given.text:
+            return given
+        used = given.used
+        masked = UsedFile(used.file_id, used.kind, used.given, used.total, "masked")
+        return Given(given.file, text, masked, given.images, given.beside)
+
+
+def _images_of(file: BranchFile, sight: Sight, room: Room) -> Given | None:
+    """The file as images; None if it has none."""
+    if file.kind == FileKind.IMAGE:
+        positions = list(range(1, max(file.parts, 1) + 1))
+    elif file.kind == FileKind.PDF:
+        rows = FileText.objects.filter(blob=file.blob_id, text="").order_by("position")
+        positions = list(rows.values_list("position", flat=True))
+    else:
+        return None
+    if not positions:
+        return None
+    if not sight.shown:
+        return as_images(file, (), file.parts, sight, room)
+    images = [image for at in positions[: room.images] if (image := _read_image(file, at)) is not None]
+    left_out = len(positions) > room.images or not images
+    given = as_images(file, images, file.parts, sight, room)
+    if left_out and given.images and given.used.kind == FileUseKind.IMAGE:
+        used = given.used
+        more = UsedFile(used.file_id, used.kind, len(given.images), used.total, "too_many_images")
+        return Given(given.file, given.text, more, given.images)
+    return given
+
+
+def _read_image(file: BranchFile, position: int) -> ToolImage | None:
+    """An image from the storage; None if it is not there or the storage is away."""
+    try:
+        with default_storage.open(image_path(file.path, position), "rb") as stored:
+            content = stored.read()
+    except Exception as error:  # noqa: BLE001  # a storage of any kind
+        logger.warning("file_image_missing", file=str(file.id), position=position, error=type(error).__name__)
+        return None
+    info = read_image_info(content)
+    return ToolImage(info.type, content, info.width, info.height) if info else None
+
+
+def _passages(
+    file: BranchFile, question: Sequence[str], most: int, count: Callable[[str], int]
+) -> tuple[list[tuple[int, str, str]], bool]:
+    """The parts of a long text that fit the question."""
+    words = _words(question)
+    flags = "ARRAY[" + ", ".join(f"words @@ %(word{at})s::tsquery" for at in range(len(words))) + "]::boolean[]"
+    values: dict[str, Any] = {f"word{at}": Query([word]).condition() for at, word in enumerate(words)}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT position, label, length(text), {flags if words else 'ARRAY[]::boolean[]'} FROM chat_filetext"  # noqa: S608 -- the words are parameters
+            " WHERE blob_id = %(blob)s AND text <> '' ORDER BY position LIMIT %(most)s",
+            {**values, "blob": file.blob_id, "most": MOST_PARTS},
+        )
+        rows = cursor.fetchall()
+    likely = _likely(rows, most)
+    texts = dict(FileText.objects.filter(blob=file.blob_id, position__in=likely).values_list("position", "text"))
+    parts = [(at, label, texts.get(at, ""), marked) for at, label, _, marked in rows]
+    chosen, fits = choose_passages(parts, most, count)
+    return [one for one in chosen if one[2]], fits
+
+
+def _likely(rows: Sequence[tuple[int, str, int, Sequence[bool]]], most: int) -> list[int]:
+    """The positions whose texts may be chosen: so not all of a long file is read."""
+    having = [sum(flags) for flags in zip(*(row[3] for row in rows), strict=True)] if rows else []
+    weights = [1.0 / many if many else 0.0 for many in having]
+    order = sorted(rows, key=lambda row: (-sum(w for w, flag in zip(weights, row[3], strict=True) if flag), row[0]))
+    found, left = [], most * 12
+    for position, _, length, _ in order:
+        found.append(position)
+        left -= length
+        if left <= 0:
+            break
+    return found
+
+
+def _words(question: Sequence[str]) -> list[Word]:
+    """The words of the question; of a short one also those of the one before it."""
+    found: list[Word] = []
+    for text in question[:2]:
+        found += [word for word in words_of(text[:4_000]) if word.unspaced or len(word.text) >= SHORTEST_WORD]
+        if len(found) >= FEW_WORDS:
+            break
+    return list(dict.fromkeys(found))[:MOST_WORDS]
+
+
+def refresh(files: Sequence[BranchFile]) -> list[BranchFile]:
+    """The files with the states that their contents have now."""
+    ids = {one.blob_id for one in files if one.state == FileState.PENDING}
+    rows: Mapping[uuid.UUID, Blob] = Blob.objects.in_bulk(ids)
+    return [_refreshed(one, rows.get(one.blob_id)) for one in files]
+
+
+def _refreshed(file: BranchFile, blob: Blob | None) -> BranchFile:
+    if blob is None:
+        return file
+    return replace(
+        file, path=blob.path, state=blob.state, reason=blob.reason, parts=blob.parts or 0,
+        characters=blob.characters, width=blob.width or 0, height=blob.height or 0,
+    )  # fmt: skip

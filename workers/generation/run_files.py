@@ -1,0 +1,120 @@
+"""The files of one run: read once for all of its requests, and placed in the turns of each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import structlog
+from django.conf import settings
+
+from accounts.lib.db import in_db
+from chat.catalog.access import said_of
+from chat.files.uses import UsedFile
+from chat.models import FileState, FileUseKind
+from chat.runs.branch_files import BranchFile
+from chat.runs.lifecycle import Claim
+from workers.files.giving import Given, Sight
+from workers.files.loading import load_given, refresh
+from workers.generation.request_context import KnownModels, request_budget, usable_window
+from workers.generation.steps.stored import through_outages
+from workers.providers.base import SentOptions, ToolImage
+
+LOOK_SECONDS: Final = 0.5  # between two looks at files that are still being read
+EARLIER: Final = "[Files from earlier in this conversation:]"
+
+logger = structlog.get_logger(__name__)
+
+Path = list[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class RunFiles:
+    """What of the files the model gets; nothing before `load`."""
+
+    given: list[Given] = field(default_factory=list)
+
+    async def load(self, claim: Claim, models: KnownModels, on_waiting: Callable[[], None]) -> None:
+        """Waits for files that are still being read, up to `FILE_WAIT_SECONDS`, and reads what the model gets."""
+        files = list(claim.files)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + settings.FILE_WAIT_SECONDS
+        while any(one.state == FileState.PENDING for one in files):
+            files = await _look_again(files)
+            if not any(one.state == FileState.PENDING for one in files) or loop.time() > deadline:
+                break
+            on_waiting()
+            await asyncio.sleep(LOOK_SECONDS)
+        window = models.window_of(claim.run.model)
+        budget = request_budget(usable_window(window), claim.max_tokens)
+        sight = await self._sight(claim, models, window.endpoint)
+        question = [text for role, text in reversed(claim.path) if role == "user"][:2]
+        self.given = await through_outages(
+            lambda: in_db(
+                load_given, files, question, budget, sight, window.count.text,
+                conversation_id=claim.run.conversation_id, user_id=claim.run.user_id, model=claim.run.model,
+            )
+        )  # fmt: skip
+        used = {kind.value: sum(one.used.kind == kind for one in self.given) for kind in FileUseKind}
+        logger.info("files_given", run=str(claim.run.id), **used)
+
+    async def _sight(self, claim: Claim, models: KnownModels, endpoint: str) -> Sight:
+        """Whether the model sees: as staff say, else as it has refused images lately, else as its endpoint lists it."""
+        model = claim.run.model
+        said = await through_outages(lambda: in_db(said_of, model, "sees"))
+        if models.facts.refuses(endpoint, model, "images"):
+            return Sight(shown=False, why="refused_images")
+        seen = models.sees(model) if said is None else said
+        return Sight(seen is not False, "" if seen is not False else "no_vision")
+
+    def place(
+        self, path: Path, ids: Sequence[object], first: int = 0
+    ) -> tuple[Path, Mapping[int, Sequence[ToolImage]]]:
+        """The path with the files in it, and the images by the place of their message. `ids` are the path's messages;
+        what was attached before the place `first`, or before the path, goes with the question.
+        """
+        if not self.given:
+            return path, {}
+        asked = next((at for at in range(len(path) - 1, -1, -1) if path[at][0] == "user"), len(path) - 1)
+        places = {pk: at for at, pk in enumerate(ids) if at >= first}
+        texts: dict[int, list[str]] = {}
+        earlier: list[str] = []
+        images: dict[int, list[ToolImage]] = {}
+        for one in self.given:
+            own = places.get(one.file.message_id)
+            at = asked if one.beside or own is None else own
+            (earlier if own is None else texts.setdefault(at, [])).append(one.text)
+            if one.images:
+                images.setdefault(at, []).extend(one.images)
+        if earlier:
+            texts[asked] = [EARLIER, *earlier, *texts.get(asked, [])]
+        placed = [
+            (role, "\n\n".join([*texts[at], text]) if at in texts else text) for at, (role, text) in enumerate(path)
+        ]
+        return placed, images
+
+    def concerns(self, ids: Sequence[object], dropped: int) -> bool:
+        """Whether a message among the first `dropped` of the path has a file."""
+        gone = set(ids[:dropped])
+        return any(one.file.message_id in gone and not one.beside for one in self.given)
+
+    def uses(self, sent: SentOptions | None) -> list[UsedFile]:
+        """What the model got, as the run's end stores it."""
+        if sent is None or not sent.known or sent.images:
+            return [one.used for one in self.given]
+        return [_refused(one) for one in self.given]
+
+
+async def _look_again(files: Sequence[BranchFile]) -> list[BranchFile]:
+    """The files with the states that their contents have now. Waits for PostgreSQL."""
+    return await through_outages(lambda: in_db(refresh, files))
+
+
+def _refused(given: Given) -> UsedFile:
+    """What is left of a file whose images the model has refused."""
+    used = given.used
+    if not given.images or used.kind != FileUseKind.IMAGE:
+        return used
+    return replace(used, kind=FileUseKind.NONE, given=0, reason="refused_images")
