@@ -55,7 +55,7 @@ hypothesis.settings.register_profile("tests", deadline=None, suppress_health_che
 hypothesis.settings.load_profile("tests")
 
 TESTS = Path(__file__).parent
-pytest_plugins = ["tests.fixtures.measurements", "tests.fixtures.stacks"]
+pytest_plugins = ["tests.fixtures.attached_storage", "tests.fixtures.measurements", "tests.fixtures.stacks"]
 KINDS = ("unit", "integration", "e2e", "chaos")
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup"}
 PASSWORD = "correct horse battery staple"

@@ -7,7 +7,7 @@ are not copied. What the answers cost is not copied either: they were paid for o
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +22,7 @@ from accounts.lib.ids import uuid7
 from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.conversations.branches import path_ids
+from chat.conversations.copying_files import copy_files, copy_uses
 from chat.conversations.copying_steps import copy_steps
 from chat.conversations.membership import check_may_write, member_of
 from chat.eventlog.user_events import notify_conversation_listed
@@ -92,7 +93,8 @@ def copy_path(source: Conversation, leaf_id: uuid.UUID, owner: User, rules: Rule
         Member.objects.create(conversation=copy, user=owner, role=Role.OWNER)
         messages = _copy_messages(copy, path, owner, rules)
         _judge_copies(path, messages)
-        _copy_runs(copy, path, messages, thinking=rules.thinking)
+        files = copy_files(copy, {one.pk: made for one, made in zip(path, messages, strict=True)}, owner)
+        _copy_runs(copy, path, messages, files, thinking=rules.thinking)
         copy.tip = messages[-1]
         copy.save(update_fields=["tip"])
     _notify(owner.pk, copy)
@@ -133,6 +135,7 @@ def _copy_messages(copy: Conversation, path: Sequence[Message], owner: User, rul
                 created_at=message.created_at,
                 edited_at=message.edited_at,
                 deleted_at=message.deleted_at,
+                file_count=0 if gone else message.file_count,
             )
         )
     Message.objects.bulk_create(copies, batch_size=1_000)
@@ -159,7 +162,14 @@ def _name(message: Message, owner: User, rules: Rules) -> str:
     return known if known and rules.names else _("Somebody")
 
 
-def _copy_runs(copy: Conversation, path: Sequence[Message], copies: Sequence[Message], *, thinking: bool) -> None:
+def _copy_runs(
+    copy: Conversation,
+    path: Sequence[Message],
+    copies: Sequence[Message],
+    files: Mapping[uuid.UUID, uuid.UUID],
+    *,
+    thinking: bool,
+) -> None:
     """The run that ended each answer, without usage and without who asked: no work of the copy's owner."""
     placed = {message.pk: number for number, message in enumerate(path)}
     runs = Run.objects.filter(message__in=placed, latest=True)
@@ -191,6 +201,7 @@ def _copy_runs(copy: Conversation, path: Sequence[Message], copies: Sequence[Mes
     Run.objects.bulk_create(made, batch_size=1_000)
     Reasoning.objects.bulk_create(reasoning, batch_size=1_000)
     copy_steps(stepped)
+    copy_uses(stepped, files)
 
 
 def _notify(user_id: uuid.UUID, copy: Conversation) -> None:

@@ -22,7 +22,7 @@ from chat.eventlog.queue_events import queued_dict
 from chat.eventlog.replay import ReasoningDelta, extend
 from chat.eventlog.step_bounds import bound_steps
 from chat.eventlog.tool_events import read_steps
-from chat.files.payloads import load_files
+from chat.files.payloads import load_files, load_queued_files
 from chat.files.uses import load_file_names
 from chat.models import (
     ACTIVE,
@@ -82,6 +82,7 @@ def _conversation(conversation_id: uuid.UUID) -> tuple[Conversation, list[Queued
     waiting = QueuedMessage.objects.filter(conversation=conversation_id, state=QueuedState.WAITING)
     found: Any = Conversation.objects.annotate(has_waiting=Exists(waiting)).get(pk=conversation_id)
     queued = list(waiting.select_related("author").order_by("position", "id")) if found.has_waiting else []
+    load_queued_files(queued)
     return found, queued
 
 

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from chat.eventlog.events import Event
-from chat.files.payloads import files_by_id
+from chat.files.payloads import file_dict, files_of_queued
 from chat.models import QueuedMessage
 from chat.protocol.frames import encode_event
 
@@ -31,8 +31,8 @@ def queued_dict(row: QueuedMessage) -> dict[str, Any]:
         "message": row.sentence or None,
         "created_at": row.created_at.isoformat(),
     }
-    if attached := row.command.get("attachments"):
-        shown["files"] = files_by_id(attached)
+    if row.command.get("attachments"):
+        shown["files"] = [file_dict(file) for file in files_of_queued(row)]
     return shown
 
 

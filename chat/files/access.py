@@ -28,8 +28,9 @@ GONE: Final = "This file doesn't exist any more, or you don't have access to it.
 
 def shown_in_messages() -> Exists:
     """A query expression on files: a message that readers see has it."""
-    shown = Attachment.objects.filter(file=OuterRef("pk"), message__deleted_at=None)
-    return Exists(shown.exclude(message__moderation__action__in=_WITHHELD))
+    untouched = Q(message__moderation__action__isnull=True)
+    shown = untouched | ~Q(message__moderation__action__in=_WITHHELD)
+    return Exists(Attachment.objects.filter(shown, file=OuterRef("pk"), message__deleted_at=None))
 
 
 def seen_by(user_id: uuid.UUID) -> QuerySet[File]:
@@ -56,9 +57,12 @@ def may_see(user_id: uuid.UUID, file_id: uuid.UUID) -> bool:
     return seen_by(user_id).filter(pk=file_id).exists()
 
 
-def own_file(user_id: uuid.UUID, file_id: uuid.UUID) -> File:
-    """Raises `NotFound`, also for another person's."""
-    file = File.objects.select_related("blob", "conversation").filter(pk=file_id, owner=user_id).first()
+def own_file(user_id: uuid.UUID, file_id: uuid.UUID, *, lock: bool = False) -> File:
+    """Raises `NotFound`, also for another person's. A `lock` keeps its content until the transaction is over."""
+    rows = File.objects.select_related("blob", "conversation")
+    if lock:
+        rows = rows.select_for_update(of=("self",), no_key=True)
+    file = rows.filter(pk=file_id, owner=user_id).first()
     if file is None:
         raise NotFound(_(GONE))
     return file

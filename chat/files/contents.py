@@ -79,7 +79,7 @@ def keep_content(taken: Taken) -> tuple[Blob, bool]:
 
     Within a transaction that also makes a file of it: so it is in use when another transaction sees it.
     """
-    values = {
+    values: dict[str, Any] = {
         "id": uuid7(),
         "sha256": taken.sha256,
         "size": taken.size,

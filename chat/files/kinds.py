@@ -103,9 +103,9 @@ def _named_by_magic(head: bytes) -> str:
 def _zip(head: bytes, ending: str) -> Kind:
     if head[30:38] == b"mimetype":
         declared = head[38:120]
-        for media_type, kind in _NAMED_ZIPS.items():
-            if declared.startswith(media_type):
-                return Kind(media_type.decode(), kind)
+        for named, kind in _NAMED_ZIPS.items():
+            if declared.startswith(named):
+                return Kind(named.decode(), kind)
     for office, (media_type, kind, folder) in _OFFICE.items():
         if ending == office or folder in head:
             return Kind(media_type, kind)

@@ -63,7 +63,7 @@ def listed_dict(file: File) -> dict[str, Any]:
 def reuse_file(user_id: uuid.UUID, file_id: uuid.UUID) -> File:
     """Another file of the same content, without a conversation. It takes no room. Raises `NotFound`."""
     with transaction.atomic():
-        file = own_file(user_id, file_id)
+        file = own_file(user_id, file_id, lock=True)
         copied = File(blob=file.blob, owner=User(pk=user_id), name=file.name, pasted=file.pasted)
         copied.save(force_insert=True)
     return copied

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from chat.files.reasons import sentence_of
-from chat.models import Attachment, File, Message
+from chat.models import Attachment, File, Message, QueuedMessage
 
 # Actions of moderation on a message whose files are withheld with its text.
 _WITHHELD: Final = ("hold", "block", "withdrawn")
@@ -76,7 +76,19 @@ def message_files(message: Message) -> dict[str, Any]:
     return shown
 
 
-def files_by_id(ids: Sequence[str]) -> list[dict[str, Any]]:
-    """The files with these ids that are still there, in this order, as sent to clients."""
+def load_queued_files(rows: Iterable[QueuedMessage]) -> None:
+    """Reads the files of messages that wait, in one query, and in none where no message has any."""
+    wanted = {row: row.command["attachments"] for row in rows if row.command.get("attachments")}
+    if not wanted:
+        return
+    ids = {one for attached in wanted.values() for one in attached}
     found = {str(file.pk): file for file in File.objects.select_related("blob").filter(pk__in=ids)}
-    return [file_dict(found[one]) for one in ids if one in found]
+    for row, attached in wanted.items():
+        row.shown_files = [found[one] for one in attached if one in found]
+
+
+def files_of_queued(row: QueuedMessage) -> Sequence[File]:
+    """The files of a message that waits; those that were deleted are left out."""
+    if row.shown_files is None:
+        load_queued_files([row])
+    return row.shown_files or ()

@@ -169,7 +169,7 @@ class Joined(RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         """At most `size` bytes; all that are left if it is negative."""
-        if size is None or size < 0:
+        if size < 0:
             return b"".join(iter(lambda: self.read(PART), b""))
         if not self._rest:
             self._rest = next(self._pieces, b"")

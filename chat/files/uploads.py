@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import IO, Final, Protocol
+from functools import partial
+from typing import IO, Any, Final, Protocol
 
 import structlog
 from django.conf import settings
@@ -120,7 +121,7 @@ def receive_chunk(user_id: uuid.UUID, upload_id: uuid.UUID, offset: int, body: R
             return _known(upload, offset, length)
         chunk.seek(0)
         path = storage.save(storage.chunk_path(upload.pk, offset), chunk)
-    values = {"bytes": length, "path": path, "upload": upload.pk, "owner": user_id, "offset": offset}
+    values: dict[str, Any] = {"bytes": length, "path": path, "upload": upload.pk, "owner": user_id, "offset": offset}
     try:
         with connection.cursor() as cursor:
             cursor.execute(_RECEIVE, values)
@@ -156,12 +157,12 @@ def cancel_upload(user_id: uuid.UUID, upload_id: uuid.UUID) -> None:
     discard(Upload.objects.filter(pk=upload_id, owner=user_id).values_list("pk", flat=True))
 
 
-def discard(upload_ids: object) -> int:
+def discard(upload_ids: Iterable[uuid.UUID]) -> int:
     """Deletes these uploads and what was received of them; how many there were."""
-    ids = list(upload_ids)  # type: ignore[call-overload]
+    ids = list(upload_ids)
     Upload.objects.filter(pk__in=ids).delete()
     for upload_id in ids:
-        transaction.on_commit(lambda gone=upload_id: _delete_bytes(gone), robust=True)
+        transaction.on_commit(partial(_delete_bytes, upload_id), robust=True)
     return len(ids)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -14,6 +15,9 @@ from django.utils.translation import gettext_lazy as _
 from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
 from chat.models.messages import Message
+
+if TYPE_CHECKING:
+    from chat.models.files import File
 
 
 class QueuedState(models.TextChoices):
@@ -56,6 +60,8 @@ class QueuedMessage(models.Model):
     logged = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     changed_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    shown_files: Sequence[File] | None = None  # its files, where they were read (`chat.files.payloads`)
 
     class Meta:
         verbose_name = _("queued message")

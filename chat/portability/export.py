@@ -33,6 +33,7 @@ from chat.models import (
     ToolServer,
 )  # fmt: skip
 from chat.portability import order
+from chat.portability.exported_files import files_of_conversation, own_files
 from chat.portability.steps import AnswerSteps, approvals_of
 from chat.review.own_cases import export_cases
 from chat.voice import audio_files
@@ -50,7 +51,7 @@ def export_user_data(user: User, *, reasoning: bool = False) -> Iterator[str]:
     It has the account, the user's own instructions, presets, prompts, folders, tags, ratings and share links, what they
     decided about tools, moderation cases and reports, the sessions, notified devices and log-ins at tool servers
     (without their keys), the conversations with every branch, the steps of answers, how far the user has read them and
-    how they keep them, and the recordings with their stored audio (a WAV file in base64, else null).
+    how they keep them, the files (their contents are beside this text in a prepared export), and the recordings with their stored audio (a WAV file in base64, else null).
     """
     yield json.dumps(_head(user), ensure_ascii=False)[:-1]
     yield ', "conversations": ['
@@ -140,6 +141,7 @@ def _head(user: User) -> dict[str, Any]:
             {"name": row.name, "state": row.state, "new": row.new, "created_at": row.created_at.isoformat()}
             for row in ImportJob.objects.filter(user=user).defer("report").order_by("created_at")
         ],
+        "files": own_files(user),
         **export_cases(user),
     }
 
@@ -166,7 +168,7 @@ def _preset(row: Preset) -> dict[str, Any]:
 
 def _share_link(row: ShareLink) -> dict[str, Any]:
     """A link without its secret, which nobody has but who was given it."""
-    names = ("kind", "audience", "title", "show_names", "show_reasoning", "show_tools", "views")
+    names = ("kind", "audience", "title", "show_names", "show_reasoning", "show_tools", "show_files", "views")
     return {
         "conversation": str(row.conversation_id),
         "created_at": row.created_at.isoformat(),
@@ -203,6 +205,7 @@ def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, A
     runs = {run.message_id: run for run in Run.objects.filter(conversation=conversation, latest=True)}
     comparisons = Comparison.objects.in_bulk([run.prompt_id for run in runs.values() if run.slot])
     steps = AnswerSteps(conversation, files=True)
+    attached = files_of_conversation(conversation)
     return {
         "id": str(conversation.pk),
         "title": conversation.title,
@@ -229,6 +232,7 @@ def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, A
                 "finish": runs[message.pk].finish or None if message.pk in runs else None,
                 "created_at": message.created_at.isoformat(),
                 **_changed(message),
+                **attached.get(message.pk, {}),
                 **_answered_by(runs.get(message.pk)),
                 **_compared(comparisons.get(message.pk)),
                 **steps.data_of(message),

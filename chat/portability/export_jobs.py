@@ -26,7 +26,8 @@ from accounts.models import User
 from chat.models import ExportJob, Member, Recording, TransferState
 from chat.portability import transfers
 from chat.portability.export import export_user_data
-from chat.protocol.errors import Conflict, NotFound, RateLimited
+from chat.portability.exported_files import exported_files, write_file
+from chat.protocol.errors import Conflict, NotFound, RateLimited, Unavailable
 
 AT_ONCE: Final = 200  # conversations of an export that is sent while it is made
 BEAT_SECONDS: Final = 1.0
@@ -36,7 +37,7 @@ logger = structlog.get_logger(__name__)
 
 def is_large(user: User) -> bool:
     """Whether an export takes so long that it is better made in the background."""
-    if Recording.objects.filter(user=user).exclude(audio="").exists():
+    if Recording.objects.filter(user=user).exclude(audio="").exists() or exported_files(user).exists():
         return True
     return Member.objects.filter(user=user)[AT_ONCE : AT_ONCE + 1].exists()
 
@@ -88,7 +89,7 @@ def run_export(job_id: uuid.UUID, is_stopping: Callable[[], bool] = lambda: Fals
     except transfers.ClaimLostError:
         logger.info("export_claim_lost", job=str(job_id))
         return
-    except OSError as error:
+    except (OSError, Unavailable) as error:
         logger.exception("export_not_written", job=str(job_id), error=type(error).__name__)
         transfers.end(
             job, TransferState.FAILED, error=gettext_noop("The file could not be written. Ask an administrator.")
@@ -117,4 +118,9 @@ def _write(job: ExportJob, made: Any, is_stopping: Callable[[], bool]) -> bool:
                 if is_stopping():
                     return False
                 shown = time.monotonic()
+        for file in exported_files(job.user).iterator(chunk_size=100):
+            write_file(archive, job.user, file)
+            transfers.beat(job)
+            if is_stopping():
+                return False
     return True

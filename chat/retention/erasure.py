@@ -13,9 +13,13 @@ from django.db.models import Q, QuerySet
 
 from accounts import erasure
 from accounts.models import AuditEntry, Invitation, Session, User
+from chat.files.contents import delete_if_unused
+from chat.files.uploads import discard
 from chat.models import (
     ACTIVE,
+    Attachment,
     Conversation,
+    File,
     Folder,
     Member,
     Message,
@@ -33,6 +37,7 @@ from chat.models import (
     Tag,
     ToolApproval,
     ToolCall,
+    Upload,
     Utterance,
 )
 from chat.moderation.keeping import blank_cases
@@ -61,6 +66,7 @@ class Erased:
     tags_deleted: int
     devices_deleted: int  # that get notifications
     share_links_deleted: int
+    files_deleted: int  # that the user attached, also in shared conversations and in copies that others have made
     tool_calls_blanked: int  # of answers in shared conversations that the user asked for: arguments, results, files
     tool_approvals_deleted: int
     sessions_ended: int
@@ -83,6 +89,7 @@ def erase(user: User) -> Erased:
         Message.objects.filter(conversation__in=shared, author=user).update(text=ERASED, html="", moderation={})
         blank_calls(_calls_of(user, shared))
         ToolCall.objects.filter(decided_by=user).exclude(reason="").update(reason="")
+        _delete_files(user)
         copies = _blank_copies(user)
         _delete_earlier_texts(user)
         SharedMessage.objects.filter(message__author=user).update(text=ERASED, html="", moderation={})
@@ -102,6 +109,21 @@ def erase(user: User) -> Erased:
 def _calls_of(user: User, conversations: list[uuid.UUID]) -> QuerySet[ToolCall]:
     """The calls of tools for the user's questions in these conversations."""
     return ToolCall.objects.filter(run__conversation__in=conversations, run__requested_by=user)
+
+
+def _files_of(user: User) -> QuerySet[File]:
+    """The user's files, and those of messages of the user in copies that others have made."""
+    copied = Attachment.objects.filter(message__author=user).exclude(message__author_name="")
+    return File.objects.filter(Q(owner=user) | Q(pk__in=copied.values("file")))
+
+
+def _delete_files(user: User) -> None:
+    """Deletes the user's files and uploads. Contents that nobody else has go with their bytes after the commit."""
+    files = list(_files_of(user))
+    File.objects.filter(pk__in=[file.pk for file in files]).delete()
+    discard(Upload.objects.filter(owner=user).values_list("pk", flat=True))
+    for blob_id in {file.blob_id for file in files}:
+        transaction.on_commit(partial(delete_if_unused, blob_id), robust=True)
 
 
 def _blank_copies(user: User) -> list[uuid.UUID]:
@@ -143,6 +165,7 @@ def survey(user: User) -> Erased:
         tags_deleted=Tag.objects.filter(user=user).count(),
         devices_deleted=PushSubscription.objects.filter(user=user).count(),
         share_links_deleted=ShareLink.objects.filter(created_by=user).count(),
+        files_deleted=_files_of(user).count(),
         tool_calls_blanked=_calls_of(user, shared).count(),
         tool_approvals_deleted=ToolApproval.objects.filter(user=user).count(),
         sessions_ended=Session.objects.filter(user=user).count(),

@@ -43,6 +43,7 @@ from chat.models import (
     ToolFile,
 )
 from chat.moderation.keeping import expired_cases
+from chat.retention import stored_files
 from chat.retention.periods import AGE, TEMPORARY, TRASH, past_retention
 from chat.runs.clock import database_time
 from chat.runs.step_texts import blank_outputs
@@ -176,6 +177,22 @@ KINDS: Final = (
         f"reports of imports that ended more than {ENDED_TRANSFER_DAYS} days ago",
         lambda now: ImportJob.objects.filter(ended_at__lt=now - timedelta(days=ENDED_TRANSFER_DAYS)),
         20,
+    ),
+    PurgeKind(
+        "uploads",
+        "uploads that were not continued for UPLOAD_HOURS",
+        stored_files.abandoned_uploads,
+        100,
+        stored_files.delete_uploads,
+    ),
+    PurgeKind(
+        "files",
+        "files of no message, and of messages deleted more than KEEP_REVISION_DAYS ago",
+        stored_files.unattached,
+        200,
+    ),
+    PurgeKind(
+        "contents", "stored contents of which there is no file", stored_files.unused, 50, stored_files.delete_contents
     ),
     PurgeKind("cases", "decided moderation cases past their plan's retention", expired_cases, 200),
 )

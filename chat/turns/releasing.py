@@ -23,6 +23,7 @@ from accounts.lib.texts import gettext_noop
 from chat.conversations.titles import title_from
 from chat.eventlog import events, store
 from chat.eventlog.user_events import notify_conversation_listed
+from chat.files.payloads import load_files
 from chat.jobs.dispatch import BrokerAway, enqueue
 from chat.models import Conversation, Member, Message, Run, RunStatus, WaitingFor
 from chat.models.moderation import CaseTarget, ModerationCase
@@ -238,6 +239,7 @@ def _read_released(
     message_id: uuid.UUID, run_ids: Sequence[uuid.UUID]
 ) -> tuple[Message, list[Run], dict[uuid.UUID, list[events.Event]]]:
     message = Message.objects.select_related("author").get(pk=message_id)
+    load_files([message])
     return message, list(Run.objects.filter(pk__in=run_ids)), announcements(run_ids)
 
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 from accounts.lib.db import in_db
 from chat.eventlog import queue_events, store
 from chat.eventlog.events import Event
+from chat.files.payloads import load_queued_files
 from chat.models import QueuedMessage, QueuedState
 from chat.protocol.commands import Position
 
@@ -79,7 +80,9 @@ def _unlogged(conversation_ids: Sequence[uuid.UUID] | None, older_than: float = 
         rows = rows.filter(conversation__in=conversation_ids)
     else:
         rows = rows.filter(changed_at__lt=timezone.now() - timedelta(seconds=older_than))
-    return list(rows.order_by("changed_at", "position")[:AT_ONCE])
+    found = list(rows.order_by("changed_at", "position")[:AT_ONCE])
+    load_queued_files(found)
+    return found
 
 
 def _note_logged(revisions: dict[uuid.UUID, int]) -> None:

@@ -14,13 +14,12 @@ import pytest
 from django.core.files.storage import FileSystemStorage
 
 from accounts.models import User
-from chat.files import uploads
+from chat.files import contents, storage, uploads
 from chat.models import Blob, File, Upload
-from tests.fixtures.attached import PNG, begin, put, stored, upload
+from tests.fixtures.attached import PNG, begin, in_storage, put, stored, upload
 from tests.fixtures.people import logged_in
-from tests.integration.chat.files.conftest import in_storage
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis", "media", "reading")]
 
 CHUNK = 64 * 1024
 
@@ -100,14 +99,14 @@ class TestResuming:
         self, alice: User, media: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         begun = uploads.create_upload(alice.pk, "a.bin", 2 * CHUNK)
-        save = uploads.storage.save
+        save = storage.save
 
         def other_tab_is_faster(path: str, content: Any) -> str:
-            monkeypatch.setattr(uploads.storage, "save", save)
+            monkeypatch.setattr(storage, "save", save)
             assert uploads.receive_chunk(alice.pk, begun.id, 0, io.BytesIO(b"a" * CHUNK)) == CHUNK
             return save(path, content)
 
-        monkeypatch.setattr(uploads.storage, "save", other_tab_is_faster)
+        monkeypatch.setattr(storage, "save", other_tab_is_faster)
         assert uploads.receive_chunk(alice.pk, begun.id, 0, io.BytesIO(b"a" * CHUNK)) == CHUNK
         row = Upload.objects.get()
         assert row.received == CHUNK
@@ -119,7 +118,7 @@ class TestResuming:
     ) -> None:
         begun = uploads.create_upload(alice.pk, "a.bin", 10)
         uploads.receive_chunk(alice.pk, begun.id, 0, io.BytesIO(b"0123456789"))
-        take_in = uploads.take_in
+        take_in = contents.take_in
 
         def other_tab_is_faster(*args: Any) -> Any:
             taken = take_in(*args)
@@ -136,7 +135,7 @@ class TestResuming:
         uploads.receive_chunk(alice.pk, begun.id, 0, io.BytesIO(b"01234"))
         # Killed after it wrote a chunk and before it counted it; and once more while it joined them.
         (media / f"uploads/{begun.id}/5.dead").write_bytes(b"xx")
-        half = media / uploads.storage.content_path(begun.id)
+        half = media / storage.content_path(begun.id)
         half.parent.mkdir(parents=True)
         half.write_bytes(b"012")
         uploads.receive_chunk(alice.pk, begun.id, 5, io.BytesIO(b"56789"))
@@ -196,7 +195,7 @@ class TestRefused:
         browser = logged_in(alice)
         begun = begin(browser, "a.bin", 2 * CHUNK).json()
         put(browser, begun["id"], 0, b"a" * CHUNK)
-        save = FileSystemStorage._save
+        save = FileSystemStorage._save  # type: ignore[attr-defined]
 
         def full(self: FileSystemStorage, name: str, content: Any) -> str:
             raise OSError(errno.ENOSPC, "No space left on device")
