@@ -117,7 +117,7 @@ def uses_words(uses: list[dict[str, Any]]) -> str:
 
 def use_words(use: dict[str, Any]) -> str:
     """What a model got of one file: `3 of 40 pages of report.pdf`."""
-    name, given, total, reason = use["name"], use["given"], use["total"], use.get("reason")
+    name, given, total, reason = use["name"] or _("a deleted file"), use["given"], use["total"], use.get("reason")
     match use["use"]:
         case "image":
             return str(name)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from PIL import Image
-from playwright.sync_api import FilePayload, Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 
 # The element by which the page shows that its script has started.
 STARTED: Final = "#composer > input[type=file]"
@@ -62,6 +62,27 @@ class Drag:
 
     def drop(self) -> None:
         self._send("drop")
+
+
+CHUNKS: Final = "**/uploads/*/?offset=*"
+
+
+def hold_chunks(page: Page) -> list[Route]:
+    """Keeps back every chunk that the page sends; those that came."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)  # Playwright takes no method of a list
+
+    page.route(CHUNKS, hold)
+    return held
+
+
+def let_chunks(page: Page, held: list[Route]) -> None:
+    """Those that were kept back go on, and later ones at once."""
+    page.unroute(CHUNKS)
+    for route in held:
+        route.continue_()
 
 
 def paste(page: Page, text: str) -> None:

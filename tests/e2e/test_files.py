@@ -6,9 +6,22 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import BrowserContext, FilePayload, Page, Route, expect
 
-from tests.e2e.attaching import STARTED, Drag, chips, choose, notes, paste, picture, started, uploaded
+from tests.e2e.attaching import (
+    CHUNKS,
+    STARTED,
+    Drag,
+    chips,
+    choose,
+    hold_chunks,
+    let_chunks,
+    notes,
+    paste,
+    picture,
+    started,
+    uploaded,
+)
 from tests.e2e.axe import violations
 from tests.e2e.browsing import ended, shoot_views
 from tests.stack import Stack
@@ -133,7 +146,7 @@ def test_an_upload_that_fails_for_a_moment_goes_on_by_itself(page: Page) -> None
             return route.fallback()
         return route.fulfill(status=failures.pop(), json={"code": "unavailable", "message": "Busy."})
 
-    page.route("**/uploads/*/?offset=*", fail)
+    page.route(CHUNKS, fail)
     choose(page, notes())
     uploaded(page)
     assert failures == []
@@ -150,8 +163,7 @@ def test_a_refused_upload_says_why(page: Page) -> None:
 
 
 def test_a_message_waits_for_its_files(page: Page) -> None:
-    held: list[Route] = []
-    page.route("**/uploads/*/?offset=*", held.append)
+    held = hold_chunks(page)
     choose(page, notes())
     expect(chips(page, "sending")).to_have_count(1)
     page.locator("#text").fill("With a file")
@@ -162,16 +174,14 @@ def test_a_message_waits_for_its_files(page: Page) -> None:
     expect(note).to_be_hidden()
     page.locator("#text").press("Enter")
     expect(note).to_be_visible()
-    page.unroute("**/uploads/*/?offset=*")
-    held[0].continue_()
+    let_chunks(page, held)
     ended(page)
     expect(page.locator(".message-user .file-name")).to_have_text("notes.txt")
     expect(page.locator("#text")).to_have_value("")
 
 
 def test_a_cancelled_upload_is_gone_from_the_server(page: Page, stack: Stack) -> None:
-    held: list[Route] = []
-    page.route("**/uploads/*/?offset=*", held.append)
+    hold_chunks(page)
     choose(page, notes())
     expect(chips(page, "sending")).to_have_count(1)
     with page.expect_response(lambda answer: answer.request.method == "DELETE") as gone:
@@ -201,10 +211,10 @@ class TestAfterAReload:
             if offset == "0":
                 route.fallback()
 
-        page.route("**/uploads/*/?offset=*", hold)
+        page.route(CHUNKS, hold)
         choose(page, large)
         expect(chips(page)).to_contain_text("4.2 MB of 5.0 MB")
-        page.unroute("**/uploads/*/?offset=*")
+        page.unroute(CHUNKS)
         page.reload()
         expect(chips(page, "stopped")).to_contain_text("The upload was interrupted at 83%.")
         page.on("request", lambda request: offsets.append(request.url) if "offset=" in request.url else None)
@@ -215,18 +225,17 @@ class TestAfterAReload:
         uploaded(page)
         assert [re.sub(r".*offset=", "", one) for one in offsets] == ["4194304"]
 
-    def choose_again(self, page: Page, file: object) -> None:
+    def choose_again(self, page: Page, file: FilePayload) -> None:
         with page.expect_file_chooser() as chooser:
             page.get_by_role("button", name="Choose the file again").click()
-        chooser.value.set_files(file)  # type: ignore[arg-type]
+        chooser.value.set_files([file])
 
     def test_a_pasted_text_goes_on_by_itself(self, page: Page) -> None:
-        held: list[Route] = []
-        page.route("**/uploads/*/?offset=*", held.append)
+        hold_chunks(page)
         started(page)
         paste(page, "All the words of it. " * 500)
         expect(chips(page, "sending")).to_have_count(1)
-        page.unroute("**/uploads/*/?offset=*")
+        page.unroute(CHUNKS)
         page.reload()
         page.locator(STARTED).wait_for(state="attached")
         uploaded(page)

@@ -92,7 +92,7 @@ export class FileBox {
       const entry = this.make({ name, size: file.size, modified: file.lastModified, blob: file });
       if (SHOWN.test(file.type)) entry.preview = URL.createObjectURL(file);
       if (!file.size) Object.assign(entry, { state: "failed", final: true, reason: t("This file is empty.") });
-      else if (file.size > bytes) Object.assign(entry, { state: "failed", final: true, reason: t("At most {size}.", { size: spellSize(bytes) }) });
+      else if (file.size > bytes) Object.assign(entry, { state: "failed", final: true, reason: t("At most {size} MB.", { size: Math.floor(bytes / 2 ** 20) }) });
       this.uploads.start(entry);
       this.changed(entry);
     }

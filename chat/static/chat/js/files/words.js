@@ -7,7 +7,7 @@ import { t, tn } from "antiphon/lib/texts";
 /**
  * @typedef {object} Use what a model got of a file
  * @property {string} id
- * @property {string} name
+ * @property {string | null} name null: it was deleted
  * @property {"image" | "full" | "passages" | "none"} use
  * @property {number} given
  * @property {number} total
@@ -40,7 +40,8 @@ export function stateWords(file) {
 
 /** What the model got of one file. @param {Use} use */
 export function useWords(use) {
-  const { name, given, total } = use;
+  const { given, total } = use;
+  const name = use.name ?? t("a deleted file");
   if (use.use === "image") return name;
   if (use.use === "full") return t("all of {name}", { name });
   if (use.use === "none") return use.reason ? t("nothing of {name}: {reason}", { name, reason: use.reason }) : t("nothing of {name}", { name });
