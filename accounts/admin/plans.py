@@ -38,6 +38,7 @@ class PlanAdmin(ImportExportAdmin, RecordedAdmin):
             _("Answers with tools"),
             {"fields": ("tool_steps", "tool_calls_at_once", "tool_seconds", "tool_tokens", "tool_cost")},
         ),
+        (_("Files"), {"fields": ("file_mb", "storage_mb")}),
         (_("Retention"), {"fields": ("retention_days", "trash_days", "temporary_hours", "audio_days", "case_days")}),
     )
     inlines = (QuotaInline,)

@@ -1,11 +1,12 @@
-"""The admin pages of conversations and their messages, earlier texts, ratings, runs, waiting lines and recordings; of
-models, tools and their servers, moderation, presets, prompts and notified devices.
+"""The admin pages of conversations and their messages, earlier texts, files, ratings, runs, waiting lines and
+recordings; of models, tools and their servers, moderation, presets, prompts and notified devices.
 
 Importing this registers them.
 """
 
 from chat.admin import (
     conversations,
+    files,
     known_models,
     messages,
     moderation_cases,
@@ -29,6 +30,7 @@ from chat.admin import (
 
 __all__ = [
     "conversations",
+    "files",
     "known_models",
     "messages",
     "moderation_cases",

@@ -88,7 +88,7 @@ class ShareLinkAdmin(LinkAdmin):
     )  # fmt: skip
     fields = readonly_fields = (
         "shown_conversation", "created_by", "kind", "audience", "show_names", "show_reasoning", "show_tools",
-        "views", "viewed_at", "state", "created_at", "expires_at", "revoked_at",
+        "show_files", "views", "viewed_at", "state", "created_at", "expires_at", "revoked_at",
     )  # fmt: skip
 
     def end(self, row: ShareLink) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from accounts.lib.ids import uuid7
 from accounts.models import User
@@ -43,7 +43,7 @@ def copy_uses(runs: Mapping[uuid.UUID, Run], files: Mapping[uuid.UUID, uuid.UUID
     """What the models of copied runs (by the id of the original) got of the files."""
     if not files:
         return
-    uses: Sequence[FileUse] = FileUse.objects.filter(run__in=runs, file__in=files)
+    uses = FileUse.objects.filter(run__in=runs, file__in=files)
     FileUse.objects.bulk_create(
         FileUse(
             run=runs[use.run_id], file_id=files[use.file_id], kind=use.kind, given=use.given, total=use.total,

@@ -51,10 +51,11 @@ def _send(
         response: HttpResponseBase = HttpResponse(content_type=media_type)
     else:
         try:
-            parts = storage.read_parts(path)
+            parts = storage.Parts(path)
         except storage.MissingContentError:
             raise Http404 from None
         response = stream_file(request, name, media_type, _while_seen(parts, may_see))
+        response._resource_closers.append(parts.close)  # type: ignore[attr-defined]  # noqa: SLF001  # before its end
     if size is not None:
         response.headers["Content-Length"] = str(size)
     response.headers["Content-Disposition"] = content_disposition_header(not inline, name) or "attachment"

@@ -103,17 +103,35 @@ def open_content(path: str) -> File[bytes]:
     return opened
 
 
-@guarded
-def read_parts(path: str) -> Iterator[bytes]:
-    """A content in parts of `PART` bytes. It is opened at once, so that what fails then fails before the first part."""
-    file = default_storage.open(path, "rb")
-    return _parts(file)
+class Parts(Iterator[bytes]):
+    """A content in parts of `PART` bytes. The first is read at once: what fails then fails before anything is sent.
 
+    It closes itself at the end; whoever may stop before that calls `close`. Raises `MissingContentError` and
+    `Unavailable` when it is made, and what the storage raises later.
+    """
 
-def _parts(file: IO[bytes]) -> Iterator[bytes]:
-    with file:
-        while part := file.read(PART):
-            yield part
+    def __init__(self, path: str) -> None:
+        self._file = open_content(path)
+        self._next = self._read()
+
+    @guarded
+    def _read(self) -> bytes:
+        try:
+            return self._file.read(PART)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __next__(self) -> bytes:
+        part = self._next
+        if not part:
+            self.close()
+            raise StopIteration
+        self._next = self._read()
+        return part
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def delete(paths: Iterable[str]) -> int:
@@ -157,7 +175,7 @@ class Joined(RawIOBase):
     """Contents one after the other as one file that is read once. `watch` gets each piece that is read."""
 
     def __init__(self, paths: Iterable[str], watch: Callable[[bytes], Any]) -> None:
-        self._pieces = (piece for path in paths for piece in read_parts(path))
+        self._pieces = (piece for path in paths for piece in Parts(path))
         self._rest = b""
         self._watch = watch
 

@@ -18,6 +18,7 @@ from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
@@ -116,7 +117,7 @@ class File(models.Model):
         )
 
     def __str__(self) -> str:
-        return self.name
+        return gettext("File %(id)s") % {"id": self.id}  # its name is for who may read texts
 
 
 class Attachment(models.Model):

@@ -51,7 +51,8 @@ def export_user_data(user: User, *, reasoning: bool = False) -> Iterator[str]:
     It has the account, the user's own instructions, presets, prompts, folders, tags, ratings and share links, what they
     decided about tools, moderation cases and reports, the sessions, notified devices and log-ins at tool servers
     (without their keys), the conversations with every branch, the steps of answers, how far the user has read them and
-    how they keep them, the files (their contents are beside this text in a prepared export), and the recordings with their stored audio (a WAV file in base64, else null).
+    how they keep them, the files (their contents are beside this text in a prepared export),
+    and the recordings with their stored audio (a WAV file in base64, else null).
     """
     yield json.dumps(_head(user), ensure_ascii=False)[:-1]
     yield ', "conversations": ['

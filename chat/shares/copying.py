@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django.db import transaction
@@ -13,6 +14,7 @@ from django.utils.translation import gettext as _
 from accounts.lib.ids import uuid7
 from accounts.lib.texts import gettext_noop
 from accounts.models import User
+from chat.conversations.copying_files import copy_files
 from chat.conversations.membership import check_may_write
 from chat.models import Conversation, Member, Message, MessageRole, MessageStatus, Role, ShareLink
 from chat.protocol.errors import Busy, Invalid
@@ -41,6 +43,7 @@ def copy_shared(link: ShareLink, user: User) -> Conversation:
         ids: dict[str, uuid.UUID] = {message["id"]: uuid7() for message in messages}
         rows = [_row(copy, message, ids) for message in messages]
         Message.objects.bulk_create(rows, batch_size=500)
+        _copy_files(copy, user, messages, rows)
         copy.tip, copy.updated_at = rows[-1], timezone.now()
         copy.save(update_fields=["tip", "updated_at"])
     return copy
@@ -55,6 +58,14 @@ def _read_all(link: ShareLink) -> tuple[str, list[dict[str, Any]]]:
     return title, messages[-MOST_COPIED:]
 
 
+def _copy_files(
+    copy: Conversation, user: User, messages: Sequence[dict[str, Any]], rows: Sequence[Message]
+) -> None:  # fmt: skip
+    """The files that the link shows, and no others."""
+    counted = {uuid.UUID(shown["id"]): row for shown, row in zip(messages, rows, strict=True) if row.file_count}
+    copy_files(copy, counted, user)
+
+
 def _row(copy: Conversation, message: dict[str, Any], ids: dict[str, uuid.UUID]) -> Message:
     is_answer = message["role"] == MessageRole.ASSISTANT
     return Message(
@@ -66,5 +77,6 @@ def _row(copy: Conversation, message: dict[str, Any], ids: dict[str, uuid.UUID])
         text=message["text"] or _("(not shown)"),
         html=(message["html"] or "") if is_answer else "",
         status=message["status"] if is_answer else MessageStatus.COMPLETE,
+        file_count=len(message.get("files", ())),
         created_at=parse_datetime(message["created_at"]) or timezone.now(),
     )

@@ -12,6 +12,7 @@ from accounts.lib.texts import gettext_noop
 from chat.conversations.branches import answers_beside, path_ids
 from chat.eventlog.payloads import message_dict
 from chat.eventlog.tool_events import read_steps
+from chat.files.payloads import load_files
 from chat.models import Message, MessageStatus, Reasoning, Run, SharedMessage, ShareLink
 from chat.protocol.errors import Busy, Invalid
 
@@ -58,6 +59,8 @@ def read_frozen(link: ShareLink, *, before: int | None, limit: int) -> tuple[lis
     found = Run.objects.filter(message__in=[row.message_id for row in kept], created_at__lte=link.created_at)
     for run in found.order_by("part"):
         runs[run.message_id] = run
+    if link.show_files:
+        load_files([row.message for row in kept])
     thoughts = _thoughts(runs) if link.show_reasoning else {}
     steps = read_steps([run.pk for run in runs.values()])
     shown = [_as_it_was(row, runs.get(row.message_id), thoughts.get(row.message_id), steps) for row in kept]
@@ -79,4 +82,6 @@ def _as_it_was(
         if message.text != row.text:
             message.html = ""  # of another text
         message.text, message.html = row.text, row.html or message.html
+    if message.shown_files is None:
+        message.file_count = 0  # the link does not show them
     return message_dict(message, run, reasoning=thought, steps=steps.get(run.pk, ()) if run else ())

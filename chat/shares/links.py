@@ -48,6 +48,7 @@ class Wanted:
     show_names: bool = True
     show_reasoning: bool = False
     show_tools: bool = False
+    show_files: bool = False
     message_id: uuid.UUID | None = None
 
 
@@ -92,6 +93,7 @@ def create_share(actor_id: uuid.UUID, conversation_id: uuid.UUID, wanted: Wanted
             show_names=wanted.show_names,
             show_reasoning=wanted.show_reasoning,
             show_tools=wanted.show_tools,
+            show_files=wanted.show_files,
             created_by_id=actor_id,
             created_at=now,
             expires_at=now + timedelta(days=wanted.days),
@@ -156,6 +158,7 @@ def share_dict(link: ShareLink) -> dict[str, Any]:
         "show_names": link.show_names,
         "show_reasoning": link.show_reasoning,
         "show_tools": link.show_tools,
+        "show_files": link.show_files,
         "created_at": link.created_at.isoformat(),
         "expires_at": link.expires_at.isoformat(),
         "views": link.views,

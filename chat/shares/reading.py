@@ -34,7 +34,7 @@ class Shared:
 
 
 def look_of(link: ShareLink) -> Look:
-    return Look(link.show_names, link.show_reasoning, link.show_tools)
+    return Look(link.show_names, link.show_reasoning, link.show_tools, link.show_files)
 
 
 def read_shared(link: ShareLink, before: str = "") -> Shared:

@@ -13,6 +13,10 @@ RUN_FIELDS: Final = (
 MESSAGE_FIELDS: Final = (
     "id", "parent_id", "role", "text", "html", "status", "created_at", "edited_at", "deleted_at", "slot",
 )  # fmt: skip
+FILE_FIELDS: Final = (
+    "id", "name", "media_type", "kind", "size", "state", "thumbnail", "parts", "characters", "width", "height",
+    "pasted",
+)  # fmt: skip
 STEP_FIELDS: Final = ("step", "kind", "status", "ms")
 SOURCE_FIELDS: Final = ("call_id", "status", "sources")
 CALL_FIELDS: Final = (
@@ -45,6 +49,7 @@ class Look(NamedTuple):
     names: bool
     reasoning: bool
     tools: bool = False  # arguments and results of calls
+    files: bool = False  # that people attached
 
 
 def shape_message(message: dict[str, Any], look: Look) -> dict[str, Any]:
@@ -54,6 +59,10 @@ def shape_message(message: dict[str, Any], look: Look) -> dict[str, Any]:
     shown["author"] = {"name": author["name"]} if author and look.names else None
     run = message.get("run")
     shown["run"] = _shape_run(run, look) if run else None
+    if look.files and "files" in message:
+        shown["files"] = [{name: file[name] for name in FILE_FIELDS if name in file} for file in message["files"]]
+        if "deleted_files" in message:
+            shown["deleted_files"] = message["deleted_files"]
     if withheld := (message.get("moderation") or {}).get("action"):
         shown["moderation"] = {"action": withheld}
     return shown

@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 from csp.constants import NONCE, NONE, SELF
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
@@ -56,14 +56,15 @@ POLICY: Final = {
 WRONG: Final = gettext_noop("This password is not right.")
 
 logger = structlog.get_logger(__name__)
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def for_readers(view: View) -> View:
     """A page of a share: its headers, its limit by address, and the answers to errors, none of which logs the token."""
 
     @functools.wraps(view)
-    def guarded(request: HttpRequest, **kwargs: str) -> HttpResponse:
+    def guarded(request: HttpRequest, **kwargs: Any) -> HttpResponseBase:
+        response: HttpResponseBase
         try:
             response = _limited(request) or view(request, **kwargs)
         except NotFound:
@@ -78,7 +79,8 @@ def for_readers(view: View) -> View:
         response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001  # Django would log the path
         for name, value in PRIVATE.items():
             response[name] = value
-        response._csp_replace = POLICY  # type: ignore[attr-defined]  # noqa: SLF001  # as its decorator
+        if "Content-Security-Policy" not in response:  # a file has one of its own
+            response._csp_replace = POLICY  # type: ignore[attr-defined]  # noqa: SLF001  # as its decorator
         return response
 
     return guarded
@@ -115,7 +117,7 @@ def show_share(request: HttpRequest, token: str) -> HttpResponse:
         if not tried.right:
             return render(request, "shares/password.html", {"wrong": WRONG}, status=403)
         key = tried.key
-    if not may_read(link, _user_id(request), key):
+    if not may_read(link, user_id_of(request), key):
         if link.audience == ShareAudience.PASSWORD:
             return render(request, "shares/password.html")
         return render(request, "shares/log_in.html", {"next": request.path}, status=403)
@@ -137,7 +139,7 @@ def _find(token: str) -> ShareLink:
     return link
 
 
-def _user_id(request: HttpRequest) -> uuid.UUID | None:
+def user_id_of(request: HttpRequest) -> uuid.UUID | None:
     return user_of(request).pk if request.user.is_authenticated else None
 
 
@@ -187,8 +189,8 @@ def read_shares(request: HttpRequest, conversation_id: uuid.UUID) -> HttpRespons
 
 @command
 def create(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
-    """POST `kind`, `audience`, `password`, `days`, `names`, `reasoning`, `tools`, `message_id`. The address with the
-    secret is returned only here.
+    """POST `kind`, `audience`, `password`, `days`, `names`, `reasoning`, `tools`, `files`, `message_id`. The address
+    with the secret is returned only here.
     """
     actor_id = user_of(request).pk
     post = request.POST
@@ -205,6 +207,7 @@ def create(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
         show_names=post.get("names") == "1",
         show_reasoning=post.get("reasoning") == "1",
         show_tools=post.get("tools") == "1",
+        show_files=post.get("files") == "1",
         message_id=message_id,
     )
     link, secret = links.create_share(actor_id, conversation_id, wanted)

@@ -18,18 +18,31 @@ UPLOAD_HOURS = env.int("UPLOAD_HOURS", 24, validate=at_least(1))  # an upload, o
 # Where the storage of files, recordings and exports is: a bucket that speaks S3. Empty: the folder media in VAR_DIR.
 S3_BUCKET: str = env.str("S3_BUCKET", "")
 FILES_IN_S3 = bool(S3_BUCKET)
+S3_ADDRESSING_STYLE: str = env.str("S3_ADDRESSING_STYLE", "auto", validate=validate.OneOf(["auto", "path", "virtual"]))
 S3_OPTIONS: dict[str, Any] = {
     "bucket_name": S3_BUCKET,
     "endpoint_url": env.str("S3_ENDPOINT_URL", "") or None,
     "region_name": env.str("S3_REGION", "") or None,
-    "access_key": env.str("S3_ACCESS_KEY", "") or None,  # empty: as boto3 finds them (role, environment)
+    "access_key": env.str("S3_ACCESS_KEY", "") or None,  # empty: as boto3 finds them (a role, its own variables)
     "secret_key": env.str("S3_SECRET_KEY", "") or None,
     "location": env.str("S3_PREFIX", ""),
-    "addressing_style": env.str("S3_ADDRESSING_STYLE", "") or None,
-    "querystring_auth": True,
     "default_acl": None,
     "file_overwrite": False,
+    "max_memory_size": 1024 * 1024,  # of what is read; the rest is in a file
 }
+
+
+def s3_client_config() -> Any:
+    """Short timeouts and few repetitions: somebody waits for each request, and may send it again."""
+    from botocore.config import Config
+
+    return Config(
+        connect_timeout=5, read_timeout=30, retries={"max_attempts": 2}, s3={"addressing_style": S3_ADDRESSING_STYLE}
+    )  # fmt: skip
+
+
+if FILES_IN_S3:
+    S3_OPTIONS["client_config"] = s3_client_config()
 DEFAULT_STORAGE: dict[str, Any] = (
     {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": S3_OPTIONS}
     if FILES_IN_S3

@@ -16,7 +16,7 @@ from accounts import roles
 from accounts.models import Allowance, AuditEntry, DailyUsage, Invitation, Plan, Price, Quota, UsageEntry, User
 from accounts.quotas import top_ups
 from accounts.quotas.settlement import Used, settle_recording
-from chat.models import Conversation, KnownTool, Member, Message, ModerationRule, Run, ToolPolicy
+from chat.models import Blob, Conversation, File, KnownTool, Member, Message, ModerationRule, Run, ToolPolicy
 from chat.models.messages import READ_TEXT
 from tests.conftest import make_user
 from tests.fixtures.called_tools import add_call
@@ -134,7 +134,7 @@ GRID: dict[str, dict[str, str]] = {
         "accounts.user": VIEW, "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
         "chat.moderationcase": VIEW, "chat.moderationrule": VIEW, "chat.strike": VIEW,
         "chat.rating": VIEW, "chat.revision": VIEW,
-        "chat.sharelink": VIEW, "chat.joinlink": VIEW,
+        "chat.sharelink": VIEW, "chat.joinlink": VIEW, "chat.file": "view delete",
         "chat.queuedmessage": "view delete",
         "chat.toolcall": VIEW, "chat.step": VIEW, "chat.knowntool": VIEW, "chat.toolpolicy": VIEW,
     },
@@ -149,7 +149,7 @@ GRID: dict[str, dict[str, str]] = {
         "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
         "chat.moderationcase": VIEW, "chat.moderationrule": EDIT, "chat.strike": VIEW,
         "chat.rating": VIEW, "chat.revision": VIEW,
-        "chat.sharelink": VIEW, "chat.joinlink": VIEW,
+        "chat.sharelink": VIEW, "chat.joinlink": VIEW, "chat.file": "view delete",
         "chat.queuedmessage": "view delete",
         "chat.toolcall": VIEW, "chat.step": VIEW, "chat.knowntool": "view change", "chat.toolpolicy": EDIT,
     },
@@ -194,6 +194,7 @@ class World:
             Allowance.objects.get(), UsageEntry.objects.get(), DailyUsage.objects.get(),
             ModerationRule.objects.create(name="r", directions=["asked"], words="x"),
             waiting(self.alice, conversation, SECRET),
+            File.objects.create(name="a.txt", blob=Blob.objects.create(sha256="a", size=1, kind="text", path="a")),
             call, call.step, KnownTool.objects.create(name="search_web", title="Search"), ToolPolicy.objects.create(),
         ]  # fmt: skip
         self.rows = {row._meta.label_lower: row for row in rows}

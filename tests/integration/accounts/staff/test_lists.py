@@ -30,7 +30,9 @@ from accounts.models import (
     User,
 )
 from chat.models import (
+    Blob,
     Conversation,
+    File,
     JoinLink,
     KnownModel,
     KnownTool,
@@ -180,6 +182,10 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     Recording: recording, Invitation: invitation, Revision: revision, Rating: rating,
     QueuedMessage: lambda number: waiting_message(conversation(number)),
     ShareLink: lambda number: ShareLink.objects.create(kind="live", audience="users", **link(number)),
+    File: lambda number: File.objects.create(
+        name=f"f{number}.txt", owner=person(number), conversation=conversation(number),
+        blob=Blob.objects.create(sha256=f"{number:064}", size=1, media_type="text/plain", kind="text", path="x"),
+    ),
     JoinLink: lambda number: JoinLink.objects.create(role="viewer", **link(number)),
     ToolCall: lambda number: add_call(run(number)),
     Step: lambda number: add_call(run(number)),

@@ -23,6 +23,7 @@ from chat.runs.lifecycle import claim
 from chat.turns import waiting_line
 from chat.turns.accept import accept
 from chat.turns.accepted import Accepted
+from chat.turns.line_rows import waiting_rows
 from chat.turns.unasked import find_unannounced
 from tests.fixtures.attached import stored
 from tests.fixtures.run_rows import message, say
@@ -181,7 +182,7 @@ class TestInLine:
         file.refresh_from_db()
         assert file.conversation_id == made.conversation_id  # not purged while it waits
         answered(made)
-        row = waiting_line.waiting_rows(made.conversation_id)[0]
+        row = waiting_rows(made.conversation_id)[0]
         sent = accept(alice.pk, waiting_line.command_of(row, None))
         assert sent.message_id == queued.message_id
         assert names(first_event(sent)) == ["notes.txt"]

@@ -1,0 +1,70 @@
+"""`manage.py files`: the files of a user, and whether the storage has what the database says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.template.defaultfilters import filesizeformat
+
+from accounts.models import User
+from chat.files import storage, verifying
+from chat.files.quota import limits_of, used_by
+from chat.management.terminal import show_examples
+from chat.models import File
+
+
+class Command(BaseCommand):
+    help = (
+        "Shows the files of a user (`list EMAIL`), or compares the storage with the database (`verify`): contents that "
+        "are missing or have another size, and objects of which the database knows nothing; --delete removes those "
+        "that are older than a day. Exit code 0, or 1: contents are missing, or there is no such user."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        commands = parser.add_subparsers(dest="what", required=True)
+        listed = commands.add_parser("list", help="the files of a user")
+        listed.add_argument("email")
+        verified = commands.add_parser("verify", help="compares the storage with the database")
+        verified.add_argument("--delete", action="store_true", help="delete objects that no row names")
+        show_examples(
+            parser,
+            ("files list ana@example.org", "her files, and how much room they take"),
+            ("files verify", "what is missing, and what nobody knows of"),
+            ("files verify --delete", "delete what nobody knows of"),
+        )
+
+    def handle(self, *_args: object, **options: Any) -> None:
+        if options["what"] == "list":
+            self._list(options["email"])
+        else:
+            self._verify(delete=options["delete"])
+
+    def _list(self, email: str) -> None:
+        user = User.objects.filter(email__iexact=email).first()
+        if user is None:
+            raise CommandError("There is no account with this address.")
+        for file in File.objects.filter(owner=user).select_related("blob").order_by("pk"):
+            where = file.conversation_id or "-"
+            self.stdout.write(f"{file.pk}  {file.blob.size:>12}  {file.blob.state:8}  {where}  {file.name}")
+        used, limit = used_by(user.pk), limits_of(user.pk).storage
+        most = "no limit" if limit is None else filesizeformat(limit)
+        self.stdout.write(
+            f"{filesizeformat(used.files)} of {most}; uploads in progress: {filesizeformat(used.uploads)}"
+        )
+
+    def _verify(self, *, delete: bool) -> None:
+        damaged = 0
+        for blob, why in verifying.damaged():
+            damaged += 1
+            self.stdout.write(f"content {blob.pk} ({blob.path}): {why}")
+        unknown = list(verifying.unknown())
+        for path in unknown:
+            self.stdout.write(f"unknown: {path}")
+        if delete and storage.delete(unknown):
+            raise CommandError("Some objects could not be deleted; see the log.")
+        done = "deleted" if delete else "found"
+        self.stdout.write(f"{damaged} damaged contents; {len(unknown)} unknown objects {done}.")
+        if damaged:
+            raise CommandError("Restore what is missing from a backup of the storage.")
