@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django import template
 from django.templatetags.static import static
@@ -50,6 +51,26 @@ def files_json(files: list[dict[str, Any]] | str) -> str:
 def file_url(file: dict[str, Any]) -> str:
     """Where a file is shown, or downloaded from."""
     return reverse("chat:file", args=[file["id"]]) + ("?view=1" if file["kind"] in INLINE else "")
+
+
+@register.simple_tag
+def shared_address(file: dict[str, Any], token: str, key: str = "", part: str = "") -> str:
+    """Where readers of a share link get a file, or its `part`: "thumbnail". Without a token: where members get it."""
+    if part:
+        address = reverse("chat:shared_thumbnail", args=[token, file["id"]]) if token else _thumbnail(file)
+        query = {}
+    else:
+        address = (
+            reverse("chat:shared_file", args=[token, file["id"]]) if token else reverse("chat:file", args=[file["id"]])
+        )
+        query = {"view": "1"} if file["kind"] in INLINE else {}
+    if key:
+        query["key"] = key
+    return f"{address}?{urlencode(query)}" if query else address
+
+
+def _thumbnail(file: dict[str, Any]) -> str:
+    return reverse("chat:file_thumbnail", args=[file["id"]])
 
 
 @register.filter

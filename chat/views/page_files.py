@@ -66,8 +66,8 @@ def stylesheets() -> dict[str, list[str]]:
         "files": FILES,
         "conversation": (*EVERYWHERE, *SHEETS, *new),
         "share-pages": (*EVERYWHERE, "pages", "settings-parts", "shared"),
-        "print": (*EVERYWHERE, *ANSWERS, "shared", "print"),
-        "share": (*EVERYWHERE, *ANSWERS, "step-viewer", "shared"),
+        "print": (*EVERYWHERE, *ANSWERS, "shared", "files", "print"),
+        "share": (*EVERYWHERE, *ANSWERS, "step-viewer", "shared", "files"),
     }
     return {page: [f"{STYLES}{name}.css" for name in files] for page, files in names.items()}
 

@@ -93,6 +93,7 @@ export class Shares {
       names: this.value("names") ? "1" : "0",
       reasoning: this.value("reasoning") ? "1" : "0",
       tools: this.value("tools") ? "1" : "0",
+      files: this.value("files") ? "1" : "0",
       message_id: this.value("kind") === "snapshot" ? lastShown() : "",
     });
     if (!shown) return;

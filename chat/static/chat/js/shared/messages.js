@@ -4,6 +4,7 @@ import { dressAnswer, dressCode } from "antiphon/conversation/code";
 import { setFormulas } from "antiphon/conversation/formulas";
 import { LiveText, showFinished } from "antiphon/conversation/live-text";
 import { t, tc } from "antiphon/lib/texts";
+import { showSharedFiles } from "antiphon/shared/files";
 import * as steps from "antiphon/shared/steps";
 
 const ACTIVE = ["pending", "streaming"];
@@ -103,6 +104,7 @@ class View {
     steps.assign(this, run, shown);
     if (ACTIVE.includes(message.status)) this.begin(message.text, run?.reasoning?.text ?? "");
     else this.showEnd(message.html, message.text);
+    showSharedFiles(this.element, (shown && message.files) || []);
     if (shown && !this.live) steps.end(this);
     this.note(noteOf(message));
   }
