@@ -67,22 +67,25 @@ class Drag:
 CHUNKS: Final = "**/uploads/*/?offset=*"
 
 
-def hold_chunks(page: Page) -> list[Route]:
-    """Keeps back every chunk that the page sends; those that came."""
-    held: list[Route] = []
+class HeldChunks:
+    """Keeps back every chunk that the page sends, until it is told to let them go."""
 
-    def hold(route: Route) -> None:
-        held.append(route)  # Playwright takes no method of a list
+    def __init__(self, page: Page) -> None:
+        self._held: list[Route] = []
+        self._holds = True
+        page.route(CHUNKS, self._take)
 
-    page.route(CHUNKS, hold)
-    return held
+    def _take(self, route: Route) -> None:
+        if self._holds:
+            self._held.append(route)
+        else:
+            route.fallback()
 
-
-def let_chunks(page: Page, held: list[Route]) -> None:
-    """Those that were kept back go on, and later ones at once."""
-    page.unroute(CHUNKS)
-    for route in held:
-        route.continue_()
+    def let_go(self) -> None:
+        """Those that came go on, and later ones at once."""
+        self._holds = False
+        for route in self._held:
+            route.continue_()
 
 
 def paste(page: Page, text: str) -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import FilePayload, Page, ViewportSize, expect
 
-from tests.e2e.attaching import CHUNKS, choose, hold_chunks, notes, picture, started, uploaded
+from tests.e2e.attaching import CHUNKS, HeldChunks, choose, notes, picture, started, uploaded
 from tests.e2e.axe import violations
 from tests.e2e.browsing import Watch, ended, known_model, send, shoot_views
 from tests.e2e.wire import Wire
@@ -171,7 +171,7 @@ class TestOwnFiles:
         assert "attach" not in page.url
 
     def test_an_unfinished_upload_goes_on(self, page: Page, stack: Stack) -> None:
-        hold_chunks(page)
+        HeldChunks(page)
         choose(page, notes("half.txt"))
         expect(page.locator(".chip[data-state=sending]")).to_have_count(1)
         page.unroute(CHUNKS)

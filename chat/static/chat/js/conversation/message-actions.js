@@ -57,7 +57,7 @@ export class MessageActions {
     }
     if (action === "earlier") return this.earlier(button);
     if (action === "stop-all") return this.conversation.stop();
-    if (action === "suggest") return composer.options.onSend(button.textContent?.trim() ?? "");
+    if (action === "suggest") return composer.options.onSend(button.textContent?.trim() ?? "", { files: composer.files?.takeUploaded() });
     if (!view) return undefined;
     switch (action) {
       case "copy":

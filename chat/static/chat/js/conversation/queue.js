@@ -225,7 +225,11 @@ export class Queue {
     }
     if (action === "send") return socket.request({ type: "queue.send_now", message_id: one.id });
     await socket.request({ type: "queue.remove", message_id: one.id });
-    if (this.isOwn(one)) showNote(t("Message removed."), { label: t("Undo"), run: () => composer.write([one.text, composer.field.value].filter(Boolean).join("\n\n")) });
+    const undo = () => {
+      composer.write([one.text, composer.field.value].filter(Boolean).join("\n\n"));
+      if (one.files) this.conversation.withFiles((taker) => taker.giveBack(one.files));
+    };
+    if (this.isOwn(one)) showNote(t("Message removed."), { label: t("Undo"), run: undo });
     return undefined;
   }
 

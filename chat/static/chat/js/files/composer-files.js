@@ -113,6 +113,11 @@ export class ComposerFiles {
     return this.box.take();
   }
 
+  /** Those that are uploaded, of a message that does not wait for the others. @returns {FileObject[] | undefined} */
+  takeUploaded() {
+    return this.box.pending.length || this.box.stuck.length ? undefined : this.take();
+  }
+
   changed() {
     this.save();
     this.composer.show();

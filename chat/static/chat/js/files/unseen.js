@@ -6,8 +6,9 @@ import { fileIcon } from "antiphon/files/icons";
 /** @param {import("antiphon/files/file-box").FileBox} box @param {import("antiphon/conversation/picker").Picker} picker */
 export function noteUnseen(box, picker) {
   const look = () => {
-    const ids = picker.compared ?? [picker.model];
-    const blind = picker.models.filter((model) => ids.includes(model.id) && model.sees === false).map((model) => model.label);
+    const { compared, asked } = picker;
+    const wanted = compared ? picker.models.filter((model) => compared.includes(model.id)) : asked ? [asked] : [];
+    const blind = wanted.filter((model) => model.sees === false).map((model) => model.label);
     const hasImages = box.entries.some((entry) => fileIcon(entry.file?.kind, entry.name) === "image");
     const before = box.warning;
     box.warning = blind.length && hasImages ? t("{model} does not see images: it gets their names only. Choose another model to have them seen.", { model: list(blind) }) : "";

@@ -108,7 +108,7 @@ export class Uploads {
     const blob = /** @type {Blob} */ (entry.blob);
     if (!entry.uploadId) {
       const json = { name: entry.name, size: entry.size, ...(entry.pasted ? { pasted: true } : {}) };
-      const made = await ask("POST", this.url("uploads/new/"), csrf(), { json, until });
+      const made = await ask("POST", this.url("uploads/new/"), csrf(), { json }); // to its end: only then it can be cancelled
       if (isOver()) return void ask("DELETE", this.url(`uploads/${made.id}/`), csrf()).catch(() => {});
       entry.uploadId = made.id;
       entry.received = made.received ?? 0;

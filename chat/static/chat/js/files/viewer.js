@@ -147,7 +147,7 @@ class Viewer {
     const more = async (/** @type {string | number} */ from) => {
       const { parts, next } = await fetchJson(`${addressOf(file.id)}text/${from === "" ? "" : `?after=${from}`}`);
       if (!isWanted()) return;
-      for (const part of parts) place.append(partOf(file, part));
+      for (const part of parts) if (part.text.trim()) place.append(partOf(file, part));
       if (next === undefined || next === null) return;
       const button = Object.assign(document.createElement("button"), { type: "button", className: "button", textContent: t("Show more") });
       button.addEventListener("click", () => {
