@@ -49,6 +49,7 @@ UNLIMITED = {
             "RATE_RECORDINGS",
             "RATE_TICKETS",
             "RATE_HTTP_COMMANDS",
+            "RATE_UPLOADS",
             "RATE_SHARE_OPENS",
             "RATE_SHARE_PASSWORDS",
         ),

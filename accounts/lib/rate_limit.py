@@ -153,6 +153,16 @@ def own_rate(view: View) -> View:
     return view
 
 
+def rated(setting: str) -> Callable[[View], View]:
+    """Marks a view whose requests count under a rate of their own, the one of this setting."""
+
+    def mark(view: View) -> View:
+        view.rate_setting = setting  # type: ignore[attr-defined]  # as above
+        return view
+
+    return mark
+
+
 def counts_reads(view: View) -> View:
     """Marks a view whose GETs count as well, because they cost much (`config.web.rates`)."""
     view.counts_reads = True  # type: ignore[attr-defined]  # as above

@@ -6,18 +6,20 @@ import hashlib
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.lib.ids import uuid7
 from chat.files import scanning, storage
 from chat.files.kinds import HEAD, Kind, kind_of
-from chat.models import Blob, File
+from chat.models import Blob, File, FileState
 from chat.protocol.errors import Conflict, Invalid
 
-AT_ONCE: Final = 200  # contents that one transaction of the purge deletes
+AT_ONCE: Final = 200  # contents whose jobs are published again in one round
 
 _INSERT: Final = """
 INSERT INTO chat_blob (id, sha256, size, media_type, kind, path, thumbnail, state, reason, characters, attempts,
@@ -62,7 +64,8 @@ def take_in(upload_id: uuid.UUID, chunks: Iterable[str], name: str, size: int) -
     """
     with scanning.scan() as scan:
         watch = _Watch(scan=scan)
-        path = storage.save(storage.content_path(upload_id), storage.Joined(chunks, watch))
+        with storage.Joined(chunks, watch) as joined:
+            path = storage.save(storage.content_path(upload_id), joined)
         try:
             if watch.size != size:
                 raise Conflict(_("This file has not been uploaded completely."))
@@ -96,13 +99,11 @@ def keep_content(taken: Taken) -> tuple[Blob, bool]:
     return blob, is_new
 
 
-def delete_unused(limit: int = AT_ONCE) -> int:
-    """Deletes contents of which there is no file, with their bytes; how many. Never one that is used.
-
-    A file that another transaction makes of the content in this moment keeps it: the row's lock decides who was first.
-    """
-    unused = Blob.objects.exclude(pk__in=File.objects.values("blob")).values_list("pk", flat=True)[:limit]
-    return sum(delete_if_unused(pk) for pk in list(unused))
+def unread(older_than: float) -> list[uuid.UUID]:
+    """Contents that were stored so many seconds ago and not read yet: their job may be lost."""
+    before = timezone.now() - timedelta(seconds=older_than)
+    rows = Blob.objects.filter(state=FileState.PENDING, created_at__lt=before).order_by("created_at")
+    return list(rows.values_list("pk", flat=True)[:AT_ONCE])
 
 
 def delete_if_unused(blob_id: uuid.UUID) -> bool:

@@ -11,7 +11,7 @@ import errno
 import functools
 import secrets
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from io import RawIOBase
 from typing import IO, Any, Final, ParamSpec, TypeVar
 
@@ -117,10 +117,11 @@ class Parts(Iterator[bytes]):
     @guarded
     def _read(self) -> bytes:
         try:
-            return self._file.read(PART)
+            part: bytes = self._file.read(PART)
         except BaseException:
             self._file.close()
             raise
+        return part
 
     def __next__(self) -> bytes:
         part = self._next
@@ -171,13 +172,26 @@ def list_folder(folder: str) -> tuple[list[str], list[str]]:
     return list(folders), [name for name in names if name]
 
 
+def _pieces(paths: Iterable[str]) -> Generator[bytes, None, None]:
+    for path in paths:
+        parts = Parts(path)
+        try:
+            yield from parts
+        finally:
+            parts.close()
+
+
 class Joined(RawIOBase):
     """Contents one after the other as one file that is read once. `watch` gets each piece that is read."""
 
     def __init__(self, paths: Iterable[str], watch: Callable[[bytes], Any]) -> None:
-        self._pieces = (piece for path in paths for piece in Parts(path))
+        self._pieces = _pieces(paths)
         self._rest = b""
         self._watch = watch
+
+    def close(self) -> None:
+        self._pieces.close()
+        super().close()
 
     def readable(self) -> bool:
         return True

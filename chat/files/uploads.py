@@ -12,7 +12,6 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from functools import partial
 from typing import IO, Any, Final, Protocol
 
@@ -71,6 +70,11 @@ class Progress:
     size: int
     received: int
     pasted: bool = False
+
+
+def chunk_bytes() -> int:
+    """The most bytes of one chunk; the site may accept only smaller requests."""
+    return min(CHUNK_BYTES, int(settings.MAX_REQUEST_BYTES))
 
 
 def progress_of(upload: Upload) -> Progress:
@@ -140,8 +144,8 @@ def _copy(body: Readable, chunk: IO[bytes]) -> int:
     length = 0
     while part := body.read(64 * 1024):
         length += len(part)
-        if length > CHUNK_BYTES:
-            raise Invalid(_("A part of a file can have at most %(bytes)s bytes.") % {"bytes": CHUNK_BYTES})
+        if length > chunk_bytes():
+            raise Invalid(_("A part of a file can have at most %(bytes)s bytes.") % {"bytes": chunk_bytes()})
         chunk.write(part)
     return length
 
@@ -169,12 +173,6 @@ def discard(upload_ids: Iterable[uuid.UUID]) -> int:
 def _delete_bytes(upload_id: uuid.UUID, keep: tuple[str, ...] = ()) -> None:
     storage.delete_folder(storage.upload_folder(upload_id))
     storage.delete_folder(storage.content_folder(upload_id), keep)
-
-
-def abandoned(now: datetime) -> list[uuid.UUID]:
-    """Uploads of which nothing came for `UPLOAD_HOURS`."""
-    late = now - timedelta(hours=settings.UPLOAD_HOURS)
-    return list(Upload.objects.filter(touched_at__lt=late).values_list("pk", flat=True)[:1_000])
 
 
 def finish_upload(user_id: uuid.UUID, upload_id: uuid.UUID) -> File:

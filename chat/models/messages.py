@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -16,9 +16,6 @@ from accounts.lib.ids import uuid7
 from accounts.lib.texts import gettext_noop
 from chat.models.conversations import Conversation
 from chat.models.statuses import MessageRole, MessageStatus
-
-if TYPE_CHECKING:
-    from chat.models.files import File
 
 # An answer that has ended, and whose HTML is still to be made.
 UNRENDERED = (
@@ -60,7 +57,7 @@ class Message(models.Model):
         null=True, blank=True, editable=False, help_text=_("Deleted: it has no text, and what follows it stays.")
     )
 
-    shown_files: Sequence[File] | None = None  # its files, where they were read (`chat.files.payloads`)
+    shown_files: Sequence[Any] | None = None  # its `File`s, where they were read (`chat.files.payloads`)
 
     class Meta:
         permissions = (("read_message_body", gettext_noop("Can read message text")),)

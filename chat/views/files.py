@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -27,7 +26,7 @@ from chat.files.serving import send_content, send_thumbnail
 from chat.files.texts import read_text
 from chat.models.moderation import CaseTarget
 from chat.moderation.screening import screen_field
-from chat.protocol.errors import ChatError, Invalid, Moderated, RateLimited, Unavailable
+from chat.protocol.errors import ChatError, Invalid, Moderated, Unavailable
 from chat.views.decorators import STATUSES, for_members
 
 _STATUSES: Final = {**STATUSES, "too_large": 413, "quota_exceeded": 409, "offset": 409}
@@ -44,7 +43,6 @@ def _json(**methods: Callable[..., Answer]) -> Callable[..., HttpResponseBase]:
             view = methods.get(str(request.method))
             if view is None:
                 return JsonResponse({}, status=405, headers={"Allow": ", ".join(methods)})
-            _count(request)
             status, body = view(request, *args, **kwargs)
             return JsonResponse(body, status=status)
         except ChatError as error:
@@ -52,16 +50,7 @@ def _json(**methods: Callable[..., Answer]) -> Callable[..., HttpResponseBase]:
         except OUTAGE:
             return _refused(Unavailable(_("Files can't be stored or read right now. Try again in a moment.")))
 
-    return rate_limit.own_rate(for_members(answer))
-
-
-def _count(request: HttpRequest) -> None:
-    """Counts a request that changes something, under a rate of its own: one file takes many. Raises `RateLimited`."""
-    if request.method in ("GET", "HEAD"):
-        return
-    name = f"upload:{user_of(request).pk.hex}"
-    if wait := rate_limit.try_acquire(rate_limit.required_limits((name, settings.RATE_UPLOADS))):
-        raise RateLimited(retry_after=wait)
+    return for_members(answer)
 
 
 def _refused(error: ChatError) -> JsonResponse:
@@ -79,7 +68,7 @@ def _refused(error: ChatError) -> JsonResponse:
 
 def _progress(upload: uploads.Progress) -> dict[str, Any]:
     shown = {"id": str(upload.id), "name": upload.name, "size": upload.size, "received": upload.received}
-    return {**shown, "chunk_bytes": uploads.CHUNK_BYTES, **({"pasted": True} if upload.pasted else {})}
+    return {**shown, "chunk_bytes": uploads.chunk_bytes(), **({"pasted": True} if upload.pasted else {})}
 
 
 def _begin(request: HttpRequest) -> Answer:
@@ -163,10 +152,11 @@ def _delete(request: HttpRequest, file_id: uuid.UUID) -> Answer:
     return 200, {}
 
 
-begin = _json(POST=_begin)
+_uploading = rate_limit.rated("RATE_UPLOADS")  # one file takes many requests
+begin = _uploading(_json(POST=_begin))
 list_uploads = _json(GET=_list_uploads)
-upload = _json(PUT=_receive, GET=_read_upload, DELETE=_cancel)
-finish = _json(POST=_finish)
+upload = _uploading(_json(PUT=_receive, GET=_read_upload, DELETE=_cancel))
+finish = _uploading(_json(POST=_finish))
 list_files = _json(GET=_list_files)
 reuse = _json(POST=_reuse)
 state = _json(GET=_state)
@@ -187,9 +177,6 @@ def _download(request: HttpRequest, file_id: uuid.UUID) -> HttpResponseBase:
 def file(request: HttpRequest, file_id: uuid.UUID) -> HttpResponseBase:
     """GET: the original. DELETE: deletes the file, which only its owner may."""
     return delete(request, file_id) if request.method == "DELETE" else _download(request, file_id)
-
-
-rate_limit.own_rate(file)
 
 
 @require_safe

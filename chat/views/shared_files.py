@@ -7,7 +7,6 @@ import uuid
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.http import require_safe
 
-from accounts.lib import rate_limit
 from chat.files.serving import send_content, send_thumbnail
 from chat.files.texts import read_text
 from chat.models import File
@@ -41,7 +40,6 @@ class _Asked:
         return True
 
 
-@rate_limit.own_rate
 @require_safe
 @for_readers
 def download(request: HttpRequest, token: str, file_id: uuid.UUID) -> HttpResponseBase:
@@ -50,7 +48,6 @@ def download(request: HttpRequest, token: str, file_id: uuid.UUID) -> HttpRespon
     return send_content(request, asked.file, asked.may_see, inline=request.GET.get("view") == "1")
 
 
-@rate_limit.own_rate
 @require_safe
 @for_readers
 def thumbnail(request: HttpRequest, token: str, file_id: uuid.UUID) -> HttpResponseBase:
@@ -58,7 +55,6 @@ def thumbnail(request: HttpRequest, token: str, file_id: uuid.UUID) -> HttpRespo
     return send_thumbnail(request, asked.file, asked.may_see)
 
 
-@rate_limit.own_rate
 @require_safe
 @for_readers
 def text(request: HttpRequest, token: str, file_id: uuid.UUID) -> HttpResponseBase:

@@ -17,6 +17,7 @@ from accounts.auth.requests import user_of
 from accounts.lib import rate_limit
 from chat.telemetry import metrics
 
+USUAL: Final = "RATE_HTTP_COMMANDS"
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -24,7 +25,8 @@ class RateMiddleware:
     """Beyond RATE_HTTP_COMMANDS of one user, or of one network where nobody is logged in, a request that is no GET is
     answered with 429 and `Retry-After`, and nothing is done. A GET counts as well if its view has `counts_reads`.
 
-    Views with `own_rate` count for themselves, as those of allauth do while nobody is logged in.
+    A view that is `rated` has the rate of another setting. Views with `own_rate` count for themselves, as those of
+    allauth do while nobody is logged in.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -38,13 +40,15 @@ class RateMiddleware:
             return None
         if getattr(view, "own_rate", False):
             return None
+        setting = getattr(view, "rate_setting", USUAL)
+        kind = "http" if setting == USUAL else setting.lower()
         if request.user.is_authenticated:
-            name = f"http:{user_of(request).pk.hex}"
+            name = f"{kind}:{user_of(request).pk.hex}"
         elif view.__module__.startswith("allauth."):
             return None  # ACCOUNT_RATE_LIMITS
         else:
-            name = f"http:{rate_limit.network_of(client_ip(request) or '')}"
-        wait = rate_limit.try_acquire(rate_limit.required_limits((name, settings.RATE_HTTP_COMMANDS)))
+            name = f"{kind}:{rate_limit.network_of(client_ip(request) or '')}"
+        wait = rate_limit.try_acquire(rate_limit.required_limits((name, getattr(settings, setting))))
         return _refuse(request, wait) if wait else None
 
 

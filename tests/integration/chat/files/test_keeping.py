@@ -214,7 +214,7 @@ class TestCopies:
         ]  # fmt: skip
         assert Blob.objects.count() == 2
         logged_in(alice).delete(f"/attachments/{files[0].pk}/")
-        assert logged_in(bob).get(f"/attachments/{copied[0].file_id}/").status_code == 200
+        assert logged_in(bob).get(f"/attachments/{copied[0].file_id}/state/").status_code == 200
         Message.objects.filter(pk=made.message_id).update(moderation={"action": "block"})
         again = fork(bob.pk, made.message_id)
         assert not Attachment.objects.filter(message__conversation=again).exists()

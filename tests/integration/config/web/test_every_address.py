@@ -78,8 +78,9 @@ def test_the_list_is_not_empty(conversation: Conversation) -> None:
 
 
 def test_whatever_changes_something_has_a_rate(boss: Client, conversation: Conversation, settings: Any) -> None:
-    settings.RATE_HTTP_COMMANDS = "1/d"
+    settings.RATE_HTTP_COMMANDS = settings.RATE_UPLOADS = "1/d"
     assert boss.post("/connections/new/").status_code != 429
+    assert boss.post("/uploads/new/").status_code != 429
     free = {path for path in addresses(conversation.pk) if boss.post(path).status_code != 429}
     assert free == OWN_RATES
     page = boss.post("/presets/new/")
@@ -90,9 +91,10 @@ def test_whatever_changes_something_has_a_rate(boss: Client, conversation: Conve
 
 
 def test_also_while_nobody_is_logged_in(conversation: Conversation, settings: Any) -> None:
-    settings.RATE_HTTP_COMMANDS = "1/d"
+    settings.RATE_HTTP_COMMANDS = settings.RATE_UPLOADS = "1/d"
     client = Client(headers=HTML, raise_request_exception=False)
     client.post("/join/accept/")
+    client.post("/uploads/new/")
     free = {path for path in addresses(conversation.pk) if client.post(path).status_code != 429}
     assert {path for path in free if not path.startswith("/accounts/")} == OWN_RATES
     allauth_s = (

@@ -1,0 +1,77 @@
+"""`manage.py files`, and the jobs of contents that nobody has read."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts.models import User
+from chat.files import storage, uploads
+from chat.models import Blob
+from tests.fixtures.attached import in_storage, stored
+from workers.runtime import maintenance
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis", "reading")]
+
+
+def said(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("files", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def leave(media: Path, path: str, *, days: float) -> None:
+    """Something that a process left in the storage."""
+    (media / path).parent.mkdir(parents=True, exist_ok=True)
+    (media / path).write_bytes(b"x")
+    then = time.time() - days * 86_400
+    os.utime(media / path, (then, then))
+
+
+def test_what_is_missing_and_what_nobody_knows_of(alice: User, media: Path) -> None:
+    file = stored(alice, "notes.txt")
+    begun = uploads.create_upload(alice.pk, "half", 10)
+    uploads.receive_chunk(alice.pk, begun.id, 0, io.BytesIO(b"12345"))
+    folder = storage.content_folder(file.pk)
+    leave(media, f"{folder}/old", days=2)
+    leave(media, f"{folder}/young", days=0)
+    leave(media, f"{storage.upload_folder(begun.id)}/5.dead", days=2)
+    left = said("verify")
+    assert "0 damaged contents; 2 unknown objects found" in left
+    assert "young" not in left
+    said("verify", "--delete")
+    assert not [path for path in in_storage(media) if path.endswith(("/old", ".dead"))]
+    assert uploads.receive_chunk(alice.pk, begun.id, 5, io.BytesIO(b"67890")) == 10
+    uploads.finish_upload(alice.pk, begun.id)
+    (media / file.blob.path).write_bytes(b"short")
+    with pytest.raises(CommandError, match="backup"):
+        said("verify")
+    (media / file.blob.path).unlink()
+    with pytest.raises(CommandError, match="backup"):
+        said("verify")
+
+
+def test_the_files_of_a_user(alice: User, media: Path) -> None:
+    stored(alice, "notes.txt")
+    assert "notes.txt" in said("list", "ALICE@example.org")
+    with pytest.raises(CommandError, match="no account"):
+        said("list", "nobody@example.org")
+
+
+def test_jobs_that_were_lost_are_published_again(
+    alice: User, media: Path, monkeypatch: pytest.MonkeyPatch, reading: list[Any]
+) -> None:
+    read, lost, fresh = (stored(alice, content=content).blob for content in (b"a", b"b", b"c"))
+    long_ago = fresh.created_at.replace(year=2020)
+    Blob.objects.filter(pk__in=[read.pk, lost.pk]).update(created_at=long_ago)
+    Blob.objects.filter(pk=read.pk).update(state="read")
+    monkeypatch.setattr(maintenance, "enqueue_reading", reading.append)
+    reading.clear()
+    maintenance.publish_unread_files()
+    assert reading == [lost.pk]
