@@ -12,6 +12,7 @@ from tests.e2e.attaching import (
     CHUNKS,
     STARTED,
     Drag,
+    HeldChunks,
     chips,
     choose,
     notes,
