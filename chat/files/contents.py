@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -113,11 +114,11 @@ def delete_if_unused(blob_id: uuid.UUID) -> bool:
             blob = Blob.objects.select_for_update().filter(pk=blob_id).first()
             if blob is None or File.objects.filter(blob=blob).exists():
                 return False
-            paths = [path for path in (blob.path, blob.thumbnail) if path]
+            folder = posixpath.dirname(blob.path)  # also has what was made of it when it was read
             blob.delete()
             with connection.cursor() as cursor:
                 cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            transaction.on_commit(lambda: storage.delete(paths) and None, robust=True)
+            transaction.on_commit(lambda: storage.delete_folder(folder) and None, robust=True)
     except IntegrityError:
         return False
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -13,6 +14,7 @@ from django.utils import timezone
 from chat.files import storage
 from chat.models import Blob, Upload
 
+MADE: Final = re.compile(r"/image-\d+\Z")  # an image for models, of a content in the same folder
 YOUNG: Final = timedelta(days=1)  # what is younger may be in the making
 
 
@@ -36,7 +38,8 @@ def unknown() -> Iterator[str]:
         for name in storage.list_folder(f"files/{shelf}")[0]:
             folder = f"files/{shelf}/{name}"
             named = Blob.objects.filter(path__startswith=f"{folder}/").values_list("path", "thumbnail")
-            yield from _unnamed(folder, [path for pair in named for path in pair])
+            paths = [path for pair in named for path in pair]
+            yield from (path for path in _unnamed(folder, paths) if not (paths and MADE.search(path)))
 
 
 def _unnamed(folder: str, named: Iterable[str]) -> Iterator[str]:

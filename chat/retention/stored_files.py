@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -47,13 +48,14 @@ def delete_contents(rows: QuerySet[Blob]) -> int:
     A file that another transaction makes of one in this moment has a lock on it, so that the purge skips it, or finds
     it missing and stores it anew (`chat.files.uploads.finish_upload`).
     """
-    paths = [path for row in rows for path in (row.path, row.thumbnail) if path]
+    folders = [posixpath.dirname(row.path) for row in rows]  # also with what was made of them when they were read
     rows.delete()
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-    transaction.on_commit(lambda: _delete_bytes(paths), robust=True)
-    return len(paths)
+    transaction.on_commit(lambda: _delete_bytes(folders), robust=True)
+    return len(folders)
 
 
-def _delete_bytes(paths: list[str]) -> None:
-    storage.delete(paths)
+def _delete_bytes(folders: list[str]) -> None:
+    for folder in folders:
+        storage.delete_folder(folder)

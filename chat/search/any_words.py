@@ -51,6 +51,8 @@ def search_for_readers(user_id: uuid.UUID, asked_in: uuid.UUID, text: str, most:
         return []
     filters = Filters(read_by=readers, other_than=asked_in)
     files = search_files(user_id, text, filters, max(1, most // 3))
+    here = Filters(read_by=readers)  # also of this conversation: a long file is not in the context as a whole
+    files = [*search_attached(user_id, text, here, max(1, most // 3)), *files][: max(1, most // 2)]
     return [*files, *search_any(user_id, text, filters, max(1, most - len(files)))][:most]
 
 
@@ -102,6 +104,25 @@ def search_files(user_id: uuid.UUID, text: str, filters: Filters, most: int) -> 
     return [one for _, one in sorted(found, key=lambda each: -each[0])[:most]]  # stable: of equals the newest first
 
 
+def search_attached(user_id: uuid.UUID, text: str, filters: Filters, most: int) -> list[FoundText]:
+    """The parts of files in the user's conversations that have most of the words; of equals the newest come first.
+
+    Raises `accounts.lib.db.QueryTimeoutError`.
+    """
+    if not (words := _words(text)):
+        return []
+    each = [Query([word]).condition() for word in words]
+    with statement_timeout(SEARCH_SECONDS):
+        mine = Mine(user_id, filters)
+        fits = " + ".join(f"(t.words @@ %(word{at})s::tsquery)::int" for at in range(len(each)))
+        values = {f"word{at}": one for at, one in enumerate(each)}
+        rows = mine.rows(_ATTACHED.replace("{fits}", fits), " | ".join(each), limit=most, **values)
+    return [
+        FoundText(conversation_id, title, "", at, passage_of(said, words), f"{name}, {label}" if label else name)
+        for conversation_id, title, name, label, at, said in rows
+    ]
+
+
 def _words(text: str) -> list[Word]:
     return [word for word in read_query(text).words if word.unspaced or len(word.text) >= FEWEST_PREFIX]
 
@@ -127,6 +148,18 @@ def _rank(mine: Mine, texts: Sequence[str], titles: Sequence[str], query: str, m
     return mine.rows(statement, query, titles=" | ".join(titles), most=FEW + 1, limit=most, **values)
 
 
+# Not of messages that are deleted or withheld.
+_ATTACHED: Final = """
+WITH mine AS MATERIALIZED ({mine}), files AS (
+    SELECT DISTINCT ON (f.id) f.id, f.blob_id, f.name, f.created_at, mine.id AS conversation_id, mine.title
+    FROM mine JOIN chat_file f ON f.conversation_id = mine.id JOIN chat_attachment a ON a.file_id = f.id
+    JOIN chat_message m ON m.id = a.message_id
+    WHERE m.deleted_at IS NULL AND COALESCE(m.moderation->>'action', '') NOT IN ('hold', 'block', 'withdrawn')
+)
+SELECT files.conversation_id, files.title, files.name, t.label, files.created_at, t.text
+FROM files JOIN chat_filetext t ON t.blob_id = files.blob_id
+WHERE t.words @@ %(query)s::tsquery ORDER BY {fits} DESC, files.created_at DESC, t.position LIMIT %(limit)s
+"""
 _FILES: Final = """
 WITH mine AS MATERIALIZED ({mine}), files AS (
     SELECT f.*, mine.title, sum(f.size) OVER (ORDER BY f.created_at DESC, f.id DESC) AS total FROM chat_toolfile f

@@ -100,7 +100,6 @@ def choose_passages(
     Each part is (position, label, text, which words of the question it has). A word counts more the fewer parts have
     it. Parts that have none follow from the beginning, if there is room and none fits.
     """
-    number = len(parts)
     having = [sum(flags) for flags in zip(*(one[3] for one in parts), strict=True)] if parts else []
     weights = [0.0 if not many else 1.0 / many for many in having]
     scored = [(sum(w for w, flag in zip(weights, one[3], strict=True) if flag), one) for one in parts]
@@ -113,7 +112,7 @@ def choose_passages(
             break
         size = count(text) + 4
         if size > left:
-            if chosen or number == 1:
+            if chosen:
                 continue
             text, size = text[: max(1, len(text) * left // max(size, 1))], left
         chosen.append((position, label, text))

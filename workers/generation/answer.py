@@ -20,8 +20,7 @@ from workers.generation.limits import AnswerLimits
 from workers.generation.outcome import Outcome, RunClock, finish_of
 from workers.generation.parameters import describe_parameters
 from workers.generation.permission import may_answer
-from workers.generation.request_context import KnownModels, NothingKnown, RequestContext
-from workers.generation.run_files import RunFiles
+from workers.generation.request_context import KnownModels, NothingKnown, PlacedFiles, RequestContext
 from workers.generation.run_log import RunLog
 from workers.generation.thinking import Thinking
 from workers.generation.tool_use.requests import ONLY, StepRequest
@@ -61,7 +60,7 @@ class ModelAnswer:
         clock: RunClock,
         models: KnownModels | None = None,
         request: StepRequest = ONLY,
-        files: RunFiles | None = None,
+        files: PlacedFiles | None = None,
     ) -> None:
         self.context: RequestContext | None = None  # once it is made
         self.endpoint = ""

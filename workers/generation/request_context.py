@@ -9,11 +9,12 @@ from typing import Final, Protocol
 import structlog
 from django.conf import settings
 
+from chat.files.uses import UsedFile
 from chat.runs.lifecycle import Claim
 from workers.files.giving import Given
 from workers.generation.context import Fitted, answer_room, fit_turns
 from workers.generation.tool_use.requests import ONLY, StepRequest, turns_of
-from workers.providers.base import ChatTurn, ProviderError, TokenUsage, ToolImage, ToolSpec
+from workers.providers.base import ChatTurn, ProviderError, SentOptions, TokenUsage, ToolImage, ToolSpec
 from workers.providers.counting import TokenCount
 from workers.providers.http.verdict import NOTHING
 from workers.providers.model_facts import ModelFacts
@@ -27,7 +28,7 @@ logger = structlog.get_logger(__name__)
 
 
 class PlacedFiles(Protocol):
-    """The files of a run (`workers.generation.run_files.RunFiles`)."""
+    """The files of a run (`workers.generation.steps.run_files.RunFiles`)."""
 
     given: list[Given]
 
@@ -36,6 +37,8 @@ class PlacedFiles(Protocol):
     ) -> tuple[list[tuple[str, str]], Mapping[int, Sequence[ToolImage]]]: ...
 
     def concerns(self, ids: Sequence[object], dropped: int) -> bool: ...
+
+    def uses(self, sent: SentOptions | None) -> list[UsedFile]: ...
 
 
 class KnownModels(Protocol):

@@ -26,7 +26,6 @@ from workers.generation.answer import ModelAnswer
 from workers.generation.ledger import used_of
 from workers.generation.outcome import Outcome, RunClock
 from workers.generation.request_context import fit_window
-from workers.generation.run_files import RunFiles
 from workers.generation.run_log import RunLog
 from workers.generation.screening import stopped_sentence
 from workers.generation.services import Services
@@ -34,6 +33,7 @@ from workers.generation.steps.answer_figures import AnswerFigures
 from workers.generation.steps.calls import Calls
 from workers.generation.steps.checks import Repetitions
 from workers.generation.steps.rounds import read_rounds
+from workers.generation.steps.run_files import RunFiles
 from workers.generation.steps.screened_rows import check_none_withheld, record_model_step
 from workers.generation.steps.screening import CallScreen, CallWithheld
 from workers.generation.steps.sorting import sort_calls

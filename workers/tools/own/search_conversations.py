@@ -16,8 +16,8 @@ from workers.tools.own_tool import own_tool
 
 @dataclass(frozen=True, slots=True)
 class SearchConversations:
-    """Searches the person's other conversations on this site and the text files in them, for example for what they
-    decided or asked before.
+    """Searches the person's other conversations on this site, and the files in them and in this one, for example for
+    what they decided or asked before, or for a page of a long file.
 
     In a conversation of several people it finds only what all of them may read.
     """

@@ -34,7 +34,8 @@ def expected(kind: str) -> Any:
             return {"type": "message", "role": "user", "content": parts}
         case "ollama":
             return {"role": "user", "content": QUESTION, "images": [DATA]}
-    parts = [{"type": "image_url", "image_url": {"url": URL}}, {"type": "text", "text": QUESTION}]
+    shown: Any = {"type": "image_url", "image_url": {"url": URL}}
+    parts = [shown, {"type": "text", "text": QUESTION}]
     return {"role": "user", "content": parts}
 
 

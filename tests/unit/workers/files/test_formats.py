@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,12 @@ from tests import made_files as made
 from workers.files.base import Read, Unreadable
 from workers.files.formats.registry import read_path
 
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600
+Reader = Callable[[bytes | str, str, str], Read]
+
 
 @pytest.fixture
-def read(tmp_path: Path):  # noqa: ANN201  # a function of pytest's
+def read(tmp_path: Path) -> Reader:
     def _read(content: bytes | str, kind: str, media_type: str) -> Read:
         path = tmp_path / "content"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -25,7 +29,7 @@ def labelled(found: Read) -> list[tuple[str, str]]:
     return [(part.label, part.text) for part in found.parts]
 
 
-def test_pdf_has_its_pages_and_a_thumbnail(read, tmp_path: Path) -> None:
+def test_pdf_has_its_pages_and_a_thumbnail(read: Reader, tmp_path: Path) -> None:
     found = read(made.pdf(["The first page of the report", "The second page of the report"]), "pdf", "application/pdf")
     assert labelled(found) == [
         ("page 1", "The first page of the report"),
@@ -36,7 +40,7 @@ def test_pdf_has_its_pages_and_a_thumbnail(read, tmp_path: Path) -> None:
     assert (tmp_path / "thumbnail.webp").stat().st_size > 50
 
 
-def test_pages_without_text_become_images(read, tmp_path: Path) -> None:
+def test_pages_without_text_become_images(read: Reader, tmp_path: Path) -> None:
     from PIL import Image
 
     found = read(made.pdf(["", "The second page has enough text"]), "pdf", "application/pdf")
@@ -45,19 +49,19 @@ def test_pages_without_text_become_images(read, tmp_path: Path) -> None:
         assert max(image.size) == 2048
 
 
-def test_ten_thousand_pages_are_read_up_to_the_limit(read) -> None:
+def test_ten_thousand_pages_are_read_up_to_the_limit(read: Reader) -> None:
     found = read(made.pdf([f"Number {at} of the pages" for at in range(1, 10_001)]), "pdf", "application/pdf")
     assert (found.total, len(found.parts), found.code) == (10_000, 2_000, "too_many_pages")
 
 
-def test_docx_by_pages_and_with_tables(read) -> None:
+def test_docx_by_pages_and_with_tables(read: Reader) -> None:
     plain = read(made.docx(["One", "Two"], table=[["a", "b"], ["1", "2"]]), "document", made.DOCX)
     assert labelled(plain) == [("", "One\nTwo\na | b\n1 | 2")]
     paged = read(made.docx(["One", "Two", "Three"], breaks=[1, 2]), "document", made.DOCX)
     assert labelled(paged) == [("page 1", "One"), ("page 2", "Two"), ("page 3", "Three")]
 
 
-def test_slides_come_in_the_order_in_which_they_are_shown(read) -> None:
+def test_slides_come_in_the_order_in_which_they_are_shown(read: Reader) -> None:
     assert labelled(read(made.pptx(["Opening", "Middle", "End"]), "document", made.PPTX)) == [
         ("slide 1", "Opening"),
         ("slide 2", "Middle"),
@@ -65,7 +69,7 @@ def test_slides_come_in_the_order_in_which_they_are_shown(read) -> None:
     ]
 
 
-def test_sheets_and_rows_of_workbooks(read) -> None:
+def test_sheets_and_rows_of_workbooks(read: Reader) -> None:
     book = made.xlsx(
         {"Prices": [["item", "price"], ["tea", 2.5], ["milk", 3.0]], "Long": [[f"row {at}" * 40] for at in range(60)]}
     )
@@ -75,24 +79,29 @@ def test_sheets_and_rows_of_workbooks(read) -> None:
     assert found.parts[-1].text.endswith("row 59" * 40)
 
 
-def test_opendocument(read) -> None:
-    text = '<office:text><text:h text:outline-level="2">Plan</text:h><text:p>One<text:s text:c="2"/>two</text:p></office:text>'
+def test_opendocument(read: Reader) -> None:
+    text = (
+        '<office:text><text:h text:outline-level="2">Plan</text:h>'
+        '<text:p>One<text:s text:c="2"/>two</text:p></office:text>'
+    )
     assert labelled(read(made.odf(text), "document", made.ODT)) == [("", "## Plan\nOne  two")]
     cell = "<table:table-cell><text:p>{}</text:p></table:table-cell>"
     row = "<table:table-row>{}</table:table-row>"
     huge = '<table:table-cell table:number-columns-repeated="16384"/>'
-    sheet = f'<office:spreadsheet><table:table table:name="Costs">{row.format(cell.format("a") + cell.format("b") + huge)}</table:table></office:spreadsheet>'
+    cells = row.format(cell.format("a") + cell.format("b") + huge)
+    table = f'<table:table table:name="Costs">{cells}</table:table>'
+    sheet = f"<office:spreadsheet>{table}</office:spreadsheet>"
     assert labelled(read(made.odf(sheet, made.ODS), "table", made.ODS)) == [("Costs", "a\tb")]
 
 
-def test_books_by_chapters(read) -> None:
+def test_books_by_chapters(read: Reader) -> None:
     assert labelled(read(made.epub(["It began.", "It <b>ended</b>."]), "document", made.EPUB)) == [
         ("chapter 1", "It began."),
         ("chapter 2", "It ended."),
     ]
 
 
-def test_web_pages_texts_and_tables(read) -> None:
+def test_web_pages_texts_and_tables(read: Reader) -> None:
     page = (
         "<html><head><title>T</title><script>evil()</script></head><body><article><p>"
         + "The main text. " * 20
@@ -107,7 +116,7 @@ def test_web_pages_texts_and_tables(read) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "shift_jis", "koi8-r"])
-def test_texts_in_old_encodings(read, encoding: str) -> None:
+def test_texts_in_old_encodings(read: Reader, encoding: str) -> None:
     said = {
         "shift_jis": "これは日本語の文章です。文字コードを調べます。" * 8,
         "koi8-r": "Это русский текст, и довольно длинный. " * 8,
@@ -126,8 +135,8 @@ def test_texts_in_old_encodings(read, encoding: str) -> None:
         (made.docx(["x"])[:-40], "document", made.DOCX, "broken"),
         (made.zipped({"other.xml": "<a/>"}), "document", made.DOCX, "broken"),
         (made.laughing_docx(), "document", made.DOCX, "broken"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600 + "EncryptedPackage".encode("utf-16-le"), "other", "application/octet-stream", "encrypted"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "other", "application/msword", "old_office"),
+        (OLE + "EncryptedPackage".encode("utf-16-le"), "other", "application/octet-stream", "encrypted"),
+        (OLE, "other", "application/msword", "old_office"),
         (b"\x7fELF\0\0", "other", "application/octet-stream", "unsupported"),
         (made.zipped({"word/document.xml": b"<a>" + b" " * 30_000_000}), "document", made.DOCX, "unpacks_too_large"),
         (made.pixel_bomb(), "image", "image/png", "too_many_pixels"),
@@ -136,7 +145,7 @@ def test_texts_in_old_encodings(read, encoding: str) -> None:
         (made.zipped({"xl/workbook.xml": "<nonsense/>"}), "table", made.XLSX, "broken"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_named(read, content: bytes, kind: str, media_type: str, code: str) -> None:
+def test_what_cannot_be_read_is_named(read: Reader, content: bytes, kind: str, media_type: str, code: str) -> None:
     with pytest.raises(Unreadable) as refused:
         read(content, kind, media_type)
     assert refused.value.code == code

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -20,6 +21,10 @@ def read(content: bytes, folder: Path) -> Read:
     return read_image(path, folder)
 
 
+def pixel(image: Image.Image, place: tuple[int, int]) -> Any:
+    return image.getpixel(place)
+
+
 def opened(folder: Path, name: str) -> Image.Image:
     return Image.open(folder / name)
 
@@ -31,7 +36,7 @@ def test_each_format(kind: str, tmp_path: Path) -> None:
     with opened(tmp_path, found.images[0]) as image:
         assert image.format in ("JPEG", "PNG")
         assert image.size == (640, 480)
-        red, green, blue = image.convert("RGB").getpixel((300, 200))
+        red, green, blue = pixel(image.convert("RGB"), (300, 200))
         assert red > 240
         assert max(green, blue) < 16
 
@@ -69,7 +74,7 @@ def test_cmyk_transparency_animation_and_sixteen_bits(tmp_path: Path) -> None:
     cmyk = read(made.image((90, 60), "JPEG", mode="CMYK", colour=(0, 255, 255, 0)), tmp_path)
     with opened(tmp_path, cmyk.images[0]) as image:
         assert image.mode == "RGB"
-        assert image.getpixel((40, 30))[0] > 200
+        assert pixel(image, (40, 30))[0] > 200
     read(made.image((90, 60), mode="RGBA", colour=(0, 0, 255, 128)), tmp_path)
     frames = [Image.new("P", (50, 50), at) for at in (1, 2, 3)]
     made_gif = io.BytesIO()
@@ -77,7 +82,7 @@ def test_cmyk_transparency_animation_and_sixteen_bits(tmp_path: Path) -> None:
     assert read(made_gif.getvalue(), tmp_path).images == ["image-1.png"]
     deep = read(made.image((40, 40), mode="I;16", colour=40_000), tmp_path)
     with opened(tmp_path, deep.images[0]) as image:
-        assert 150 < image.convert("L").getpixel((20, 20)) < 162
+        assert 150 < pixel(image.convert("L"), (20, 20)) < 162
 
 
 def test_noise_stays_below_what_apis_take(tmp_path: Path) -> None:
@@ -107,7 +112,10 @@ def test_the_place_is_removed_from_the_bytes_and_nothing_else(kind: str) -> None
 
 
 def test_the_place_is_removed_from_xmp() -> None:
-    packet = b'<x:xmpmeta exif:GPSLatitude="52,31.2N" exif:Make="Cam"><exif:GPSLongitude>13,24E</exif:GPSLongitude></x:xmpmeta>'
+    packet = (
+        b'<x:xmpmeta exif:GPSLatitude="52,31.2N" exif:Make="Cam">'
+        b"<exif:GPSLongitude>13,24E</exif:GPSLongitude></x:xmpmeta>"
+    )
     data = bytearray(packet)
     assert remove_location(data)
     assert b"52,31" not in data
