@@ -29,7 +29,7 @@ ADDED: Final = ("temml", "temml.css")
 EVERYWHERE: Final = ("tokens", "base", "branding")
 PAGES: Final = ("pages", "settings-parts", "settings", "library", "shared", "print")
 STAFF: Final = ("staff", "staff-moderation")
-FILES: Final = ("files", "file-viewer")  # loaded with the first file
+FILES: Final = ("files", "message-files", "file-parts", "file-viewer")  # loaded with the first file
 ANSWERS: Final = ("prose", "code", "answer-parts", "messages", "sources", "thinking", "steps")  # beyond their page
 SHEETS: Final = (  # of the conversation page, in the order of the cascade; others that are its own follow by name
     "sources",
@@ -66,8 +66,8 @@ def stylesheets() -> dict[str, list[str]]:
         "files": FILES,
         "conversation": (*EVERYWHERE, *SHEETS, *new),
         "share-pages": (*EVERYWHERE, "pages", "settings-parts", "shared"),
-        "print": (*EVERYWHERE, *ANSWERS, "shared", "files", "print"),
-        "share": (*EVERYWHERE, *ANSWERS, "step-viewer", "shared", "files"),
+        "print": (*EVERYWHERE, *ANSWERS, "shared", "files", "message-files", "print"),
+        "share": (*EVERYWHERE, *ANSWERS, "step-viewer", "shared", "files", "message-files", "file-parts"),
     }
     return {page: [f"{STYLES}{name}.css" for name in files] for page, files in names.items()}
 
