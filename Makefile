@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up test test-servers chaos lint format bench browser asr-sdks model-sdks pocketsphinx whisper promtool help
+.PHONY: up test test-servers chaos lint format bench browser asr-sdks model-sdks moonshine pocketsphinx whisper promtool help
 
 help:
 	@echo "make up [PORT=8000] [ARGS='--web 2 --workers 2']   run everything on this machine; PORT=0 takes a free port"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint                                          checks of style, types and imports only"
 	@echo "make format                                        format the code"
 	@echo "make bench [QUICK=1]                               measure"
+	@echo "make moonshine                                     install the default recogniser of speech again"
 	@echo "make pocketsphinx                                  install the demo recogniser (Python 3.12 and 3.14 compile it)"
 	@echo "make whisper                                       install Whisper (440 MB) and test it"
 	@echo "make test-servers [TRANSFORMERS=1]                 test against model and tool servers that others wrote (1 GB to install)"
@@ -24,10 +25,10 @@ help:
 	@echo ""
 	@echo "PYTHON=python3.12 names the Python of a new .venv (3.11 to 3.14; default: python3)."
 
-up: .venv/runtime
+up: .venv/runtime .venv/moonshine
 	@exec $(BIN)/python manage.py up --port $(PORT) $(ARGS)
 
-test: .venv/development browser promtool
+test: .venv/development .venv/moonshine browser promtool
 	@.ci/test $(ARGS)
 
 chaos: .venv/development
@@ -43,7 +44,7 @@ format: .venv/development
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv/development
+bench: .venv/development .venv/moonshine
 	$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(ARGS)
 	$(BIN)/python -m tests.bench.voice $(if $(QUICK),--quick)
 
@@ -86,6 +87,13 @@ model-sdks: .venv-models/installed
 	@$(PYTHON) -m venv .venv-models
 	@.venv-models/bin/pip install --quiet -r requirements-models-dev.txt
 	@touch $@
+
+# Optional: where it cannot be installed, voice input stays off.
+.venv/moonshine: requirements-moonshine.txt .venv/runtime
+	@.ci/voice $@
+
+moonshine: .venv/runtime
+	@.ci/install requirements-moonshine.txt .venv/moonshine
 
 pocketsphinx: .venv/pocketsphinx
 

@@ -12,6 +12,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
@@ -74,7 +75,7 @@ FOREIGN = (
     "SIGN_UP", "SYSTEM_PROMPT", "TRUSTED_PROXIES", "EMAIL_VERIFICATION", "LOGIN_RATE",
     "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_TRACES_SAMPLER",
     "PYTHONDONTWRITEBYTECODE",  # each of some hundred processes would compile all of our modules
-    "ASR_BACKENDS", "ASR_LANGUAGE", "ASR_SPEAKERS", "POCKETSPHINX_GRAMMAR", "DEEPGRAM_API_KEY", "ASSEMBLYAI_API_KEY",
+    "ASR_LANGUAGE", "ASR_SPEAKERS", "POCKETSPHINX_GRAMMAR", "DEEPGRAM_API_KEY", "ASSEMBLYAI_API_KEY",
 )  # fmt: skip
 
 
@@ -99,6 +100,8 @@ class Servers:
             "ANTIPHON_USER": "root",  # these servers take no connections of another user's
             "STATIC_VERSIONED": "0",
             "OLLAMA_URL": "http://127.0.0.1:9",  # the discard port: nobody answers
+            # Not the default: each of some hundred workers would load its model.
+            "ASR_BACKENDS": "pocketsphinx" if find_spec("pocketsphinx") else "",
         }
 
     def set_environment(self) -> None:

@@ -95,7 +95,7 @@ def check_voice(_url: str) -> Found:
     backends = open_chain().backends  # the settings are checked; nothing is loaded or connected
     if not backends:
         advice = (
-            "To turn it on, run `make pocketsphinx` (a demo for English), or name another recogniser in ASR_BACKENDS "
+            "To turn it on, run `make moonshine` (English), or name another recogniser in ASR_BACKENDS "
             "(docs/voice.md); then restart."
         )
         return OK, "Voice input is off: no recogniser is configured.", advice

@@ -10,20 +10,20 @@ from environs import validate
 from config.env import at_least, count_or_off
 from config.settings.environment import env
 
-# Recognisers in order of preference: pocketsphinx, deepgram, assemblyai, openai_realtime, openai_http, whisper.
-# Empty turns voice input off. pocketsphinx is the default where its optional package is installed. See docs/voice.md.
-_ASR_INSTALLED = ["pocketsphinx"] if find_spec("pocketsphinx") else []
+# Recognisers in order of preference: moonshine, deepgram, assemblyai, openai_realtime, openai_http, whisper,
+# pocketsphinx. Empty turns voice input off. Moonshine is the default where its package is installed: docs/voice.md.
+_ASR_INSTALLED = ["moonshine"] if find_spec("moonshine_voice") else []
 ASR_BACKENDS: list[str] = [name for name in env.list("ASR_BACKENDS", _ASR_INSTALLED, subcast=str) if name]
 ASR_LANGUAGE: str = env.str("ASR_LANGUAGE", "en")
 ASR_SILENCE_MS = env.int("ASR_SILENCE_MS", 500, validate=at_least(200))  # silence that ends an utterance
-ASR_SPEAKERS = env.int("ASR_SPEAKERS", 0, validate=at_least(0))  # per worker for pocketsphinx; 0: 2 per core
+ASR_SPEAKERS = env.int("ASR_SPEAKERS", 0, validate=at_least(0))  # per worker; 0: see docs/voice.md
 POCKETSPHINX_GRAMMAR: str = env.str("POCKETSPHINX_GRAMMAR", "")  # a JSGF file: only its sentences are recognised
 DEEPGRAM_API_KEY: str = env.str("DEEPGRAM_API_KEY", "")
 DEEPGRAM_URL: str = env.str("DEEPGRAM_URL", "wss://api.deepgram.com")
 DEEPGRAM_MODEL: str = env.str("DEEPGRAM_MODEL", "nova-3")
 ASSEMBLYAI_API_KEY: str = env.str("ASSEMBLYAI_API_KEY", "")
 ASSEMBLYAI_URL: str = env.str("ASSEMBLYAI_URL", "wss://streaming.assemblyai.com")
-ASSEMBLYAI_MODEL: str = env.str("ASSEMBLYAI_MODEL", "universal-streaming-english")
+ASSEMBLYAI_MODEL: str = env.str("ASSEMBLYAI_MODEL", "universal-3-5-pro")
 # The two OpenAI backends use OPENAI_API_KEY if they have no key of their own.
 OPENAI_REALTIME_API_KEY: str = env.str("OPENAI_REALTIME_API_KEY", "")
 OPENAI_REALTIME_URL: str = env.str("OPENAI_REALTIME_URL", "wss://api.openai.com/v1/realtime")

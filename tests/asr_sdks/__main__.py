@@ -27,6 +27,7 @@ from openai import AsyncOpenAI
 
 from tests.fakes.asr_assemblyai import FakeAssemblyAI
 from tests.fakes.asr_deepgram import FakeDeepgram
+from tests.fakes.asr_deepgram_flux import FakeFlux
 from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_openai import FakeRealtime, FakeTranscriptions
 from tests.fakes.asr_speech import as_wav, frames, silence, speak, utterance
@@ -68,6 +69,32 @@ async def deepgram() -> list[str]:
         return heard
 
 
+async def deepgram_flux() -> list[str]:
+    async with FakeFlux.run(KEY) as server:
+        environment = DeepgramClientEnvironment(base=server.url, production=server.url, agent=server.url, agent_rest="")
+        client = AsyncDeepgramClient(api_key=KEY, environment=environment)
+        heard: list[str] = []
+        broken: list[object] = []
+
+        def on_message(message: Any) -> None:
+            type(message).model_validate(message.model_dump())
+            if message.type == "TurnInfo" and message.event == "EndOfTurn":
+                heard.append(message.transcript)
+
+        async with client.listen.v2.connect(
+            model="flux-general-en", encoding="linear16", sample_rate="16000"
+        ) as connection:
+            connection.on(EventType.MESSAGE, on_message)
+            connection.on(EventType.ERROR, broken.append)
+            listening = asyncio.create_task(connection.start_listening())
+            for chunk in frames(SPEECH, 50):
+                await connection.send_media(chunk)
+            await connection.send_close_stream()
+            await listening
+        assert not broken, broken
+        return heard
+
+
 async def assemblyai() -> list[str]:
     async with FakeAssemblyAI.run(KEY) as server:
         client = AsyncRealTimeTranscriber(RealTimeTranscriberOptions(api_key=KEY, api_host=server.url))
@@ -84,9 +111,7 @@ async def assemblyai() -> list[str]:
         client.on(RealTimeEvents.Termination, lambda *_: kinds.add("termination"))
         client.on(RealTimeEvents.Error, lambda _, error: broken.append(error))
         await client.connect(
-            RealTimeParameters(
-                sample_rate=16000, format_turns=True, speech_model=SpeechModel.universal_streaming_english
-            )
+            RealTimeParameters(sample_rate=16000, language_codes=["en"], speech_model=SpeechModel.universal_3_5_pro)
         )
         for chunk in frames(SPEECH, 100):
             await client.stream(chunk)
@@ -150,6 +175,7 @@ async def openai_http() -> list[str]:
 
 CHECKS: dict[str, Callable[[], Awaitable[list[str]]]] = {
     "deepgram-sdk": deepgram,
+    "deepgram-sdk, Flux": deepgram_flux,
     "assemblyai": assemblyai,
     "openai realtime": openai_realtime,
     "openai transcriptions": openai_http,

@@ -1,9 +1,10 @@
 """`python -m tests.bench.voice`: how long speech takes, with how many speakers at once, and what it costs.
 
 Everything runs as in production: web, worker, Redis, PostgreSQL. Speakers send 100 ms frames at the pace of speech,
-each when its last sample would have been recorded. pocketsphinx decodes espeak-ng freely, without a grammar; where it
-is not installed, a scripted OpenAI Realtime takes its place. The second table is a scripted Deepgram in this process,
-which answers at once: what is left is the time that the audio and the transcript take to get there and back.
+each when its last sample would have been recorded. Moonshine recognises them; where it is not installed, a scripted
+OpenAI Realtime takes its place. The second table is a scripted Deepgram in this process, which answers at once: what is
+left is the time that the audio and the transcript take to get there and back. The third is how many words of twenty
+sentences are wrong (`word_errors`).
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from typing import Any, Final
 
 import psutil
 
+from tests.bench import word_errors
 from tests.client import Client, session
 from tests.fakes.asr_deepgram import FakeDeepgram
 from tests.fakes.asr_ears import QUIET_MS, Ears
 from tests.fakes.asr_openai import FakeRealtime
-from tests.fakes.asr_recognisers import KEY, POCKETSPHINX_INSTALLED, realtime, run_in_thread
+from tests.fakes.asr_recognisers import KEY, MOONSHINE_INSTALLED, realtime, run_in_thread
 from tests.fakes.asr_speech import BYTES_PER_MS, frames, silence, speak
 from tests.integration.workers.speech.recordings import HEADER
 from tests.servers import servers
@@ -48,7 +50,7 @@ class Timings:
 @dataclass
 class Cost:
     cpu: float = 0.0  # share of a core for each speaker, over the whole recording
-    memory_mb: float = 0.0  # of one decoder, that it does not share
+    memory_mb: float = 0.0  # of the process that has the model, that it does not share
 
 
 def script(sentences: int) -> tuple[bytes, list[tuple[int, int]]]:
@@ -145,8 +147,8 @@ def cpu_of(stack: Stack) -> float:
 
 
 def decoders_of(stack: Stack) -> list[psutil.Process]:
-    loaded = [p for p in psutil.Process(stack.workers[0].pid).children() if "sphinx_process" in " ".join(p.cmdline())]
-    return [child for one in loaded for child in one.children()]
+    children = psutil.Process(stack.workers[0].pid).children()
+    return [one for one in children if "moonshine_process" in " ".join(one.cmdline())]
 
 
 def percentiles(values: list[float]) -> str:
@@ -171,12 +173,12 @@ async def show(speakers: list[int], sentences: int, env: dict[str, str]) -> None
 async def run(speakers: list[int], sentences: int) -> None:
     common = {"RECORDINGS_PER_USER": "99", "RECORDINGS_AT_ONCE": "99", "ASR_SPEAKERS": "99"}
     print(f"speech: {psutil.cpu_count()} cores, {sentences} utterances each; ms p50 / p95\n")
-    if POCKETSPHINX_INSTALLED:
-        print("pocketsphinx   first partial     final            CPU of a core   memory")
-        print("  speakers     after start       after end        per speaker     per decoder")
-        await show(speakers, sentences, {**common, "ASR_BACKENDS": "pocketsphinx"})
+    if MOONSHINE_INSTALLED:
+        print("Moonshine      first partial     final            CPU of a core   memory")
+        print("  speakers     after start       after end        per speaker     of its process")
+        await show(speakers, sentences, {**common, "ASR_BACKENDS": "moonshine"})
     else:
-        print("scripted       first partial     final            CPU of a core   (pocketsphinx is not installed;")
+        print("scripted       first partial     final            CPU of a core   (Moonshine is not installed;")
         print("  speakers     after start       after end        per speaker      OpenAI Realtime, our voice activity)")
         with run_in_thread(lambda: FakeRealtime.run(KEY)) as realtime_server:
             await show(speakers, sentences, common | realtime(realtime_server).env)
@@ -191,6 +193,9 @@ async def run(speakers: list[int], sentences: int) -> None:
                 print(f"  {number:<12} {percentiles(timings.way)}                      {cost.cpu:6.0%}", flush=True)
         finally:
             await asyncio.to_thread(manager.__exit__, None, None, None)
+
+    if MOONSHINE_INSTALLED:
+        await word_errors.show()
 
 
 def main() -> None:

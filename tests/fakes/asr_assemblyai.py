@@ -31,7 +31,12 @@ class FakeAssemblyAI(SocketServer):
             return connection.respond(HTTPStatus.UNAUTHORIZED, "")
         if not query.get("speech_model") or query.get("sample_rate") != ["16000"]:
             return connection.respond(HTTPStatus.BAD_REQUEST, "")
+        older = query["speech_model"][0].startswith("universal-streaming")
         self.format_turns = query.get("format_turns", ["false"])[0].lower() == "true"
+        if self.format_turns and not older:
+            return connection.respond(HTTPStatus.BAD_REQUEST, "format_turns was removed")
+        self.always_formats = not older
+        self.languages = json.loads(query.get("language_codes", ["[]"])[0])
         return None
 
     async def serve(self, connection: ServerConnection) -> None:
@@ -64,7 +69,7 @@ class FakeAssemblyAI(SocketServer):
             elif sound.kind == "words":
                 await turn(sound.words, sound.at_ms)
             else:
-                await turn(sound.words, sound.at_ms, end=True)
+                await turn(sound.words, sound.at_ms, end=True, formatted=self.always_formats)
                 if self.format_turns and self.script != "unformatted":
                     await turn(sound.words, sound.at_ms, end=True, formatted=True)
                 order += 1

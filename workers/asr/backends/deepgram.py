@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection
 
+from workers.asr.backends.deepgram_flux import PREFIX, FluxSession, open_flux
 from workers.asr.backends.websocket import WireSession, connect_to, mean
 from workers.asr.base import SAMPLE_RATE, AsrCaps, AsrConfig, unavailable
 from workers.asr.utterances import Utterances
@@ -22,7 +23,7 @@ FLUSH_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class DeepgramBackend:
-    """`url` is the service's root, `wss://api.deepgram.com`."""
+    """`url` is the service's root, `wss://api.deepgram.com`. Models named `flux-…` are of its API v2."""
 
     key: str = field(repr=False)
     url: str = "wss://api.deepgram.com"
@@ -33,7 +34,9 @@ class DeepgramBackend:
     async def prepare(self) -> None:
         """Does nothing: there is no model to load."""
 
-    async def open(self, config: AsrConfig) -> DeepgramSession:
+    async def open(self, config: AsrConfig) -> DeepgramSession | FluxSession:
+        if self.model.startswith(PREFIX):
+            return await open_flux(self.url.rstrip("/"), self.key, self.model, config)
         query: list[tuple[str, str | int]] = [
             ("model", self.model),
             ("language", config.language),

@@ -81,6 +81,9 @@ class HttpEngine:
     async def _post_partial(self, audio: bytes) -> None:
         self._on_partial(await self._transcribe(audio, lambda _: None))
 
+    async def pause(self) -> None:
+        """Nothing to do."""
+
     async def finish(self) -> FinalTranscript:
         await self._drop_post()
         return FinalTranscript(await self._transcribe(bytes(self._audio), self._on_partial))

@@ -142,6 +142,9 @@ class RealtimeEngine(Wire):
         audio = base64.b64encode(self._upsampler.feed(pcm)).decode()
         await self.transmit({"type": "input_audio_buffer.append", "audio": audio})
 
+    async def pause(self) -> None:
+        """Nothing to do."""
+
     async def finish(self) -> FinalTranscript:
         if self._fed_ms < MIN_COMMIT_MS:
             await self.feed(bytes((MIN_COMMIT_MS - self._fed_ms + 10) * BYTES_PER_MS))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 from collections.abc import Callable
 from typing import Any, Final
@@ -11,9 +9,10 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 
 from workers.asr.audio.gated_session import FinalTranscript, GatedSession
-from workers.asr.backends.sphinx_pool import Decoder, SphinxPool
-from workers.asr.backends.sphinx_process import DECODE_SECONDS, REPLY, REQUEST
-from workers.asr.base import AsrCaps, AsrConfig, AsrError, busy, unavailable
+from workers.asr.backends.decoder_client import DecoderClient
+from workers.asr.backends.process_pool import DecoderPool
+from workers.asr.backends.sphinx_process import DECODE_SECONDS
+from workers.asr.base import AsrCaps, AsrConfig, AsrError, busy
 
 SPEAKERS_PER_CORE: Final = 2  # more fall behind: measured final 0.6 s after speech with 1, 1 s with 2, 3 s with 3
 
@@ -26,7 +25,7 @@ class SphinxBackend:
 
     def __init__(self, *, speakers: int = 0, grammar: str = "") -> None:
         self.speakers = speakers or SPEAKERS_PER_CORE * (os.cpu_count() or 1)
-        self.pool = SphinxPool(grammar=grammar)
+        self.pool = DecoderPool(self.name, "workers.asr.backends.sphinx_process", grammar=grammar)
         self.engines: set[SphinxEngine] = set()
         self._opening = 0
 
@@ -45,9 +44,8 @@ class SphinxBackend:
             raise busy(f"{self.speakers} speakers at once")
         self._opening += 1
         try:
-            decoder = await self.pool.fork()
-            reader, writer = await asyncio.open_unix_connection(sock=decoder.connection)
-            engine = SphinxEngine(decoder, reader, writer, on_close=self.engines.discard)
+            decoder = await DecoderClient.open(self.pool, DECODE_SECONDS + 1)
+            engine = SphinxEngine(decoder, on_close=self.engines.discard)
             self.engines.add(engine)
         finally:
             self._opening -= 1
@@ -65,43 +63,25 @@ class SphinxBackend:
 class SphinxEngine:
     """Sends the audio of one recording to its decoder process."""
 
-    def __init__(
-        self,
-        decoder: Decoder,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        *,
-        on_close: Callable[[SphinxEngine], None],
-    ) -> None:
+    def __init__(self, decoder: DecoderClient, *, on_close: Callable[[SphinxEngine], None]) -> None:
         self.pid = decoder.pid
-        self._reader = reader
-        self._writer = writer
+        self._decoder = decoder
         self._on_close = on_close
         self._on_partial: Callable[[str], None] = lambda _: None
 
     async def begin(self, on_partial: Callable[[str], None]) -> None:
         self._on_partial = on_partial
-        await self._call(b"S")
+        await self._decoder.call(b"S")
 
     async def feed(self, pcm: bytes) -> None:
-        self._on_partial(await self._call(b"A", pcm))
+        self._on_partial(await self._decoder.call(b"A", pcm))
+
+    async def pause(self) -> None:
+        """Nothing to do: it decodes while it gets the audio."""
 
     async def finish(self) -> FinalTranscript:
-        return FinalTranscript(await self._call(b"E"))
-
-    async def _call(self, operation: bytes, payload: bytes = b"") -> str:
-        try:
-            self._writer.write(REQUEST.pack(operation, len(payload)) + payload)
-            async with asyncio.timeout(DECODE_SECONDS + 1):
-                await self._writer.drain()
-                (length,) = REPLY.unpack(await self._reader.readexactly(REPLY.size))
-                reply = json.loads(await self._reader.readexactly(length))
-        except (OSError, EOFError, TimeoutError) as error:
-            raise unavailable(f"the decoder ended ({type(error).__name__})") from None
-        if "error" in reply:
-            raise unavailable(f"the decoder refused: {reply['error']}")
-        return str(reply["text"])
+        return FinalTranscript(await self._decoder.call(b"E"))
 
     async def aclose(self) -> None:
         self._on_close(self)
-        self._writer.close()
+        self._decoder.close()

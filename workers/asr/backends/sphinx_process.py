@@ -4,9 +4,8 @@ pocketsphinx holds the GIL while it decodes, and crashes the process when it is 
 here: this process loads the model once and forks a decoder for each recording, in milliseconds and sharing its
 memory. A decoder that crashes takes one recording with it; whoever asked for it sees its socket end.
 
-Control socket (datagrams kept apart by their fixed size): out READY once; in one byte with a socket, out the pid.
-Decoder's socket: `!cI` operation and length, then the payload; each operation but abandon is answered with `!I` length
-and JSON {"text"} or {"error"}. Operations: S start, A audio (PCM16), E end. The end of either socket ends the process.
+`process_pool` has the control socket, `decoder_protocol` the decoder's. Operations: S start, A audio (PCM16), E end.
+The end of either socket ends the process.
 """
 
 from __future__ import annotations
@@ -16,19 +15,15 @@ import json
 import os
 import signal
 import socket
-import struct
 import sys
 from typing import TYPE_CHECKING, Final
+
+from workers.asr.backends.decoder_protocol import PID, READY, read_requests, send_reply
 
 if TYPE_CHECKING:
     from pocketsphinx import Decoder
 
-READY: Final = b"\xff\xff\xff\xff"
-PID: Final = struct.Struct("!I")
-REQUEST: Final = struct.Struct("!cI")
-REPLY: Final = struct.Struct("!I")
 DECODE_SECONDS: Final = 10  # one operation; the kernel ends a decoder that takes longer
-MAX_PAYLOAD: Final = 1 << 20
 
 
 def load(grammar: str) -> Decoder:
@@ -48,29 +43,22 @@ def load(grammar: str) -> Decoder:
 def serve(connection: socket.socket, decoder: Decoder) -> None:
     """Serves one recording. Operations that do not fit the decoder's state are refused: they would crash it."""
     in_utterance = False
-    with connection.makefile("rb") as incoming:
-        while len(header := incoming.read(REQUEST.size)) == REQUEST.size:
-            operation, length = REQUEST.unpack(header)
-            payload = incoming.read(length) if length <= MAX_PAYLOAD else b""
-            if len(payload) != length:
-                return
-            signal.alarm(DECODE_SECONDS)
-            error = ""
-            if operation == b"S" and not in_utterance:
-                decoder.start_utt()
-                in_utterance = True
-            elif operation == b"A" and in_utterance and payload and len(payload) % 2 == 0:
-                decoder.process_raw(payload)
-            elif operation == b"E" and in_utterance:
-                in_utterance = False
-                decoder.end_utt()
-            else:
-                error = f"operation {operation!r} does not fit ({'in' if in_utterance else 'outside'} an utterance)"
-            hypothesis = None if error or operation == b"S" else decoder.hyp()
-            signal.alarm(0)
-            reply = {"error": error} if error else {"text": hypothesis.hypstr if hypothesis else ""}
-            body = json.dumps(reply).encode()
-            connection.sendall(REPLY.pack(len(body)) + body)
+    for operation, payload in read_requests(connection):
+        signal.alarm(DECODE_SECONDS)
+        error = ""
+        if operation == b"S" and not in_utterance:
+            decoder.start_utt()
+            in_utterance = True
+        elif operation == b"A" and in_utterance and payload and len(payload) % 2 == 0:
+            decoder.process_raw(payload)
+        elif operation == b"E" and in_utterance:
+            in_utterance = False
+            decoder.end_utt()
+        else:
+            error = f"operation {operation!r} does not fit ({'in' if in_utterance else 'outside'} an utterance)"
+        hypothesis = None if error or operation == b"S" else decoder.hyp()
+        signal.alarm(0)
+        send_reply(connection, text=hypothesis.hypstr if hypothesis else "", error=error)
 
 
 def main() -> None:

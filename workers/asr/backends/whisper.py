@@ -1,8 +1,9 @@
 """Whisper in this process, through faster-whisper (optional: requirements-whisper.txt).
 
-A pass over the buffer is made whenever a second of audio is new and the last pass is done; see `agreement`. The buffer
-is trimmed at the end of a committed word once it is longer than 15 s. Passes run on a thread of their own: CTranslate2
-releases the GIL.
+A pass over the buffer is made whenever a second of audio is new and the last pass is done (the first after half a
+second); see `local_agreement`. The buffer is trimmed at the end of a committed word once it is longer than 15 s. A
+silence begins a pass: if it ends the utterance, its text is the final transcript. Passes run on a thread of their own:
+CTranslate2 releases the GIL.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from workers.asr.audio.gated_session import FinalTranscript, GatedSession
 from workers.asr.backends.local_agreement import Agreement, Word
 from workers.asr.base import BYTES_PER_MS, AsrCaps, AsrConfig, busy, unavailable
 
+FIRST_PASS_MS: Final = 500
 PASS_MS: Final = 1_000
 TRIM_MS: Final = 15_000
 PASS_SECONDS: Final = 30.0
@@ -141,7 +143,8 @@ class WhisperEngine:
         if self._pass is not None and self._pass.done():
             done, self._pass = self._pass, None
             done.result()
-        if self._pass is None and len(self._buffer) - self._passed >= PASS_MS * BYTES_PER_MS:
+        wanted = PASS_MS if self._passed else FIRST_PASS_MS
+        if self._pass is None and len(self._buffer) - self._passed >= wanted * BYTES_PER_MS:
             self._trim()
             self._pass = asyncio.create_task(self._hear())
 
@@ -150,6 +153,7 @@ class WhisperEngine:
             cut = max(self._agreement.committed_ms - self._start_ms, 0)
             del self._buffer[: cut * BYTES_PER_MS]
             self._start_ms += cut
+            self._passed = max(self._passed - cut * BYTES_PER_MS, 0)
 
     async def _hear(self) -> None:
         """One pass over the buffer."""
@@ -168,11 +172,21 @@ class WhisperEngine:
         self._agreement.offer([Word(word.text, word.start_ms + start, word.end_ms + start) for word in words])
         self._on_partial(self._agreement.text)
 
+    async def pause(self) -> None:
+        if self._passed < len(self._buffer):
+            self._pass = asyncio.create_task(self._hear_after(self._pass))
+
+    async def _hear_after(self, running: asyncio.Task[None] | None) -> None:
+        if running is not None:
+            await running
+        await self._hear()
+
     async def finish(self) -> FinalTranscript:
         running, self._pass = self._pass, None
         if running is not None:
             await running
-        await self._hear()
+        if self._passed < len(self._buffer):
+            await self._hear()
         return FinalTranscript(self._agreement.finish())
 
     async def aclose(self) -> None:

@@ -175,6 +175,12 @@ def link(number: int) -> dict[str, Any]:
     return {"conversation": where, "created_by": by, "token_hash": uuid.uuid4().hex, "expires_at": soon}
 
 
+def attached(number: int) -> File:
+    where = conversation(number)
+    blob = Blob.objects.create(sha256=f"{number:064}", size=1, media_type="text/plain", kind="text", path="x")
+    return File.objects.create(name="f.txt", owner=User.objects.get(conversations=where), conversation=where, blob=blob)
+
+
 MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     AuditEntry: audit_entry, User: person, Plan: plan, Quota: quota, Price: price, TopUp: top_up, Allowance: allowance,
     UsageEntry: usage_entry, DailyUsage: daily_usage, Conversation: conversation, Message: message, Run: run,
@@ -182,10 +188,7 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     Recording: recording, Invitation: invitation, Revision: revision, Rating: rating,
     QueuedMessage: lambda number: waiting_message(conversation(number)),
     ShareLink: lambda number: ShareLink.objects.create(kind="live", audience="users", **link(number)),
-    File: lambda number: File.objects.create(
-        name=f"f{number}.txt", owner=person(number), conversation=conversation(number),
-        blob=Blob.objects.create(sha256=f"{number:064}", size=1, media_type="text/plain", kind="text", path="x"),
-    ),
+    File: attached,
     JoinLink: lambda number: JoinLink.objects.create(role="viewer", **link(number)),
     ToolCall: lambda number: add_call(run(number)),
     Step: lambda number: add_call(run(number)),

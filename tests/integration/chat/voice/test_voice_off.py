@@ -12,7 +12,7 @@ import pytest
 
 from accounts.models import User
 from config.ops.diagnosis import Level, examine
-from tests.fakes.asr_recognisers import POCKETSPHINX_INSTALLED
+from tests.fakes.asr_recognisers import MOONSHINE_INSTALLED
 from tests.fixtures.people import logged_in
 from workers.asr import registry
 
@@ -47,8 +47,8 @@ def test_staff_find_how_to_turn_it_on(settings: Any) -> None:
     assert f'<a href="{RECORDINGS}">See how to turn it on</a>' in page_of(root, SECTION)
     page = page_of(root, RECORDINGS)
     assert OFF in page
-    assert "make pocketsphinx" in page
-    assert "pip install -r requirements-pocketsphinx.txt" in page
+    assert "make moonshine" in page
+    assert "pip install -r requirements-moonshine.txt" in page
     assert [name for name in registry.BACKENDS if name not in page] == []
     settings.ASR_BACKENDS = ["deepgram"]
     assert OFF not in page_of(root, RECORDINGS)
@@ -58,7 +58,7 @@ def test_the_doctor_reports_it(settings: Any, monkeypatch: pytest.MonkeyPatch) -
     settings.ASR_BACKENDS = []
     [found] = examine(["voice"])
     assert (found.level, found.said) == (Level.OK, "Voice input is off: no recogniser is configured.")
-    assert "make pocketsphinx" in found.advice
+    assert "make moonshine" in found.advice
     settings.ASR_BACKENDS, settings.DEEPGRAM_API_KEY = ["deepgram"], "key"
     [found] = examine(["voice"])
     assert (found.level, found.said) == (Level.OK, "Voice input is on: deepgram.")
@@ -72,16 +72,17 @@ def test_the_doctor_reports_it(settings: Any, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("installed", [True, False])
 def test_the_default_is_what_is_installed(installed: bool, tmp_path: Path) -> None:
     """In a process of its own, in which the package is hidden from the import system or is a module of that name."""
-    if installed and not POCKETSPHINX_INSTALLED:
-        (tmp_path / "pocketsphinx.py").touch()
+    if installed and not MOONSHINE_INSTALLED:
+        (tmp_path / "moonshine_voice.py").touch()
     hide = (
         ""
         if installed
-        else "import importlib.util as u; real = u.find_spec; u.find_spec = lambda n: n != 'pocketsphinx' and real(n); "
+        else "import importlib.util as u; real = u.find_spec; "
+        "u.find_spec = lambda n: n != 'moonshine_voice' and real(n); "
     )
     script = f"{hide}from config import settings; print(settings.ASR_BACKENDS)"
     env = {name: value for name, value in os.environ.items() if name != "ASR_BACKENDS"} | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=env, timeout=30
     )
-    assert done.stdout.strip() == str(["pocketsphinx"] if installed else [])
+    assert done.stdout.strip() == str(["moonshine"] if installed else [])

@@ -16,12 +16,14 @@ import pytest
 
 from tests.fakes.asr_assemblyai import FakeAssemblyAI
 from tests.fakes.asr_deepgram import FakeDeepgram
+from tests.fakes.asr_deepgram_flux import FakeFlux
 from tests.fakes.asr_ears import recognise
 from tests.fakes.asr_openai import FakeRealtime, FakeTranscriptions
-from tests.fakes.asr_recognisers import POCKETSPHINX_INSTALLED, grammar, needs_pocketsphinx
+from tests.fakes.asr_recognisers import POCKETSPHINX_INSTALLED, grammar, needs_moonshine, needs_pocketsphinx
 from workers.asr.backends.assemblyai import AssemblyAIBackend
 from workers.asr.backends.deepgram import DeepgramBackend
 from workers.asr.backends.local_agreement import Word
+from workers.asr.backends.moonshine import MoonshineBackend
 from workers.asr.backends.openai_http import HttpBackend
 from workers.asr.backends.openai_realtime import RealtimeBackend
 from workers.asr.backends.sphinx import SphinxBackend
@@ -33,12 +35,16 @@ KEY: Final = "key-that-nobody-may-see"
 
 @dataclass
 class Case:
-    """A backend, a way to break the session that is open and to mend the far end, and the far end itself."""
+    """A backend, a way to break the session that is open and to mend the far end, and the far end itself.
+
+    `free`: it is no script and knows more than the tests' sentences; it punctuates, and its partials may be wrong.
+    """
 
     backend: AsrBackend
     cut: Callable[[], Awaitable[None]]
     mend: Callable[[], None] = lambda: None
     server: Any = None
+    free: bool = False
 
 
 @contextlib.asynccontextmanager
@@ -57,15 +63,36 @@ async def pocketsphinx(folder: Path) -> AsyncGenerator[Case]:
 
 
 @contextlib.asynccontextmanager
+async def moonshine(_: Path) -> AsyncGenerator[Case]:
+    backend = MoonshineBackend()
+    await backend.prepare()
+
+    async def cut() -> None:
+        for engine in backend.engines:
+            os.kill(engine.pid, signal.SIGKILL)
+
+    try:
+        yield Case(backend, cut, free=True)
+    finally:
+        await backend.aclose()
+
+
+@contextlib.asynccontextmanager
 async def deepgram(_: Path) -> AsyncGenerator[Case]:
     async with FakeDeepgram.run(KEY) as server:
         yield Case(DeepgramBackend(KEY, server.url), server.cut, server=server)
 
 
 @contextlib.asynccontextmanager
-async def assemblyai(_: Path) -> AsyncGenerator[Case]:
+async def deepgram_flux(_: Path) -> AsyncGenerator[Case]:
+    async with FakeFlux.run(KEY) as server:
+        yield Case(DeepgramBackend(KEY, server.url, "flux-general-en"), server.cut, server=server)
+
+
+@contextlib.asynccontextmanager
+async def assemblyai(_: Path, *, model: str = "universal-3-5-pro") -> AsyncGenerator[Case]:
     async with FakeAssemblyAI.run(KEY) as server:
-        yield Case(AssemblyAIBackend(KEY, server.url), server.cut, server=server)
+        yield Case(AssemblyAIBackend(KEY, server.url, model), server.cut, server=server)
 
 
 @contextlib.asynccontextmanager
@@ -129,9 +156,12 @@ async def whisper(_: Path) -> AsyncGenerator[Case]:
 
 
 CASES: dict[str, Callable[[Path], AbstractAsyncContextManager[Case]]] = {
+    "moonshine": moonshine,
     "pocketsphinx": pocketsphinx,
     "deepgram": deepgram,
+    "deepgram_flux": deepgram_flux,
     "assemblyai": assemblyai,
+    "assemblyai_universal_streaming": partial(assemblyai, model="universal-streaming-english"),
     "openai_realtime": partial(openai_realtime, form="ga"),
     "openai_realtime_beta": partial(openai_realtime, form="beta"),
     "openai_realtime_vad": partial(openai_realtime, form="ga", model="gpt-4o-transcribe"),
@@ -140,5 +170,6 @@ CASES: dict[str, Callable[[Path], AbstractAsyncContextManager[Case]]] = {
     "openai_http_json": partial(openai_http, streaming=False),
     "whisper": whisper,
 }
-CASE_NAMES: Final = [pytest.param(name, marks=needs_pocketsphinx if name == "pocketsphinx" else ()) for name in CASES]
+_MARKS: Final = {"moonshine": needs_moonshine, "pocketsphinx": needs_pocketsphinx}
+CASE_NAMES: Final = [pytest.param(name, marks=_MARKS.get(name, ())) for name in CASES]
 LOCAL: Final = "pocketsphinx" if POCKETSPHINX_INSTALLED else "whisper"  # a recogniser on this machine

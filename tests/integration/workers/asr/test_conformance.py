@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import itertools
+import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.asr_ears import SENTENCES
-from tests.fakes.asr_speech import frames, silence, speak, tone, utterance
+from tests.fakes.asr_speech import frames, silence, speak, utterance
 from tests.integration.workers.asr.asr_cases import CASE_NAMES, CASES, KEY, Case
 from workers.asr.base import AsrConfig, AsrError, AsrEvent, AsrSession
 
@@ -38,8 +40,9 @@ async def say(session: AsrSession, pcm: bytes, *, chunk_ms: int = 100, speed: fl
 async def say_until_it_breaks(session: AsrSession) -> None:
     async with asyncio.timeout(10):
         while True:
-            await session.send(tone(100))
-            await asyncio.sleep(0.01)
+            for chunk in frames(speak(FIRST), 100):
+                await session.send(chunk)
+                await asyncio.sleep(0.01)
 
 
 async def hear(case: Case, pcm: bytes, *, chunk_ms: int = 100, speed: float = 0) -> list[AsrEvent]:
@@ -52,7 +55,15 @@ async def hear(case: Case, pcm: bytes, *, chunk_ms: int = 100, speed: float = 0)
 
 
 def finals(events: list[AsrEvent]) -> list[str]:
-    return [event.text for event in events if event.kind == "final"]
+    """The final transcripts. Case, punctuation and a wrong letter or two of a real recogniser do not count."""
+    return [nearest(event.text) for event in events if event.kind == "final"]
+
+
+def nearest(text: str) -> str:
+    """The sentence of the tests that a text is nearly equal to, else the text."""
+    heard = re.sub(r"[^\w ]", "", text).lower()
+    near = difflib.get_close_matches(heard, SENTENCES, n=1, cutoff=0.85)
+    return near[0] if near else text
 
 
 def check_order(events: list[AsrEvent]) -> None:
@@ -74,7 +85,8 @@ async def test_two_sentences(case: Case) -> None:
     assert 0 <= first.start_ms < first.end_ms <= second.start_ms < second.end_ms
     partials = [event.text for event in events if event.kind == "partial" and event.utterance == 1]
     assert partials, "something is heard before the end"
-    assert all(set(text.split()) <= {*FIRST.split(), *SECOND.split()} for text in partials)
+    if not case.free:
+        assert all(set(text.split()) <= {*FIRST.split(), *SECOND.split()} for text in partials)
     if case.backend.caps.append_only:
         assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(partials))
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.fakes.asr_assemblyai import FakeAssemblyAI
 from tests.fakes.asr_deepgram import FakeDeepgram
+from tests.fakes.asr_deepgram_flux import FakeFlux
 from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_speech import silence, speak, utterance
 from tests.integration.workers.asr.asr_cases import CASES, KEY
@@ -23,7 +24,15 @@ from workers.asr.backends.openai_realtime import RealtimeBackend
 from workers.asr.base import AsrBackend, AsrConfig, AsrError
 
 FIRST, SECOND = SENTENCES
-REMOTE = ("deepgram", "assemblyai", "openai_realtime", "openai_realtime_beta", "openai_realtime_vad", "openai_http")
+REMOTE = (
+    "deepgram",
+    "deepgram_flux",
+    "assemblyai",
+    "openai_realtime",
+    "openai_realtime_beta",
+    "openai_realtime_vad",
+    "openai_http",
+)
 SOCKETS = REMOTE[:-1]
 NOBODY = "ws://127.0.0.1:9"
 
@@ -164,7 +173,7 @@ async def test_assemblyai_is_always_terminated() -> None:
 async def test_assemblyai_takes_a_plain_end_where_the_formatted_one_never_comes() -> None:
     async with FakeAssemblyAI.run(KEY) as server:
         server.script = "unformatted"
-        session = await AssemblyAIBackend(KEY, server.url).open(AsrConfig())
+        session = await AssemblyAIBackend(KEY, server.url, "universal-streaming-english").open(AsrConfig())
         reader = asyncio.create_task(collect(session))
         await say(session, utterance(FIRST) + utterance(SECOND))
         await session.aclose()
@@ -184,3 +193,32 @@ async def test_the_wrong_form_is_refused_in_words(tmp_path: Path) -> None:
         case.server.beta = True
         error = await first_error(case.backend)
         assert "400" in error.detail
+
+
+async def test_assemblyai_gets_what_its_models_take() -> None:
+    async with FakeAssemblyAI.run(KEY) as server:
+        for model, languages in (("universal-3-5-pro", ["de"]), ("universal-streaming-english", [])):
+            session = await AssemblyAIBackend(KEY, server.url, model).open(AsrConfig(language="de-AT"))
+            await session.aclose()
+            assert (server.languages, server.format_turns) == (languages, not languages)
+
+
+@pytest.mark.parametrize("model", ["flux-general-en", "flux-general-multi"])
+async def test_flux_gets_what_its_models_take(model: str) -> None:
+    async with FakeFlux.run(KEY) as server:
+        session = await DeepgramBackend(KEY, server.url, model).open(AsrConfig(language="de-AT", vocabulary=("Spree",)))
+        await session.aclose()
+        assert server.query["model"] == [model]
+        assert server.query["keyterm"] == ["Spree"]
+        assert server.query.get("language_hint") == (["de"] if model == "flux-general-multi" else None)
+        assert "language" not in server.query, "an API v2 request with it is refused"
+
+
+async def test_a_turn_that_flux_resumes_is_one_utterance() -> None:
+    async with FakeFlux.run(KEY) as server:
+        server.script = "resumed"
+        session = await DeepgramBackend(KEY, server.url, "flux-general-en").open(AsrConfig())
+        reader = asyncio.create_task(collect(session))
+        await say(session, utterance(FIRST) + utterance(SECOND))
+        await session.aclose()
+        assert finals(await reader) == [FIRST, SECOND]

@@ -40,6 +40,30 @@ def test_a_trimmed_buffer_goes_on_where_it_was_cut() -> None:
     assert agreement.prompt == "one two three four five"
 
 
+def test_words_at_the_border_are_not_doubled() -> None:
+    agreement = Agreement()
+    for _ in range(2):
+        agreement.offer(words("explain the difference"))
+    agreement.offer(words("difference between a list", start=800))  # 100 ms before the end of what is committed
+    assert agreement.text == "explain the difference between a list"
+
+
+def test_several_words_at_the_border_are_not_doubled() -> None:
+    agreement = Agreement()
+    for _ in range(2):
+        agreement.offer(words("explain the difference"))
+    agreement.offer(words("The difference, between a list", start=1100))
+    assert agreement.finish() == "explain the difference between a list"
+
+
+def test_a_word_that_is_said_twice_stays() -> None:
+    agreement = Agreement()
+    for _ in range(2):
+        agreement.offer(words("it is very"))
+    agreement.offer(words("very good", start=900))
+    assert agreement.finish() == "it is very very good"
+
+
 @given(st.lists(st.lists(st.sampled_from("abc"), max_size=5).map(" ".join), max_size=6))
 def test_committed_words_are_never_taken_back(passes: list[str]) -> None:
     agreement, before = Agreement(), list[Word]()

@@ -1,4 +1,9 @@
-"""Runs the process of `workers.asr.backends.sphinx_process`: starts it, asks it for decoders, restarts it."""
+"""Runs the process of a recogniser on this machine: starts it, asks it for decoders, restarts it.
+
+The process is a module with two arguments, the file descriptor of its control socket and its options as JSON. Control
+socket (datagrams kept apart by their fixed size): out READY once the model is loaded; in one byte with a socket, which
+is a decoder's from then on; out the id of the process that serves it. The end of the control socket ends the process.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +21,11 @@ from typing import Final
 
 import structlog
 
-from workers.asr.backends.sphinx_process import PID, READY
+from workers.asr.backends.decoder_protocol import PID, READY
 from workers.asr.base import unavailable
 
 LOAD_SECONDS: Final = 20.0
-FORK_SECONDS: Final = 5.0
+DECODER_SECONDS: Final = 5.0  # until a decoder is there
 RETRY_SECONDS: Final = (0.2, 30.0)  # between starts, doubling
 STEADY_SECONDS: Final = 60.0  # a process that has run so long is restarted without a delay
 
@@ -35,11 +40,16 @@ class Decoder:
     pid: int
 
 
-class SphinxPool:
-    """One loaded process and the decoders forked from it. Belongs to one event loop."""
+class DecoderPool:
+    """One process that has loaded a model, and the decoders that it serves. Belongs to one event loop.
 
-    def __init__(self, *, grammar: str = "") -> None:
-        self._options = json.dumps({"grammar": grammar})
+    `name`: of the recogniser, in log events and errors; `module`: of the process; `options`: for it.
+    """
+
+    def __init__(self, name: str, module: str, **options: str) -> None:
+        self._name = name
+        self._module = module
+        self._options = json.dumps(options)
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._ready = asyncio.Event()
@@ -59,19 +69,23 @@ class SphinxPool:
             async with asyncio.timeout(LOAD_SECONDS):
                 await self._ready.wait()
         except TimeoutError:
-            raise unavailable("pocketsphinx's process did not start") from None
+            raise unavailable(f"the process of {self._name} did not start") from None
 
-    async def fork(self) -> Decoder:
-        """Forks a decoder for one recording. Raises `AsrError`."""
+    async def open(self) -> Decoder:
+        """A decoder for one recording. Raises `AsrError`."""
         for _ in range(2):  # the process may have ended meanwhile
             await self.start()
             try:
                 return await self._ask()
             except (OSError, TimeoutError):
-                self._ready.clear()
-                if self._process is not None:
-                    self._process.kill()  # a hung process is restarted as well
-        raise unavailable("pocketsphinx's process does not answer")
+                self.restart()  # a hung process as well
+        raise unavailable(f"the process of {self._name} does not answer")
+
+    def restart(self) -> None:
+        """Ends the process, with all its decoders; another one is started."""
+        self._ready.clear()
+        if self._process is not None:
+            self._process.kill()
 
     async def _ask(self) -> Decoder:
         if self._control is None:
@@ -82,7 +96,7 @@ class SphinxPool:
             with theirs:
                 socket.send_fds(self._control, [b"F"], [theirs.fileno()])
             self._asked.append(answer)
-            async with asyncio.timeout(FORK_SECONDS):
+            async with asyncio.timeout(DECODER_SECONDS):
                 pid = await answer
         except BaseException:
             ours.close()
@@ -97,12 +111,12 @@ class SphinxPool:
             try:
                 await self._run()
             except OSError as error:
-                logger.warning("pocketsphinx_lost", error=type(error).__name__)
+                logger.warning("recogniser_process_lost", backend=self._name, error=type(error).__name__)
             finally:
                 self._clean_up()
             if time.monotonic() - began > STEADY_SECONDS:
                 delay = RETRY_SECONDS[0]
-            logger.warning("pocketsphinx_restart_scheduled", seconds=delay)
+            logger.warning("recogniser_process_restart_scheduled", backend=self._name, seconds=delay)
             await asyncio.sleep(delay)
             delay = min(delay * 2, RETRY_SECONDS[1])
 
@@ -112,7 +126,7 @@ class SphinxPool:
         with theirs:
             # Popen returns when the child has called exec: a few milliseconds, once per life of the process.
             self._process = subprocess.Popen(  # noqa: ASYNC220
-                [sys.executable, "-m", "workers.asr.backends.sphinx_process", str(theirs.fileno()), self._options],
+                [sys.executable, "-m", self._module, str(theirs.fileno()), self._options],
                 stdin=subprocess.DEVNULL,
                 env=_environment(),
                 pass_fds=(theirs.fileno(),),
