@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -15,7 +15,7 @@ from accounts.auth.requests import user_of
 from chat.conversations.file_removal import delete_file
 from chat.conversations.membership import check_may_write
 from chat.files import library, uploads
-from chat.protocol.errors import ChatError
+from chat.protocol.errors import ChatError, Invalid
 from chat.views.decorators import for_members
 
 
@@ -25,7 +25,10 @@ def show_files(request: HttpRequest) -> HttpResponse:
     """The user's files, newest first, and their uploads that were not finished. `after`: the page after this file."""
     user_id = user_of(request).pk
     after = request.GET.get("after", "")
-    page = library.list_files(user_id, after)
+    try:
+        page = library.list_files(user_id, after)
+    except Invalid:
+        raise Http404 from None
     context = {"page": page, "after": after, "uploads": () if after else uploads.own_uploads(user_id)}
     return render(request, "chat/settings/files.html", context)
 
