@@ -15,7 +15,7 @@ from accounts.auth.requests import user_of
 from chat.conversations.file_removal import delete_file
 from chat.conversations.membership import check_may_write
 from chat.files import library, uploads
-from chat.protocol.errors import ChatError, Invalid
+from chat.protocol.errors import ChatError, Invalid, NotFound
 from chat.views.decorators import for_members
 
 
@@ -50,6 +50,8 @@ def use_again(request: HttpRequest, file_id: uuid.UUID) -> HttpResponse:
     try:
         check_may_write(user_id)
         made = library.reuse_file(user_id, file_id)
+    except NotFound:
+        raise
     except ChatError as error:
         messages.error(request, error.message)
         return redirect("chat:settings_files")

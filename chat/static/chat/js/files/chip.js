@@ -13,6 +13,8 @@ export class Chip {
   constructor(entry, box) {
     this.box = box;
     this.shown = "";
+    /** @type {string | undefined} */
+    this.uploadId = undefined;
     this.element = document.createElement("li");
     this.element.className = "chip";
     this.picture = document.createElement("span");

@@ -198,7 +198,9 @@ export class FileBox {
     chip.show(entry);
     if (before && before !== entry.state) this.announce(entry);
     this.element.hidden = false;
-    if (before !== entry.state) this.options.onChange();
+    const begun = chip.uploadId !== entry.uploadId; // the draft must know it, to go on after a reload
+    chip.uploadId = entry.uploadId;
+    if (begun || before !== entry.state) this.options.onChange();
   }
 
   /** @param {Entry} entry */
