@@ -153,7 +153,9 @@ export class ComposerFiles {
     } catch {
       // written by a later version
     }
-    for (const one of [...kept, ...this.asked()]) this.resume(one);
+    const known = new Set(kept.map((/** @type {any} */ one) => one.uploadId));
+    const asked = this.asked().filter((one) => !known.has(one.uploadId ?? ""));
+    for (const one of [...kept, ...asked]) this.resume(one);
   }
 
   /** What the address asks for: one of one's files, or an upload that was not finished. */
