@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from pathlib import Path
 from typing import Any, Final
 
 from PIL import Image
-from playwright.sync_api import FilePayload, Locator, Page, Route, expect
+from playwright.sync_api import Error, FilePayload, Locator, Page, Route, expect
 
 # The element by which the page shows that its script has started.
 STARTED: Final = "#composer > input[type=file]"
@@ -68,15 +69,17 @@ CHUNKS: Final = "**/uploads/*/?offset=*"
 
 
 class HeldChunks:
-    """Keeps back every chunk that the page sends, until it is told to let them go."""
+    """Keeps back every chunk that the page sends, but for the first `passing`, until it is told to let them go."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, *, passing: int = 0) -> None:
         self._held: list[Route] = []
         self._holds = True
+        self._passing = passing
         page.route(CHUNKS, self._take)
 
     def _take(self, route: Route) -> None:
-        if self._holds:
+        self._passing -= 1
+        if self._holds and self._passing < 0:
             self._held.append(route)
         else:
             route.fallback()
@@ -85,7 +88,8 @@ class HeldChunks:
         """Those that came go on, and later ones at once."""
         self._holds = False
         for route in self._held:
-            route.continue_()
+            with contextlib.suppress(Error):  # of a page that was left
+                route.continue_()
 
 
 def paste(page: Page, text: str) -> None:

@@ -202,22 +202,14 @@ class TestAfterAReload:
 
     def test_an_interrupted_upload_goes_on_where_it_was(self, page: Page) -> None:
         large = notes("large.txt", "0123456789" * 500_000)  # two chunks
-        offsets: list[str] = []
-
-        def hold(route: Route) -> None:
-            offset = re.sub(r".*offset=", "", route.request.url)
-            offsets.append(offset)
-            if offset == "0":
-                route.fallback()
-
-        page.route(CHUNKS, hold)
+        held = HeldChunks(page, passing=1)
         with page.expect_request(re.compile("offset=4194304")):
             choose(page, large)
-        page.unroute(CHUNKS)
         page.reload()
         expect(chips(page, "stopped")).to_contain_text("The upload was interrupted at 83%.")
+        held.let_go()
+        offsets: list[str] = []
         page.on("request", lambda request: offsets.append(request.url) if "offset=" in request.url else None)
-        del offsets[:]
         self.choose_again(page, notes("other.txt"))
         expect(page.locator(".attached-note")).to_contain_text("This is another file.")
         self.choose_again(page, large)
@@ -230,12 +222,12 @@ class TestAfterAReload:
         chooser.value.set_files([file])
 
     def test_a_pasted_text_goes_on_by_itself(self, page: Page) -> None:
-        HeldChunks(page)
+        held = HeldChunks(page)
         started(page)
         paste(page, "All the words of it. " * 500)
         expect(chips(page, "sending")).to_have_count(1)
-        page.unroute(CHUNKS)
         page.reload()
         page.locator(STARTED).wait_for(state="attached")
+        held.let_go()
         uploaded(page)
         expect(chips(page)).to_contain_text("pasted.txt")
