@@ -10,7 +10,18 @@ from django.utils.translation import gettext_lazy
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-ORDER: Final = ("general", "appearance", "models", "voice", "notifications", "data", "account", "sessions", "keys")
+ORDER: Final = (
+    "general",
+    "appearance",
+    "models",
+    "files",
+    "voice",
+    "notifications",
+    "data",
+    "account",
+    "sessions",
+    "keys",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,8 @@ def _send(
         response.headers["Content-Length"] = str(size)
     response.headers["Content-Disposition"] = content_disposition_header(not inline, name) or "attachment"
     response.headers["Content-Security-Policy"] = PDF_SANDBOX if media_type == PDF else SANDBOX
+    if media_type == PDF:
+        response.headers["X-Frame-Options"] = "SAMEORIGIN"  # the page's viewer has a frame for it
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     response.headers["Cache-Control"] = "private, no-store"

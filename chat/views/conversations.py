@@ -42,7 +42,6 @@ from chat.models import Folder, Member, Message, Preset, Role
 from chat.models.conversations import usual_rule
 from chat.models.moderation import ReportReason
 from chat.protocol.errors import NotFound
-from chat.retention.periods import temporary_hours
 from chat.review.own_cases import unseen_cases
 from chat.turns.mentioning import mentioned_in
 from chat.views import moderation
@@ -51,6 +50,7 @@ from chat.views.browser_zone import note_zone
 from chat.views.decorators import for_members, zone_of
 from chat.views.offline import BLANK, BLANK_SOURCES, BLANK_STEPS
 from chat.views.page_urls import page_urls
+from chat.views.plan_limits import plan_limits
 from chat.views.reading import push_state, reading_of, with_reading
 from chat.views.sidebar import list_beside
 from chat.views.tools import tools_shown
@@ -126,7 +126,7 @@ def _page(
     folder: Folder | None = None,
 ) -> HttpResponse:
     user = user_of(request)
-    models = models_of(user.pk)
+    models, limits = models_of(user.pk), plan_limits(user)
     default = models[0]["id"] if models else ""
     usual = (state.conversation.model if state else "") or default
     chosen = usual if usual in [model["id"] for model in models] else default
@@ -151,7 +151,8 @@ def _page(
             "offered": is_search_offered(user.pk),
             "on": state is not None and state.conversation.web_search,
         },
-        "temporary_hours": temporary_hours(user),
+        "temporary_hours": limits.temporary_hours,
+        "files": {"most": settings.FILES_PER_MESSAGE, "bytes": limits.file_bytes},
         "suspended": moderation.suspension_shown(request),
         "quotas": []
         if user.is_staff

@@ -39,4 +39,6 @@ def page_urls() -> dict[str, str]:
         "settings": reverse("account_settings"),
         "settings_sheets": " ".join(stylesheet_urls("settings-sheet")),
         "icons": static("chat/img/icons.svg"),
+        "file_icons": static("chat/img/file-icons.svg"),
+        "files_sheets": " ".join(stylesheet_urls("files")),
     }

@@ -23,6 +23,7 @@ def register_sections() -> None:
                 "chat:tool_approvals",
             ),
         ),
+        Section("files", gettext_lazy("Files"), "chat:settings_files"),
         Section("voice", gettext_lazy("Voice"), "chat:settings_voice", ("chat:recordings",)),
         Section("notifications", gettext_lazy("Notifications"), "chat:notifications"),
         Section(

@@ -1,11 +1,11 @@
-"""Writing in a real browser: input methods, files, and words without an end."""
+"""Writing in a real browser: input methods, and words without an end."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.browsing import ENDED, STREAMING, ended, send, shoot
+from tests.e2e.browsing import ENDED, STREAMING, ended, send
 from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
 
@@ -21,13 +21,6 @@ LAY_OUT = """element => {
     const began = performance.now();
     element.getBoundingClientRect();
     return performance.now() - began;
-}"""
-GIVE_FILE = """(field, kind) => {
-    const data = new DataTransfer();
-    data.items.add(new File(["x"], "cat.png", {type: "image/png"}));
-    const given = kind === "paste" ? new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true})
-        : new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true});
-    return field.dispatchEvent(given);
 }"""
 
 
@@ -57,14 +50,6 @@ def test_keys_of_an_input_method_do_nothing_else(page: Page) -> None:
         title.evaluate(KEY_229, key)
         expect(title).to_be_visible()
     title.press("Escape")
-
-
-@pytest.mark.parametrize("kind", ["paste", "drop"])
-def test_files_are_refused_with_a_reason(page: Page, kind: str) -> None:
-    page.locator("#connection[hidden]").wait_for(state="attached")
-    assert page.locator("#text").evaluate(GIVE_FILE, kind) is False
-    expect(page.locator(".toast")).to_contain_text("Images and files can’t be sent.")
-    shoot(page, f"file-{kind}")
 
 
 def test_a_word_without_an_end_does_not_freeze_the_tab(page: Page, upstream: FakeOpenAI) -> None:

@@ -8,6 +8,7 @@ import { leaveWhenGone, showGone } from "antiphon/conversation/gone";
 import { WebSearch } from "antiphon/conversation/web-search";
 import { startSourceCards } from "antiphon/conversation/sources";
 import { Reading } from "antiphon/conversation/reading";
+import { startFiles } from "antiphon/files/arrivals";
 import { startBanner } from "antiphon/lib/banner";
 import { startPush } from "antiphon/lib/push";
 import { Marks } from "antiphon/sidebar/marks";
@@ -51,5 +52,6 @@ startSettings(page, () => {
 startTheme(/** @type {HTMLElement} */ (document.getElementById("theme")));
 if (matchMedia("(hover: hover)").matches) conversation.composer.field.focus();
 startVoice(conversation, startSpeechPlayback(conversation));
+startFiles(conversation);
 takeShared(conversation.composer);
 conversation.start();

@@ -5,6 +5,7 @@ import { recall } from "antiphon/lib/storage";
 import { t, tn } from "antiphon/lib/texts";
 
 const FOLD_ABOVE = 40; // lines
+const PREVIEWED = /^(?:html|svg)$/i; // languages
 export const WRAP = "wrap-code"; // the key in this browser's storage, and the class of the page
 
 /** @type {typeof import("antiphon/conversation/diagrams") | null} */
@@ -48,6 +49,8 @@ function dressBlock(pre, fold) {
   const head = cloneOf("code-head");
   const language = head?.querySelector(".code-language");
   if (language) language.textContent = pre.dataset.language ?? "";
+  const preview = /** @type {HTMLElement | null} */ (head?.querySelector("[data-action=part-preview]") ?? null);
+  if (preview && PREVIEWED.test(pre.dataset.language ?? "")) preview.hidden = false;
   block.append(...(head ? [head] : []), pre);
   const lines = countLines(pre.textContent ?? "");
   if (pre.dataset.language === "mermaid") dressDiagram(block);

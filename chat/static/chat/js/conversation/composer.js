@@ -4,15 +4,21 @@ import { recall, remember } from "antiphon/lib/storage";
 import { t } from "antiphon/lib/texts";
 import { LIMITS } from "antiphon/wire/protocol";
 import { enterSends, isComposing } from "antiphon/lib/keys";
-import { showNote } from "antiphon/conversation/status";
 import { byteLength, cleanText } from "antiphon/lib/text";
+
+/**
+ * @typedef {object} How a message is sent
+ * @property {boolean} [forced] with Ctrl
+ * @property {boolean} [steers] with Shift, too: it stops the answer in progress
+ * @property {import("antiphon/files/requests").FileObject[]} [files]
+ */
 
 export class Composer {
   /**
    * @param {HTMLFormElement} form
    * @param {object} options
    * @param {() => string} options.draftKey
-   * @param {(text: string, how?: {forced?: boolean, steers?: boolean}) => void} options.onSend `forced`: with Ctrl; `steers`: with Shift, too
+   * @param {(text: string, how?: How) => void} options.onSend
    * @param {() => void} options.onStop
    * @param {() => void} options.onEditLast
    */
@@ -37,6 +43,8 @@ export class Composer {
     this.busy = false;
     this.queues = false; // whether a message may wait for the answer in progress
     this.held = false;
+    /** Loaded with the first file. @type {import("antiphon/files/composer-files").ComposerFiles | null} */
+    this.files = null;
     this.field.value = this.field.value || recall(options.draftKey()) || "";
     this.field.addEventListener("input", () => this.changed());
     this.field.addEventListener("keydown", (event) => this.onKey(event));
@@ -44,18 +52,6 @@ export class Composer {
       event.preventDefault();
       this.submit();
     });
-    this.field.addEventListener("paste", (event) => {
-      const data = event.clipboardData;
-      if (data?.files.length && !data.getData("text/plain")) refuseFiles(event);
-    });
-    for (const kind of ["dragover", "drop"]) {
-      document.addEventListener(kind, (event) => {
-        const { dataTransfer } = /** @type {DragEvent} */ (event);
-        if (!dataTransfer?.types.includes("Files")) return;
-        if (kind === "drop") refuseFiles(event); // the browser would leave the page and open the file
-        else event.preventDefault();
-      });
-    }
     this.stopButton.addEventListener("click", () => this.options.onStop());
     this.changed();
   }
@@ -84,13 +80,15 @@ export class Composer {
     }
   }
 
-  /** @param {{forced?: boolean, steers?: boolean}} [how] `steers` stops the answer in progress, and sends then */
+  /** @param {How} [how] */
   submit(how = {}) {
     const text = cleanText(this.field.value);
     const waits = this.busy && (how.forced || how.steers || !this.mayInterject);
-    if ((waits && !this.queues) || this.held || !text.trim() || this.size > this.limit) return;
+    if ((waits && !this.queues) || this.held || this.isEmpty || this.size > this.limit) return;
+    if (this.files?.hold(how)) return;
+    const files = this.files?.take();
     this.write("");
-    this.options.onSend(text, how);
+    this.options.onSend(text, files?.length ? { ...how, files } : how);
   }
 
   /** Says what Enter does, and to whom the text goes; empty: as usual. @param {string} [hint] @param {string} [placeholder] */
@@ -100,19 +98,25 @@ export class Composer {
     this.sendTitle = placeholder || this.usualTitle;
   }
 
+  get isEmpty() {
+    return !this.field.value.trim() && !this.files?.count;
+  }
+
   get size() {
     return byteLength(this.field.value);
   }
 
-  /** @param {string} text */
-  write(text) {
+  /** @param {string} text @param {How["files"]} [files] that were not sent */
+  write(text, files) {
     this.field.value = text;
+    this.files?.giveBack(files);
     this.changed();
   }
 
   changed() {
     const { field } = this;
     remember(this.options.draftKey(), field.value);
+    this.files?.follow();
     if (CSS.supports("field-sizing", "content")) field.style.setProperty("field-sizing", "content");
     else {
       field.style.height = "auto";
@@ -126,9 +130,9 @@ export class Composer {
     this.hint.classList.toggle("is-over", over);
     this.hint.textContent = over ? t("Too long: about {percent}% over the limit", { percent: Math.ceil((this.size / this.limit - 1) * 100) }) : this.busy && this.queues && this.enterSends ? (this.hint.dataset.busy ?? "") : this.hintText;
     this.field.setAttribute("aria-invalid", String(over));
-    this.sendButton.disabled = !this.field.value.trim() || over || this.held;
+    this.sendButton.disabled = this.isEmpty || over || this.held;
     const queues = this.busy && !this.mayInterject;
-    this.sendButton.hidden = queues && !(this.queues && this.field.value.trim());
+    this.sendButton.hidden = queues && !(this.queues && !this.isEmpty);
     const { send = "", queue = "" } = this.sendButton.dataset;
     this.sendButton.title = queues ? queue : this.sendTitle;
     this.sendButton.setAttribute("aria-label", queues ? queue : send);
@@ -145,10 +149,4 @@ export class Composer {
     this.show();
     if (hadFocus && !this.busy) this.field.focus(); // the button one had the focus on is gone
   }
-}
-
-/** @param {Event} event */
-function refuseFiles(event) {
-  event.preventDefault();
-  showNote(t("Images and files can’t be sent. Copy the text you need and paste it."));
 }

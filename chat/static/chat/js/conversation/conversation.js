@@ -52,7 +52,7 @@ export class Conversation {
     this.onAsked = /** @type {((frame: Frame) => void) | null} */ (null);
     this.onChosen = /** @type {((view: MessageView) => void) | null} */ (null);
     this.onRead = /** @type {((view: MessageView) => void) | null} */ (null);
-    this.onVisit = () => {};
+    this.withFiles = /** @type {(use: (files: import("antiphon/files/composer-files").ComposerFiles) => unknown) => void} */ (this.onVisit = () => {});
     this.onChanged = this.onGone = /** @type {(() => void) | null} */ (null);
     this.listed = /** @type {Frame | null} the latest news of the list: it may come before a new conversation's id */ (null);
     this.announcer = new Announcer(element("announcer"));
@@ -96,6 +96,7 @@ export class Conversation {
       conversationId: () => page.conversation_id,
       onAccepted: (frame, command) => this.accepted(frame, command),
       onRefused: (words) => this.announcer.say(t("Not sent. {reason}", { reason: words })),
+      onTakenBack: (files) => this.withFiles((taker) => taker.giveBack(files)),
     });
     this.temporary = new Temporary(page, (words) => this.announcer.say(words));
     this.picker = new Picker(/** @type {HTMLButtonElement} */ (element("model")), page, (words) => this.announcer.say(words));
@@ -200,19 +201,18 @@ export class Conversation {
     return whole;
   }
 
-  /** @param {string} text @param {{forced?: boolean, steers?: boolean}} [how] as the composer says */
+  /** @param {string} text @param {import("antiphon/conversation/composer").How} [how] */
   send(text, how = {}) {
     const ask = this.asking.decide(text, Boolean(how.forced || how.steers));
     const whenBusy = ask === false ? undefined : this.queue.whenBusy(Boolean(how.steers));
-    if (ask !== false && this.transcript.busy && !whenBusy) return this.composer.write(text);
+    if (ask !== false && this.transcript.busy && !whenBusy) return this.composer.write(text, how.files);
     this.asking.sent();
     const last = this.transcript.last;
     const { preset, model, compared } = this.picker;
     const { beside, following } = this.transcript;
     const parentId = (following && !beside) || !last?.id ? undefined : last.id; // of several answers, the selected one
-    const options = this.page.conversation_id ? undefined : this.parameters.first;
-    const begins = { presetId: preset?.id, temporary: this.temporary.begins, options, folderId: this.page.folder?.id };
-    this.outbox.send(text, { parentId, ask, model, models: compared, whenBusy, ...begins });
+    const begins = { presetId: preset?.id, temporary: this.temporary.begins, options: this.page.conversation_id ? undefined : this.parameters.first, folderId: this.page.folder?.id };
+    this.outbox.send(text, { parentId, ask, model, models: compared, whenBusy, files: how.files, ...begins });
     if (!this.queue.takes(whenBusy)) this.scroll.toEnd();
     return this.composer.field.focus();
   }

@@ -1,6 +1,7 @@
 /** The field in which a message is edited: the text becomes another version of it, or its own. */
 
 import { linkToCases } from "antiphon/conversation/moderation";
+import { attachButton, editFiles } from "antiphon/files/edited-files";
 import { isComposing } from "antiphon/lib/keys";
 import { t } from "antiphon/lib/texts";
 
@@ -9,10 +10,11 @@ import { t } from "antiphon/lib/texts";
 /**
  * Opens an editor in a message; one at a time.
  * @param {MessageView} view
- * @param {(text: string) => Promise<unknown>} send rejects with a sentence for the person
- * @param {string} [verb] what the button says
+ * @param {(text: string, files: string[]) => Promise<unknown>} send rejects with a sentence for the person; `files`: their ids
+ * @param {{verb?: string, conversation?: import("antiphon/conversation/conversation").Conversation}} [how] `verb`: what the
+ *   button says; with a `conversation`, the message's files can be changed
  */
-export function openEditor(view, send, verb = t("Send")) {
+export function openEditor(view, send, { verb = t("Send"), conversation } = {}) {
   document.querySelector(".editor [data-close]")?.dispatchEvent(new Event("click"));
   const form = document.createElement("form");
   form.className = "editor";
@@ -27,8 +29,10 @@ export function openEditor(view, send, verb = t("Send")) {
   cancel.dataset.close = "";
   const submit = /** @type {HTMLButtonElement} */ (make("button", "button button-small button-primary", verb));
   const actions = make("div", "actions", "");
+  const box = conversation ? editFiles(conversation, view, field, form) : null;
+  if (box) actions.append(attachButton(box));
   actions.append(trouble, cancel, submit);
-  form.append(field, actions);
+  form.append(...(box ? [box.element] : []), field, actions);
   view.element.classList.add("is-edited");
   view.element.append(form);
 
@@ -38,6 +42,7 @@ export function openEditor(view, send, verb = t("Send")) {
   };
   const close = () => {
     form.remove();
+    box?.leave();
     view.element.classList.remove("is-edited");
     /** @type {HTMLElement | null} */ (view.element.querySelector("[data-action=edit], [data-action=message-menu]"))?.focus();
   };
@@ -55,16 +60,19 @@ export function openEditor(view, send, verb = t("Send")) {
   cancel.addEventListener("click", close);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (!field.value.trim()) return;
+    if (!field.value.trim() && !box?.count) return;
+    if (box?.pending.length) return box.tell(t("The files are still being uploaded. Send the message when they are."));
+    if (box?.stuck.length) return box.tell(t("{name} is not uploaded. Remove it or try again, then send.", { name: box.stuck[0].name }));
     submit.disabled = true;
     try {
-      await send(field.value);
+      await send(field.value, box?.fileIds ?? []);
       close();
     } catch (error) {
       trouble.textContent = error instanceof Error ? error.message : t("Something went wrong. Try again.");
       if (/** @type {any} */ (error).code === "moderated") trouble.append(" ", linkToCases());
       submit.disabled = false;
     }
+    return undefined;
   });
   fit();
   field.focus();

@@ -2,13 +2,13 @@
 
 import { Branches } from "antiphon/conversation/branches";
 import { confirmOn, copyText } from "antiphon/conversation/code";
-import { openEditor } from "antiphon/conversation/editor";
 import { SEE_CASES, giveBack } from "antiphon/conversation/moderation";
 import { FetchError, fetchPiece, post } from "antiphon/lib/fetch";
 import { cleanText } from "antiphon/lib/text";
 import { MessageMenu } from "antiphon/conversation/message-menu";
 import { Ratings } from "antiphon/conversation/ratings";
 import { t } from "antiphon/lib/texts";
+import { openFile } from "antiphon/files/shown";
 import { makeId } from "antiphon/wire/protocol";
 import { showSeam } from "antiphon/conversation/seam";
 import { showNote } from "antiphon/conversation/status";
@@ -33,6 +33,11 @@ export class MessageActions {
   onClick(event) {
     const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest("[data-action]"));
     if (!button) return;
+    if (button.dataset.action === "open-file") {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return; // in another tab
+      event.preventDefault();
+      return void openFile(button);
+    }
     const element = button.closest("article.message") ?? button.closest(".beside-column")?.querySelector("article.message");
     const view = this.conversation.transcript.shown.find((one) => one.element === element);
     this.run(button.dataset.action ?? "", button, view).catch((error) => {
@@ -52,7 +57,7 @@ export class MessageActions {
     }
     if (action === "earlier") return this.earlier(button);
     if (action === "stop-all") return this.conversation.stop();
-    if (action === "suggest") return composer.options.onSend(button.textContent?.trim() ?? "");
+    if (action === "suggest") return composer.options.onSend(button.textContent?.trim() ?? "", { files: composer.files?.takeUploaded() });
     if (!view) return undefined;
     switch (action) {
       case "copy":
@@ -89,10 +94,10 @@ export class MessageActions {
       case "resend":
         return outbox.resend(view.clientId);
       case "discard":
-        outbox.takeBack(view.clientId);
+        outbox.takeBack(view.clientId, false);
         return composer.field.focus();
       case "take-back": {
-        const text = outbox.takeBack(view.clientId);
+        const text = outbox.takeBack(view.clientId, true);
         composer.write(composer.field.value ? `${text}\n\n${composer.field.value}` : text);
         return composer.field.focus();
       }
@@ -120,15 +125,17 @@ export class MessageActions {
   }
 
   /** @param {MessageView} view */
-  edit(view) {
+  async edit(view) {
     if (this.conversation.transcript.busy) return showNote(t("An answer is still in progress. Stop it or wait until it’s finished."));
     const { socket, picker } = this.conversation;
-    return openEditor(view, async (text) => {
-      const command = { type: "message.edit", message_id: view.id, client_id: makeId(), text: cleanText(text) };
-      const { compared } = picker;
-      await socket.request(compared ? { ...command, models: compared } : command);
+    const { openEditor } = await import("antiphon/conversation/editor");
+    const send = async (/** @type {string} */ text, /** @type {string[]} */ attachments) => {
+      const { compared: models } = picker;
+      const command = { type: "message.edit", message_id: view.id, client_id: makeId(), text: cleanText(text), attachments };
+      await socket.request(models ? { ...command, models } : command);
       picker.compare([]);
-    });
+    };
+    return openEditor(view, send, { conversation: this.conversation });
   }
 
   /** Withdraws a message that waits for a reviewer: stops what would answer it, or deletes it. @param {MessageView} view */

@@ -1,7 +1,6 @@
 /** The menu of one message: edit it in place, fork the conversation from it, delete it. */
 
 import { choicesOf, moveInMenu } from "antiphon/lib/keys";
-import { openEditor } from "antiphon/conversation/editor";
 import { showNote } from "antiphon/conversation/status";
 import { FetchError, post } from "antiphon/lib/fetch";
 import { cleanText } from "antiphon/lib/text";
@@ -65,8 +64,7 @@ export class MessageMenu {
       return;
     }
     this.menu.hidePopover();
-    if (name === "edit") this.edit(view);
-    else this.carryOut(name === "fork" ? () => this.fork(view) : () => this.delete(view));
+    this.carryOut(() => (name === "edit" ? this.edit(view) : name === "fork" ? this.fork(view) : this.delete(view)));
   }
 
   /** The first choice asks, the second one deletes. @param {boolean} sure */
@@ -90,10 +88,11 @@ export class MessageMenu {
   }
 
   /** @param {MessageView} view */
-  edit(view) {
+  async edit(view) {
+    const { openEditor } = await import("antiphon/conversation/editor");
     const { urls } = this.conversation.page;
     const seen = view.element.dataset.edited ?? "";
-    openEditor(view, (text) => this.send(urls.edit, view, { text: cleanText(text), seen }), t("Save"));
+    openEditor(view, (text) => this.send(urls.edit, view, { text: cleanText(text), seen }), { verb: t("Save") });
   }
 
   /** @param {MessageView} view */

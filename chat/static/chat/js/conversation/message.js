@@ -11,12 +11,12 @@ import { isEndless } from "antiphon/lib/text";
 import { dressAnswer, dressCode } from "antiphon/conversation/code";
 import { showModeration } from "antiphon/conversation/moderation";
 import { assignSources, showSources } from "antiphon/conversation/sources";
+import { showFiles, showUses } from "antiphon/files/shown";
 import { showSeam } from "antiphon/conversation/seam";
 import { adoptSteps, assignSteps } from "antiphon/conversation/steps-loader";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/wire/protocol").Message} Message */
-/** @typedef {import("antiphon/wire/protocol").Run} Run */
 
 const ACTIVE = new Set(["pending", "streaming"]);
 /** @type {Record<string, string>} */
@@ -148,6 +148,7 @@ export class MessageView {
     this.setStatus(message.status);
     if (this.role === "user") {
       this.showText(message.text);
+      showFiles(this.element, message);
     } else if (this.active) {
       if (message.text !== this.text || !this.live) {
         this.setText(message.text);
@@ -162,7 +163,8 @@ export class MessageView {
       this.element.dataset.finish = message.run?.finish ?? "";
       this.thinking?.assign(message.run?.reasoning, false);
       this.element.dataset.continuable = String(message.run?.continuable ?? false);
-      if (message.run) this.describe(message.run, message.usage);
+      if (message.run) describeAnswer(this, message.run, message.usage);
+      showUses(this.element, message.run?.files);
     }
     showPeople(this, message);
   }
@@ -270,7 +272,8 @@ export class MessageView {
     this.element.dataset.finish = event.finish ?? "";
     this.context = event.context ?? null;
     this.element.dataset.continuable = String(event.continuable ?? false);
-    this.describe({ ...event, model: this.model }, event.message_usage);
+    describeAnswer(this, { ...event, model: this.model }, event.message_usage);
+    showUses(this.element, event.files);
     return true;
   }
 
@@ -285,11 +288,6 @@ export class MessageView {
     this.live = null;
     dressAnswer(this.body);
     showSources(this);
-  }
-
-  /** @param {Partial<Run>} run @param {import("antiphon/wire/protocol").Usage} [sum] of all runs, where there are several */
-  describe(run, sum) {
-    describeAnswer(this, run, sum);
   }
 
   /** @param {string[]} versions ids, oldest first; this message is one of them */

@@ -34,6 +34,8 @@ export async function actOnPart(action, button, page) {
     case "part-unfold":
       unfold(block);
       return block.querySelector("pre")?.focus({ preventScroll: true });
+    case "part-preview":
+      return (await import("antiphon/conversation/previews")).togglePreview(block, button, page.say);
     case "part-save":
       return save(`code.${ENDINGS[(block.querySelector("pre")?.dataset.language ?? "").toLowerCase()] ?? "txt"}`, new Blob([text()], { type: "text/plain" }));
     case "part-csv-copy":

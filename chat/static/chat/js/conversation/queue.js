@@ -112,10 +112,10 @@ export class Queue {
 
   // --- those on their way ---------------------------------------------------------------------------------------
 
-  /** @param {string} clientId @param {string} text */
-  addLocal(clientId, text) {
+  /** @param {string} clientId @param {string} text @param {Queued["files"]} [files] */
+  addLocal(clientId, text, files) {
     const { id, name } = this.conversation.page.user;
-    this.locals.set(clientId, { id: "", client_id: clientId, author: { id, name }, text, position: Infinity, revision: 0, local: "sending" });
+    this.locals.set(clientId, { id: "", client_id: clientId, author: { id, name }, text, files, position: Infinity, revision: 0, local: "sending" });
     this.show();
   }
 
@@ -213,7 +213,7 @@ export class Queue {
     if (action === "cancel") return view.close();
     if (one.local) {
       if (action === "send") return outbox.resend(one.client_id);
-      const text = outbox.takeBack(one.client_id);
+      const text = outbox.takeBack(one.client_id, action === "edit");
       if (action === "edit") composer.write([text, composer.field.value].filter(Boolean).join("\n\n"));
       return composer.field.focus();
     }
@@ -225,7 +225,11 @@ export class Queue {
     }
     if (action === "send") return socket.request({ type: "queue.send_now", message_id: one.id });
     await socket.request({ type: "queue.remove", message_id: one.id });
-    if (this.isOwn(one)) showNote(t("Message removed."), { label: t("Undo"), run: () => composer.write([one.text, composer.field.value].filter(Boolean).join("\n\n")) });
+    const undo = () => {
+      composer.write([one.text, composer.field.value].filter(Boolean).join("\n\n"));
+      if (one.files) this.conversation.withFiles((taker) => taker.giveBack(one.files));
+    };
+    if (this.isOwn(one)) showNote(t("Message removed."), { label: t("Undo"), run: undo });
     return undefined;
   }
 

@@ -1,5 +1,6 @@
 /** One message that waits for its turn, above the message field. */
 
+import { showFiles } from "antiphon/files/shown";
 import { isComposing } from "antiphon/lib/keys";
 import { cleanText } from "antiphon/lib/text";
 import { t } from "antiphon/lib/texts";
@@ -12,6 +13,7 @@ import { t } from "antiphon/lib/texts";
  * @property {string} text
  * @property {number} position
  * @property {number} revision
+ * @property {import("antiphon/files/requests").FileObject[]} [files]
  * @property {boolean} [steers]
  * @property {string | null} [reason]
  * @property {string | null} [message]
@@ -56,6 +58,7 @@ export class QueuedView {
     element.classList.toggle("is-held", Boolean(state.note) && !state.busy && !one.steers);
     this.write("author", state.own ? "" : one.author.name);
     this.write("text", one.text);
+    showFiles(element, one);
     this.write("note", state.note);
     const own = state.own && !one.local;
     this.button("up").hidden = !own || state.first;

@@ -6,6 +6,7 @@
 import { isOwn } from "antiphon/conversation/branches";
 import { MessageView } from "antiphon/conversation/message";
 import { Orphans } from "antiphon/conversation/orphans";
+import { showFiles } from "antiphon/files/shown";
 import { showNewestSeam } from "antiphon/conversation/seam";
 import { SideBySide, buildSection } from "antiphon/conversation/side-by-side";
 
@@ -15,10 +16,8 @@ export class Transcript {
   /**
    * @param {HTMLElement} root
    * @param {object} options
-   * @param {string} options.userId
-   * @param {() => void} options.onChange after anything changed
-   * @param {(block: Element) => void} options.onBlock
-   * @param {(words: string) => void} options.onWords what a screen reader is to be told
+   * @param {string} options.userId @param {() => void} options.onChange after anything changed
+   * @param {(block: Element) => void} options.onBlock @param {(words: string) => void} options.onWords for a screen reader
    * @param {(view: MessageView) => void} options.onEnd an answer ended
    * @param {(view: MessageView, model: string) => void} options.onChosen one of several answers goes on
    * @param {(view: MessageView, message: Message) => void} [options.onOffer] somebody else began another branch here
@@ -158,10 +157,11 @@ export class Transcript {
     return new MessageView(/** @type {HTMLElement} */ (piece.querySelector("article")), this.options.onBlock, this.options.onWords);
   }
 
-  /** Shows one's message at once, before the server has it. @param {string} clientId @param {string} text */
-  addLocal(clientId, text) {
+  /** Shows one's message at once, before the server has it. @param {string} clientId @param {string} text @param {any[]} [files] */
+  addLocal(clientId, text, files) {
     const view = Object.assign(this.make("user"), { clientId });
     view.showText(text);
+    showFiles(view.element, { files });
     this.path.push(view);
     this.root.append(view.element);
     this.changed();

@@ -16,6 +16,7 @@ const STORE = "outbox";
  * @property {number} at when it was written, in ms since 1970
  * @property {boolean} sent whether the server may have it already
  * @property {Frame} command
+ * @property {import("antiphon/files/requests").FileObject[]} [files] that are attached, to show them
  */
 
 /** @type {Promise<IDBDatabase> | undefined} */

@@ -4,6 +4,7 @@ import { dressAnswer, dressCode } from "antiphon/conversation/code";
 import { setFormulas } from "antiphon/conversation/formulas";
 import { LiveText, showFinished } from "antiphon/conversation/live-text";
 import { t, tc } from "antiphon/lib/texts";
+import { showSharedFiles } from "antiphon/shared/files";
 import * as steps from "antiphon/shared/steps";
 
 const ACTIVE = ["pending", "streaming"];
@@ -103,25 +104,9 @@ class View {
     steps.assign(this, run, shown);
     if (ACTIVE.includes(message.status)) this.begin(message.text, run?.reasoning?.text ?? "");
     else this.showEnd(message.html, message.text);
+    showSharedFiles(this.element, (shown && message.files) || []);
     if (shown && !this.live) steps.end(this);
-    this.showFiles(shown ? message.files ?? [] : []);
     this.note(noteOf(message));
-  }
-
-  /** The files that the link shows. @param {{id: string, name: string}[]} files */
-  showFiles(files) {
-    const list = /** @type {HTMLElement} */ (this.element.querySelector(".shared-files"));
-    const key = document.querySelector(".shared-foot input[name=key]")?.getAttribute("value");
-    list.replaceChildren(...files.map((file) => {
-      const link = document.createElement("a");
-      link.href = `${location.pathname}/files/${file.id}/${key ? `?key=${encodeURIComponent(key)}` : ""}`;
-      link.download = "";
-      link.textContent = file.name;
-      const item = document.createElement("li");
-      item.append(link);
-      return item;
-    }));
-    list.hidden = !files.length;
   }
 
   /** @param {string | null} html @param {string} [text] what the server says the text is */

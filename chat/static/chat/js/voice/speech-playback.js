@@ -3,13 +3,13 @@
 import { isComposing } from "antiphon/lib/keys";
 import { t } from "antiphon/lib/texts";
 import { base, guessLanguage } from "antiphon/voice/language";
-import { Sentences } from "antiphon/voice/markdown-to-speech";
 import { showNote } from "antiphon/conversation/status";
 import { recall, remember } from "antiphon/lib/storage";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
 /** @typedef {import("antiphon/voice/markdown-to-speech").Sentence} Sentence */
+/** @typedef {import("antiphon/voice/markdown-to-speech").Sentences} Sentences */
 
 const RECENT_MS = 2_000; // what was said can still be heard as an echo
 const RECENT_SENTENCES = 3;
@@ -43,6 +43,10 @@ export class SpeechPlayback {
     /** @type {Reading | null} */
     this.reading = null;
     this.asked = ""; // the run whose answer is read once it comes
+    /** Loaded with the first answer that is read. @type {typeof import("antiphon/voice/markdown-to-speech").Sentences | null} */
+    this.Sentences = null;
+    /** The answer that is read once that is loaded. @type {MessageView | null} */
+    this.awaited = null;
     this.quietAt = -Infinity;
     /** @type {{text: string, at: number}[]} sentences begun of late */
     this.recent = [];
@@ -152,11 +156,24 @@ export class SpeechPlayback {
     this.stop();
     if (!this.voices.getVoices().length) {
       if (!first) showNote(NO_VOICE);
-      return;
+      return undefined;
     }
-    this.reading = { view, first, sentences: new Sentences(), waiting: new Set(), text: "", heard: 0, since: 0 };
+    if (!this.Sentences) return void this.load(view, first);
+    this.reading = { view, first, sentences: new this.Sentences(), waiting: new Set(), text: "", heard: 0, since: 0 };
     this.show();
     this.feed();
+    return undefined;
+  }
+
+  /** @param {MessageView} view @param {boolean} first */
+  async load(view, first) {
+    this.awaited = view;
+    try {
+      this.Sentences = (await import("antiphon/voice/markdown-to-speech")).Sentences;
+    } catch {
+      if (!first) showNote(t("The server can’t be reached. Try again in a moment."));
+    }
+    if (this.Sentences && this.awaited === view) this.begin(view, first);
   }
 
   /** What is finished of the answer since the last time goes to the voice. */
@@ -219,6 +236,7 @@ export class SpeechPlayback {
     const { reading } = this;
     clearTimeout(this.silence);
     this.asked = "";
+    this.awaited = null;
     if (!reading) return;
     this.reading = null;
     this.quietAt = performance.now();

@@ -3,6 +3,7 @@
 import { noteModeration } from "antiphon/conversation/answer-notes";
 import { ANNOUNCED, WAITING_FOR } from "antiphon/conversation/moderation";
 import { noteSources } from "antiphon/conversation/sources";
+import { updateFile } from "antiphon/files/shown";
 import { showSeam } from "antiphon/conversation/seam";
 import { applyStep, endSteps } from "antiphon/conversation/steps-loader";
 import { t } from "antiphon/lib/texts";
@@ -88,6 +89,9 @@ export function applyEvent(transcript, event) {
     case "answer.chosen":
       whole = transcript.choose(event.prompt_id, event.message_id, event.model);
       break;
+    case "file.updated":
+      updateFile(event.file);
+      return true;
     case "summary.changed": {
       const view = transcript.find(event.summary.message_id);
       if (!view) return true;

@@ -21,6 +21,7 @@ import { forgetMessage, storedMessages, storeMessage } from "antiphon/lib/databa
  * @property {number} timer
  * @property {boolean} overdue whether its reply is
  * @property {number} at
+ * @property {import("antiphon/files/requests").FileObject[]} [files] of `attachments`, to show them
  */
 
 const FIRST_WAIT_S = 1;
@@ -41,6 +42,7 @@ export class Outbox {
    * @param {() => string | null} options.conversationId
    * @param {(frame: Frame, command: Frame) => void} options.onAccepted
    * @param {(words: string) => void} options.onRefused
+   * @param {(files: NonNullable<Item["files"]>) => void} options.onTakenBack
    */
   constructor(options) {
     this.options = options;
@@ -63,14 +65,14 @@ export class Outbox {
     const owner = here.some((one) => one.tab === tab.id) ? tab.id : here[0]?.tab;
     for (const one of here) {
       if (one.conversationId === null && one.tab !== owner) continue;
-      const item = this.insert(one.command, one.at, one.sent);
-      this.add(one.command);
+      const item = this.insert(one.command, one.at, one.sent, one.files);
+      this.add(item);
       this.store(item);
     }
     this.pump();
   }
 
-  /** @param {string} text @param {{parentId?: string, ask?: boolean, model?: string, models?: string[], presetId?: string, temporary?: boolean, options?: Record<string, any>, folderId?: string, whenBusy?: string}} place */
+  /** @param {string} text @param {{parentId?: string, ask?: boolean, model?: string, models?: string[], presetId?: string, temporary?: boolean, options?: Record<string, any>, folderId?: string, whenBusy?: string, files?: Item["files"]}} place */
   send(text, place) {
     /** @type {Frame} */
     const command = {
@@ -81,28 +83,29 @@ export class Outbox {
     if (place.models) command.models = place.models;
     else if (place.model) command.model = place.model;
     if (place.presetId && !command.conversation_id) command.preset_id = place.presetId;
+    if (place.files?.length) command.attachments = place.files.map((file) => file.id);
     if (place.whenBusy) command.when_busy = place.whenBusy;
     if (place.temporary) command.temporary = true;
     if (place.options && !command.conversation_id) command.options = place.options;
     if (place.folderId && !command.conversation_id && !place.temporary) command.folder_id = place.folderId;
     hideRefusal();
-    const item = this.insert(command, Date.now(), false);
-    this.add(command);
+    const item = this.insert(command, Date.now(), false, place.files);
+    this.add(item);
     this.store(item);
     this.pump();
   }
 
-  /** Shows a message: in the waiting line if that is where it goes. @param {Frame} command */
-  add(command) {
+  /** Shows a message: in the waiting line if that is where it goes. @param {Item} item */
+  add({ command, files }) {
     const { queue, transcript } = this.options;
-    if (queue.takes(command.when_busy)) queue.addLocal(command.client_id, command.text);
-    else transcript.addLocal(command.client_id, command.text);
+    if (queue.takes(command.when_busy)) queue.addLocal(command.client_id, command.text, files);
+    else transcript.addLocal(command.client_id, command.text, files);
   }
 
-  /** @param {Frame} command @param {number} at @param {boolean} sent @returns {Item} */
-  insert(command, at, sent) {
+  /** @param {Frame} command @param {number} at @param {boolean} sent @param {Item["files"]} files @returns {Item} */
+  insert(command, at, sent, files) {
     /** @type {Item} */
-    const item = { command, state: "waiting", sent, ref: "", tries: 0, timer: 0, overdue: false, at };
+    const item = { command, state: "waiting", sent, ref: "", tries: 0, timer: 0, overdue: false, at, files };
     this.items.set(command.client_id, item);
     return item;
   }
@@ -200,7 +203,7 @@ export class Outbox {
   failed(item, error) {
     clearTimeout(item.timer);
     item.state = "unsent";
-    if (error.code === "moderated") return this.onModerated?.(this.takeBack(item.command.client_id), error.message);
+    if (error.code === "moderated") return this.onModerated?.(this.takeBack(item.command.client_id, true), error.message);
     this.options.onRefused(error.message);
     if (isRetryable(error.code)) {
       item.tries += 1;
@@ -227,8 +230,8 @@ export class Outbox {
     this.pump();
   }
 
-  /** Takes a message back that is not accepted: to edit it, or to delete it. @param {string} clientId @returns {string} its text */
-  takeBack(clientId) {
+  /** Takes a message back that is not accepted. @param {string} clientId @param {boolean} again whether it is to be edited @returns {string} its text */
+  takeBack(clientId, again) {
     const item = this.items.get(clientId);
     const view = this.options.transcript.findLocal(clientId);
     if (view) this.options.transcript.remove(view);
@@ -238,13 +241,14 @@ export class Outbox {
     this.options.queue.forgetLocal(clientId);
     this.forget(clientId);
     this.pump();
+    if (again && item.files) this.options.onTakenBack(item.files);
     return item.command.text;
   }
 
   /** @param {Item} item */
-  store({ command, sent, at }) {
+  store({ command, sent, at, files }) {
     const { tab, userId, conversationId } = this.options;
-    const stored = { clientId: command.client_id, userId, conversationId: conversationId(), tab: tab.id, at, sent, command };
+    const stored = { clientId: command.client_id, userId, conversationId: conversationId(), tab: tab.id, at, sent, command, files };
     storeMessage(stored);
   }
 

@@ -29,6 +29,8 @@ export const PROTOCOL = "chat.v1";
  * @property {{action: string, reason: string, case_id: string}} [moderation] what it did, if readers must know
  * @property {{size: number, chosen: string | null}} [comparison] of a question that several models answer side by side
  * @property {number} [slot] the place of an answer among them, from 1
+ * @property {import("antiphon/files/requests").FileObject[]} [files] that are attached
+ * @property {number} [deleted_files] how many were, and are deleted
  * @property {Usage} [usage] of all runs that wrote the answer, where there are several
  */
 /** @typedef {{length: number, ms?: number, tokens?: number, text?: string}} Reasoning */
@@ -65,6 +67,7 @@ export const PROTOCOL = "chat.v1";
  * @property {Usage} [usage]
  * @property {{total_ms: number | null}} [timing]
  * @property {Step[]} [steps] of an answer with tools
+ * @property {import("antiphon/files/words").Use[]} [files] what the model got of them
  * @property {{dropped?: string[]}} [parameters] that were really sent, and the names of those that the model does not accept
  * @property {import("antiphon/conversation/context-use").ContextUse | null} [context]
  */

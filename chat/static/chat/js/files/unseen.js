@@ -1,0 +1,28 @@
+/** Says before sending that the chosen model does not see images. */
+
+import { list, t } from "antiphon/lib/texts";
+import { fileIcon } from "antiphon/files/icons";
+
+/** @param {import("antiphon/files/file-box").FileBox} box @param {import("antiphon/conversation/picker").Picker} picker */
+export function noteUnseen(box, picker) {
+  const look = () => {
+    const { compared, asked } = picker;
+    const wanted = compared ? picker.models.filter((model) => compared.includes(model.id)) : asked ? [asked] : [];
+    const blind = wanted.filter((model) => model.sees === false).map((model) => model.label);
+    const hasImages = box.entries.some((entry) => fileIcon(entry.file?.kind, entry.name) === "image");
+    const before = box.warning;
+    box.warning = blind.length && hasImages ? t("{model} does not see images: it gets their names only. Choose another model to have them seen.", { model: list(blind) }) : "";
+    box.element.classList.toggle("is-unseen", box.warning !== "");
+    if (box.note.textContent === before) box.tell("");
+  };
+  const { onShown } = picker;
+  picker.onShown = () => {
+    onShown?.();
+    look();
+  };
+  const { onChange } = box.options;
+  box.options.onChange = () => {
+    look();
+    onChange();
+  };
+}
