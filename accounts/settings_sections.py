@@ -10,7 +10,18 @@ from django.utils.translation import gettext_lazy
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-ORDER: Final = ("general", "appearance", "models", "voice", "notifications", "data", "account", "sessions", "keys")
+ORDER: Final = (
+    "general",
+    "appearance",
+    "models",
+    "voice",
+    "notifications",
+    "data",
+    "account",
+    "security",
+    "sessions",
+    "keys",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,13 @@ for _one in (
     Section(
         "account", gettext_lazy("Account"), "account_settings_account",
         ("account_email", "account_change_password", "account_delete"),
+    ),
+    Section(
+        "security", gettext_lazy("Security"), "account_settings_security",
+        (
+            "mfa_activate_totp", "mfa_deactivate_totp", "mfa_add_webauthn", "mfa_edit_webauthn", "mfa_remove_webauthn",
+            "mfa_view_recovery_codes", "mfa_generate_recovery_codes",
+        ),
     ),
     Section("sessions", gettext_lazy("Devices"), "account_settings_sessions"),
 ):  # fmt: skip

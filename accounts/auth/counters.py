@@ -9,5 +9,7 @@ logins: Counter[str] = Counter()  # ok, failed, locked (refused after too many f
 security_events: Counter[str] = Counter()  # the verbs of accounts.security_log
 SECURITY_EVENTS = (
     "login", "login_failed", "account_locked", "sign_up", "password_change", "password_reset", "email_change",
-    "permission_refused",
+    "permission_refused", "second_factor_added", "second_factor_removed", "second_factor_failed",
+    "recovery_codes_replaced", "recovery_code_used", "browsers_forgotten", "new_device", "password_removed",
+    "sso_connected", "sso_disconnected", "sso_claims_applied", "sso_refused", "sso_back_channel_logout",
 )  # fmt: skip
