@@ -16,6 +16,7 @@ class AccountsConfig(AppConfig):
         from accounts.auth import checks, signals  # noqa: F401  # importing registers them
         from accounts.lib.model_names import translate_derived_names
         from accounts.quotas import plans
+        from accounts.sso import receivers  # noqa: F401  # as above
         from accounts.staff.user_links import UserLink, register_user_link
 
         translate_derived_names(self)

@@ -11,14 +11,17 @@ from typing import Any, Final
 
 import structlog
 from allauth.account import signals as allauth_signals
+from allauth.mfa import signals as factor_signals
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.signals import user_logged_out, user_login_failed
 from django.dispatch import receiver
 from django.http import HttpRequest
 
 from accounts.audit import record_event
 from accounts.auth import guessing
-from accounts.auth.adapter import account_locked, client_ip, place_of
+from accounts.auth.adapter import AccountAdapter, account_locked, client_ip, place_of
 from accounts.auth.counters import security_events
+from accounts.auth.devices import describe_device
 from accounts.lib import rate_limit
 from accounts.models import User
 
@@ -53,6 +56,10 @@ def report_refusal(request: HttpRequest, path: str) -> None:
 def _logged_in(sender: object, request: HttpRequest, user: User, **kwargs: Any) -> None:
     guessing.remember_place(user.email, place_of(request))
     report(request, "login", user, details="staff" if user.is_staff else "")
+    device = describe_device(request.META.get("HTTP_USER_AGENT", ""))
+    if guessing.is_new_device(user.email, place_of(request), device):
+        report(request, "new_device", user, details=device)
+        AccountAdapter(request).mail_owner("account/email/new_device", user, device=device)
 
 
 @receiver(user_logged_out)
@@ -106,3 +113,35 @@ def _email_changed(
         email=before,
         details=f"{before} to {after}" if before else f"confirmed {after}",
     )
+
+
+@receiver(factor_signals.authenticator_added)
+def _factor_added(sender: object, request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
+    report(request, "second_factor_added", user, details=authenticator.type)
+
+
+@receiver(factor_signals.authenticator_removed)
+def _factor_removed(sender: object, request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
+    report(request, "second_factor_removed", user, details=authenticator.type)
+
+
+@receiver(factor_signals.authenticator_reset)
+def _codes_replaced(sender: object, request: HttpRequest, user: User, **_: Any) -> None:
+    report(request, "recovery_codes_replaced", user)
+
+
+@receiver(factor_signals.authenticator_used)
+def _factor_used(sender: object, request: HttpRequest, user: User, authenticator: Authenticator, **_: Any) -> None:
+    if authenticator.type != Authenticator.Type.RECOVERY_CODES:
+        return
+    authenticator.refresh_from_db()  # allauth marked the code in another copy of the row
+    left = len(authenticator.wrap().get_unused_codes())
+    report(request, "recovery_code_used", user, details=f"{left} left")
+    AccountAdapter(request).mail_owner("account/email/recovery_code_used", user, left=left)
+
+
+@receiver(factor_signals.authentication_failed)
+def _factor_failed(sender: object, request: HttpRequest, user: User, **_: Any) -> None:
+    """The password was right, or the user was logged in: a wrong code is worth knowing, and counts as a guess."""
+    report(request, "second_factor_failed", user)
+    AccountAdapter(request).count_failure(request, user.email, user)

@@ -19,6 +19,7 @@ ORDER: Final = (
     "notifications",
     "data",
     "account",
+    "security",
     "sessions",
     "keys",
 )
@@ -64,6 +65,13 @@ for _one in (
     Section(
         "account", gettext_lazy("Account"), "account_settings_account",
         ("account_email", "account_change_password", "account_delete"),
+    ),
+    Section(
+        "security", gettext_lazy("Security"), "account_settings_security",
+        (
+            "mfa_activate_totp", "mfa_deactivate_totp", "mfa_add_webauthn", "mfa_edit_webauthn", "mfa_remove_webauthn",
+            "mfa_view_recovery_codes", "mfa_generate_recovery_codes",
+        ),
     ),
     Section("sessions", gettext_lazy("Devices"), "account_settings_sessions"),
 ):  # fmt: skip

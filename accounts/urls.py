@@ -1,6 +1,7 @@
 from django.urls import path
+from django.views.generic.base import RedirectView
 
-from accounts.views import api_tokens, deletion, language, resets, settings, site, tickets, waiting
+from accounts.views import api_tokens, deletion, language, resets, security, settings, site, sso, tickets, waiting
 from accounts.views.invitations import accept_invitation, open_invitation
 
 urlpatterns = [
@@ -15,6 +16,29 @@ urlpatterns = [
     path("accounts/settings/appearance/", settings.show_appearance, name="account_settings_appearance"),
     path("accounts/settings/account/", settings.edit_account, name="account_settings_account"),
     path("accounts/settings/sessions/", settings.show_sessions, name="account_settings_sessions"),
+    path("accounts/settings/security/", security.show_security, name="account_settings_security"),
+    path("accounts/security/remove-password/", security.remove_password, name="account_remove_password"),
+    path("accounts/security/forget-browsers/", security.forget_remembered_browsers, name="account_forget_browsers"),
+    path("accounts/security/required/", security.require_factor, name="account_second_factor"),
+    path("accounts/2fa/", RedirectView.as_view(pattern_name="account_settings_security"), name="mfa_index"),
+    path(
+        "accounts/2fa/webauthn/",
+        RedirectView.as_view(pattern_name="account_settings_security"),
+        name="mfa_list_webauthn",
+    ),
+    path("accounts/2fa/webauthn/keys/<int:pk>/remove/", security.remove_passkey, name="mfa_remove_webauthn"),
+    path("accounts/oidc/<str:provider_id>/login/", sso.log_in, name="openid_connect_login"),
+    path("accounts/oidc/<str:provider_id>/login/callback/", sso.finish_log_in, name="openid_connect_callback"),
+    path("accounts/oidc/<str:provider_id>/back-channel/", sso.back_channel_log_out, name="account_sso_backchannel"),
+    path("accounts/oidc/connections/<int:pk>/end/", sso.disconnect_provider, name="account_sso_disconnect"),
+    path(
+        "accounts/3rdparty/",
+        RedirectView.as_view(pattern_name="account_settings_security"),
+        name="socialaccount_connections",
+    ),
+    # Whoever may have an account gets it without a form, in which another address could be entered.
+    path("accounts/3rdparty/signup/", RedirectView.as_view(pattern_name="account_login"), name="socialaccount_signup"),
+    path("accounts/logout/", sso.LogOut.as_view(), name="account_logout"),
     path("site/logo/<str:name>", site.show_logo, name="site_logo"),
     path("accounts/terms/", site.show_terms, name="account_terms"),
     path("accounts/terms/accept/", site.ask_terms, name="account_accept_terms"),

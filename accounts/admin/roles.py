@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -19,7 +21,7 @@ from accounts.admin.permission_names import NamedPermissions
 from accounts.staff.recorded import RecordedAdmin
 
 admin.site.unregister(Group)
-admin.site.unregister(EmailAddress)
+admin.site.unregister([EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken])  # secrets, and no work
 
 
 class GroupForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only

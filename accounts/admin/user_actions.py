@@ -24,9 +24,11 @@ from accounts import audit, erasure, roles, suspension
 from accounts.admin.erasure_report import REPORT
 from accounts.admin.user_forms import EraseForm, QuotaTopUpForm
 from accounts.admin.user_page import quota_bars
-from accounts.auth.adapter import mail_is_configured, make_reset_key, reset_link, site_url
+from accounts.auth.adapter import AccountAdapter, mail_is_configured, make_reset_key, reset_link, site_url
+from accounts.auth.proof import check_recent_proof
 from accounts.auth.requests import user_of
 from accounts.auth.revocation import end_all_sessions, end_session
+from accounts.auth.second_factor.reset import reset_second_factor
 from accounts.lib.streaming import stream_file
 from accounts.models import Quota, Session, User
 from accounts.quotas import top_ups
@@ -54,6 +56,7 @@ class UserActions:
             "approve": self.approve,
             "reset-link": self.create_reset_link,
             "lift-suspension": self.lift_suspension,
+            "reset-second-factor": self.reset_second_factor,
         }
         named = [
             path(
@@ -68,13 +71,13 @@ class UserActions:
     def allowed(self, request: HttpRequest, user: User) -> dict[str, bool]:
         """Which actions the member of staff may do on this user, by permission."""
         viewer = user_of(request)
-        names = ("top_up", "disable_user", "end_sessions", "export_user", "erase_user")
+        names = ("top_up", "disable_user", "end_sessions", "export_user", "erase_user", "reset_second_factor")
         may = roles.may_manage(viewer, user)
         found = {name: may and viewer.has_perm(f"accounts.{name}") for name in names}
         found["approve_user"] = may and viewer.has_perm("accounts.approve_user") and user.awaits_approval
         found["change_user"] = may and viewer.has_perm("accounts.change_user")  # who may set a password
         if viewer.pk == user.pk:  # staff cannot lock themselves out, or top up their own quotas
-            found |= dict.fromkeys(("disable_user", "erase_user"), False)
+            found |= dict.fromkeys(("disable_user", "erase_user", "reset_second_factor"), False)
             found["top_up"] = found["top_up"] and viewer.is_superuser
         return found
 
@@ -175,6 +178,7 @@ class UserActions:
             return _back(user)
         form = EraseForm(user, request.POST or None)
         if request.method == "POST" and form.is_valid():
+            check_recent_proof(request)
             audit.record(request, "erase", user)
             try:
                 erasure.schedule(user)  # the user's page shows when
@@ -230,6 +234,19 @@ class UserActions:
         lifted = suspension.lift(user)
         said = gettext("%(user)s can write again.") if lifted else gettext("The account of %(user)s is not suspended.")
         messages.info(request, said % {"user": user})
+        return _back(user)
+
+    @method_decorator(require_POST)
+    def reset_second_factor(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
+        """Asks for a proof of who the member of staff is first: a page left open must not be enough."""
+        user = self._managed_user(request, id_, "reset_second_factor")
+        check_recent_proof(request)
+        audit.record(request, "reset_second_factor", user)
+        if reset_second_factor(user):
+            AccountAdapter(request).mail_owner("account/email/second_factor_reset", user)
+            messages.success(request, gettext("The second factor of %(user)s has been reset.") % {"user": user})
+        else:
+            messages.info(request, gettext("%(user)s has no second factor.") % {"user": user})
         return _back(user)
 
     @method_decorator(require_POST)

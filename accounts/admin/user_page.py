@@ -11,6 +11,7 @@ from django.conf import settings
 from django.utils.translation import gettext
 
 from accounts.auth.devices import describe_device
+from accounts.auth.second_factor.policy import has_factor
 from accounts.auth.sessions import live_sessions
 from accounts.models import Plan, User
 from accounts.quotas.balance import Balance, user_balances
@@ -64,6 +65,7 @@ def describe_user(viewer: User, user: User) -> dict[str, Any]:
         "panels": panels_for(viewer, user),
         "suspended": is_suspended(user),
         "last_seen": user.last_login,
+        "has_factor": has_factor(user),
     }
     if viewer.has_perm("accounts.view_allowance"):
         context["quotas"] = quota_bars(user)

@@ -34,6 +34,7 @@ from accounts.admin.permission_names import NamedPermissions
 from accounts.admin.resources import UserResource
 from accounts.admin.user_actions import UserActions, approve, switch
 from accounts.admin.user_page import describe_user
+from accounts.auth.proof import check_recent_proof, has_recent_proof
 from accounts.auth.requests import user_of
 from accounts.auth.revocation import end_all_sessions
 from accounts.lib.text_search import USERS, with_words
@@ -152,6 +153,10 @@ class UserAdmin(NamedPermissions, UserActions, ImportExportAdmin, DjangoUserAdmi
         if user is not None:
             if not self._may_set_password(request, user):
                 raise PermissionDenied
+            if not has_recent_proof(request):
+                if request.method == "POST":
+                    return redirect(request.path)  # the password must not wait in the session for the proof
+                check_recent_proof(request)
             if request.method == "POST":
                 audit.record(request, "set_password", user)
         return super().user_change_password(request, id, form_url)
@@ -276,6 +281,8 @@ class UserAdmin(NamedPermissions, UserActions, ImportExportAdmin, DjangoUserAdmi
         return response
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
+        if {"is_staff", "is_superuser", "groups", "user_permissions", "email"} & set(form.changed_data) and change:
+            check_recent_proof(request)
         if change:
             audit.record(request, "change", obj)
         super().save_model(request, obj, form, change)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import smtplib
 import threading
+import time
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import structlog
 from allauth.account import app_settings
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.utils import user_pk_to_url_str
+from allauth.mfa.models import Authenticator
 from django.conf import settings
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.mail import EmailMessage
 from django.dispatch import Signal
@@ -19,6 +23,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.auth import guessing
 from accounts.auth.counters import logins
@@ -38,7 +43,29 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
     """Allows sign-up by setting or invitation, and counts failed log-ins so that nobody can lock another user out."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
+        if settings.SSO_ONLY:
+            return False  # providers decide (accounts.sso.adapter)
         return settings.SIGN_UP != "invitation" or getattr(request, "invitation", None) is not None
+
+    def pre_login(self, request: HttpRequest, user: User, **facts: Any) -> HttpResponse | None:
+        """With SSO_ONLY, passwords and passkeys log in the emergency administrator alone."""
+        by_provider = "sociallogin" in (facts.get("signal_kwargs") or {})
+        if settings.SSO_ONLY and not by_provider and user.email.lower() != settings.SSO_EMERGENCY_ADMIN:
+            logins["sso_only"] += 1
+            messages.error(request, _("This site lets you log in through a provider only."))
+            return redirect("account_login")
+        answer: HttpResponse | None = super().pre_login(request, user, **facts)
+        return answer
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        """Whoever has just logged in sets up their first factor without a further proof."""
+        request = self.request
+        user = request.user
+        if app == "allauth.mfa" and isinstance(user, User) and not Authenticator.objects.filter(user=user).exists():
+            records = get_authentication_records(request, user)
+            if records and time.time() - records[-1]["at"] < app_settings.REAUTHENTICATION_TIMEOUT:
+                return False
+        return bool(super().is_reauthentication_required(app=app, **kwargs))
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
         """Saves a new account. With SIGN_UP=approval it stays inactive until staff approve it, unless invited."""
@@ -107,22 +134,41 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         email = credentials.get("email", "")
-        user = User.objects.filter(email__iexact=email).first() if email else None
+        self.count_failure(request, email, User.objects.filter(email__iexact=email).first() if email else None)
+
+    def count_failure(self, request: HttpRequest, email: str, user: User | None) -> None:
+        """Counts a wrong password or code of an account, which may lock it for unknown networks."""
         if guessing.count_failure(email):
             account_locked.send(sender=User, request=request, user=user, email=email)
             if user is not None:
-                self._mail_locked(request, user)
+                self.mail_owner("account/email/account_locked", user)
 
-    def _mail_locked(self, request: HttpRequest, user: User) -> None:
-        """Mails the owner in a thread: waiting for the mail server would reveal that the account exists."""
+    def mail_owner(self, template: str, user: User, **context: Any) -> None:
+        """Mails the owner of an account in a thread: waiting for the mail server would reveal that it exists."""
         if not mail_is_configured():
             return
-        context = {
-            "user": user, "ip": client_ip(request), "timestamp": timezone.now(),
-            "site_name": site().name, "site_url": site_url(request),
+        request = self.request
+        shown = {
+            "user": user, "ip": client_ip(request), "timestamp": timezone.now(), "site_name": site().name,
+            "site_url": site_url(request), "user_agent": self.get_http_user_agent(request)[:200], **context,
         }  # fmt: skip
-        message = self.render_mail("account/email/account_locked", user.email, context)
+        message = self.render_mail(template, user.email, shown)
         threading.Thread(target=_send, args=[message], name="mail", daemon=True).start()
+
+    def get_login_stages(self) -> list[str]:
+        own = {"allauth.mfa.stages.AuthenticateStage": "accounts.auth.second_factor.stage.SecondFactorStage"}
+        return [own.get(stage, stage) for stage in super().get_login_stages()]
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """Password first, codes last: whoever has a passkey and no password is asked for the passkey."""
+        found: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        return sorted(found, key=lambda one: bool(one["id"] == "mfa_reauthenticate"))
+
+    def send_notification_mail(
+        self, template_prefix: str, user: User, context: dict[str, Any] | None = None, email: str | None = None
+    ) -> None:
+        """Also to users whose address allauth does not know: those whom staff have created."""
+        super().send_notification_mail(template_prefix, user, context, email or user.email)
 
     def get_client_ip(self, request: HttpRequest) -> str:
         try:
@@ -142,7 +188,7 @@ def _send(message: EmailMessage) -> None:
     try:
         message.send()
     except (smtplib.SMTPException, OSError) as error:
-        logger.warning("lockout_mail_failed", error=type(error).__name__)
+        logger.warning("account_mail_failed", error=type(error).__name__)
 
 
 def reset_link(request: HttpRequest, key: str) -> str:

@@ -9,6 +9,7 @@ can lock the owner out for ever. Unknown addresses are counted alike, so that an
     guess:count:<hash of the address>   integer   wrong passwords, forgotten FORGET_SECONDS after the last one
     guess:lock:<hash of the address>    exists while the account is locked
     guess:known:<hash of the address>   sorted set  networks of the owner's log-ins, by when each is forgotten (s)
+    guess:device:<hash of the address>  sorted set  hashes of browsers with their networks, likewise
 
 All functions raise `redis.RedisError`.
 """
@@ -65,6 +66,20 @@ def remember_place(email: str, place: str) -> None:
     pipe.zremrangebyrank(key, 0, -MOST_KNOWN - 1)
     pipe.expire(key, KNOWN_DAYS * 86400)
     pipe.execute()
+
+
+def is_new_device(email: str, place: str, device: str) -> bool:
+    """Whether the owner logged in before, and never from this kind of browser in this network. Remembers it."""
+    key, now = f"guess:device:{_name(email)}", time.time()
+    one = hashlib.sha256(f"{place} {device}".encode()).hexdigest()[:32]
+    pipe = sync_redis().pipeline(transaction=False)
+    pipe.zremrangebyscore(key, "-inf", now)
+    pipe.zcard(key)
+    pipe.zadd(key, {one: now + KNOWN_DAYS * 86400})
+    pipe.zremrangebyrank(key, 0, -MOST_KNOWN - 1)
+    pipe.expire(key, KNOWN_DAYS * 86400)
+    _forgotten, before, added, *_rest = pipe.execute()
+    return bool(before and added)
 
 
 def forget_failures(email: str) -> None:

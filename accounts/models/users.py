@@ -86,6 +86,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(
         _("active"), default=True, help_text=_("Disable the account instead of deleting it. Ends all sessions.")
     )
+    second_factor_due = models.DateTimeField(null=True, editable=False)  # without one until then, where one is needed
     is_staff = models.BooleanField(_("staff"), default=False, help_text=_("Can log in to the admin."))
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
     plan = models.ForeignKey(
@@ -130,6 +131,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             ),
             ("invite_user", gettext_noop("Can invite users")),
             ("export_user", gettext_noop("Can export all data of a user, including messages")),
+            ("reset_second_factor", gettext_noop("Can reset users' second factors")),
             ("erase_user", gettext_noop("Can erase users")),
             ("export_lists", gettext_noop("Can export lists")),
             ("import_lists", gettext_noop("Can import lists of objects that one may change")),
@@ -205,6 +207,15 @@ class Session(AbstractBaseSession):
     last_seen_at = models.DateTimeField(default=timezone.now, editable=False)
     ip = models.GenericIPAddressField(null=True, editable=False)
     user_agent = models.CharField(max_length=200, blank=True, editable=False)
+    # Of a log-in through a provider: hashes of its user there, and of its session there (accounts.auth.sso.sessions).
+    sso_subject = models.CharField(max_length=32, blank=True, db_default="", default="", editable=False)
+    sso_session = models.CharField(max_length=32, blank=True, db_default="", default="", editable=False)
+
+    class Meta(AbstractBaseSession.Meta):
+        indexes = (
+            models.Index(fields=["sso_subject"], condition=~Q(sso_subject=""), name="session_by_sso_subject"),
+            models.Index(fields=["sso_session"], condition=~Q(sso_session=""), name="session_by_sso_session"),
+        )
 
     def __str__(self) -> str:
         return f"session {self.hash[:8]}"

@@ -10,6 +10,7 @@ import re
 from typing import Any, Final
 
 from allauth.account.views import INTERNAL_RESET_SESSION_KEY, PasswordResetFromKeyView, PasswordResetView
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -26,7 +27,7 @@ class RequestReset(PasswordResetView):  # type: ignore[misc]  # allauth ships no
     """allauth's page. Without a mail server it sends nothing, and says whom to ask."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if not mail_is_configured():
+        if not mail_is_configured() or settings.SSO_ONLY:
             return render(request, self.template_name)
         response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
         return response

@@ -17,9 +17,11 @@ from config.settings.pages import *
 from config.settings.protection import *
 from config.settings.push import *
 from config.settings.retention import *
+from config.settings.second_factor import *
 from config.settings.sharing import *
 from config.settings.site import *
 from config.settings.speech import *
+from config.settings.sso import *
 from config.settings.staff import *
 from config.settings.stores import *
 from config.settings.tool_servers import *

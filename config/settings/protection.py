@@ -20,10 +20,12 @@ if HTTPS:
     SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 X_FRAME_OPTIONS = "DENY"
-# Pages use the microphone and the clipboard, and nothing else of what browsers ask permission for.
+# Pages use the microphone, the clipboard and passkeys, and nothing else of what browsers ask permission for.
 PERMISSIONS_POLICY: dict[str, list[str]] = {
     "microphone": ["self"],
     "clipboard-write": ["self"],
+    "publickey-credentials-create": ["self"],  # passkeys
+    "publickey-credentials-get": ["self"],
     **{
         name: []
         for name in (
@@ -41,8 +43,6 @@ PERMISSIONS_POLICY: dict[str, list[str]] = {
             "magnetometer",
             "midi",
             "payment",
-            "publickey-credentials-create",
-            "publickey-credentials-get",
             "screen-wake-lock",
             "serial",
             "usb",

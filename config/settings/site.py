@@ -30,6 +30,9 @@ INSTALLED_APPS = [
     "channels",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "import_export",
     "csp",
     "accounts",
@@ -57,6 +60,7 @@ MIDDLEWARE = [
     "config.web.refusals.RefusalMiddleware",
     "config.web.rates.RateMiddleware",
     "accounts.auth.terms.TermsMiddleware",
+    "accounts.auth.second_factor.middleware.SecondFactorMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.db.models import Model
 
+from accounts.auth.second_factor.reset import reencrypt_factors
 from accounts.lib.encryption import UnreadableError, reencrypt
 from chat.management.terminal import show_examples
 
@@ -18,9 +19,9 @@ PREFIX: Final = "encrypted_"  # of each field that holds a secret
 class Command(BaseCommand):
     help = (
         "Encrypts all stored secrets again with the first of ENCRYPTION_KEYS: keys and extra headers of endpoints, of"
-        " their models and of search providers, and the secrets and log-ins of tool servers. After that the older keys"
-        " can be removed. Secrets that cannot be decrypted are not changed and are listed. Exit code 0, or 1 if there"
-        " are any."
+        " their models and of search providers, the secrets and log-ins of tool servers, and users' second factors."
+        " After that the older keys can be removed. Secrets that cannot be decrypted are not changed and are listed."
+        " Exit code 0, or 1 if there are any."
     )
 
     def add_arguments(self, parser: Any) -> None:
@@ -38,6 +39,9 @@ class Command(BaseCommand):
                     count += changed
                     if not readable:
                         unreadable.add(str(row))
+            changed, owners = reencrypt_factors()
+        count += changed
+        unreadable |= {f"the second factor of {email}" for email in owners}
         self.stdout.write(f"{count} {'secret' if count == 1 else 'secrets'} re-encrypted.")
         if unreadable:
             raise CommandError(

@@ -26,7 +26,7 @@ PAGES = [
 OWN_PAGES = [
     "/accounts/settings/", "/accounts/settings/account/", "/accounts/settings/sessions/",
     "/accounts/logout/", "/accounts/password/change/", "/accounts/email/",
-    "/accounts/reauthenticate/",
+    "/accounts/reauthenticate/", "/accounts/settings/security/", "/accounts/2fa/totp/activate/",
 ]  # fmt: skip
 
 
@@ -65,6 +65,8 @@ class TestPages:
             "account_end_other_sessions", "account_end_session",
             "account_api_tokens", "account_api_token_new", "account_api_token_revoke",
             "account_invitation", "account_accept_invitation", "account_waiting", "account_open_reset",
+            "account_settings_security", "account_second_factor", "account_remove_password", "account_forget_browsers",
+            "account_sso_disconnect", "account_sso_backchannel",
         }  # fmt: skip
         names = {name for name in get_resolver().reverse_dict if isinstance(name, str)}
         assert {name for name in names if name.startswith("account")} == known

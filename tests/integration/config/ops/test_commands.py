@@ -20,6 +20,7 @@ from django.core.management.base import CommandParser
 
 from accounts.models import Quota, QuotaPeriod, Unit, User
 from chat.models import Conversation
+from tests.fixtures.one_time_codes import give_app
 from tests.integration.config.ops.operating import conversation
 from tests.stack import ROOT
 
@@ -35,6 +36,7 @@ CHAT = (
     "repair",
     "seed_demo",
     "usage",
+    "users",
 )
 CONFIG = ("backup", "doctor", "health", "models", "restore", "translations")
 COMMANDS = [*((name, "chat") for name in CHAT), *((name, "config") for name in CONFIG), ("reencrypt", "workers")]
@@ -109,6 +111,8 @@ ANSWERS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("quota", "show"): ("alice@example.org",),
     ("repair",): ("--dry-run",),
     ("usage",): (),
+    ("users", "confirm-email"): ("alice@example.org",),
+    ("users", "reset-second-factor"): ("alice@example.org", "--yes"),
 }
 
 
@@ -127,6 +131,8 @@ def test_an_answer_for_scripts_is_json_and_nothing_else(
         said = {"author": {"role": "user"}, "content": {"content_type": "text", "parts": ["Hello"]}}
         node: dict[str, Any] = {"id": "a", "message": {"id": "a", **said}, "parent": None, "children": []}
         file.write_text(json.dumps([{"title": "T", "mapping": {"a": node}, "current_node": "a"}]))
+    if words == ("users", "reset-second-factor"):
+        give_app(alice)
     given = [str(file) if one == FILE else one for one in ANSWERS[words]]
     if words == ("loadtest",):  # a server that is there: see test_loadtest
         with pytest.raises(CommandError, match=r"127\.0\.0\.1:1"):
