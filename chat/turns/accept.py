@@ -21,6 +21,7 @@ from accounts.quotas import reservations
 from chat.eventlog import events
 from chat.eventlog.store import Append
 from chat.models import Comparison, Message, MessageRole, MessageStatus, Run, RunStatus, WaitingFor
+from chat.models.conversations import title_from
 from chat.models.moderation import Direction
 from chat.moderation.screening import Refusal, refuse, screen_message, screen_title
 from chat.protocol.commands import ApiSend, MessageEdit, MessageRegenerate, MessageSend, NewTurn, QueuedSend

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0020_site_settings'),
+        ('accounts', '0022_file_keeping'),
     ]
 
     operations = [

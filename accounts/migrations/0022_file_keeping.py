@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0020_site_settings'),
+        ('accounts', '0021_api_tokens'),
     ]
 
     operations = [

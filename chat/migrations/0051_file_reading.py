@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0049_file_keeping'),
+        ('chat', '0050_file_keeping'),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0048_files'),
+        ('chat', '0049_api_requests'),
     ]
 
     operations = [
