@@ -6,21 +6,18 @@ import hashlib
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
 from django.db import IntegrityError, connection, transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.lib.ids import uuid7
 from chat.files import scanning, storage
 from chat.files.kinds import HEAD, Kind, kind_of
-from chat.models import Blob, File, FileState
+from chat.models import Blob, File
 from chat.protocol.errors import Conflict, Invalid
 
-AT_ONCE: Final = 200  # contents whose jobs are published again in one round
 
 _INSERT: Final = """
 INSERT INTO chat_blob (id, sha256, size, media_type, kind, path, thumbnail, state, reason, characters, attempts,
@@ -98,13 +95,6 @@ def keep_content(taken: Taken) -> tuple[Blob, bool]:
     if blob is None:  # deleted by the purge after the insert found it
         raise IntegrityError("the content was deleted in this moment")
     return blob, is_new
-
-
-def unread(older_than: float) -> list[uuid.UUID]:
-    """Contents that were stored so many seconds ago and not read yet: their job may be lost."""
-    before = timezone.now() - timedelta(seconds=older_than)
-    rows = Blob.objects.filter(state=FileState.PENDING, created_at__lt=before).order_by("created_at")
-    return list(rows.values_list("pk", flat=True)[:AT_ONCE])
 
 
 def delete_if_unused(blob_id: uuid.UUID) -> bool:

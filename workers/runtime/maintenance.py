@@ -12,8 +12,6 @@ from django.conf import settings
 from django.db import connections
 
 from accounts.lib.redis import sync_redis
-from chat.files import contents
-from chat.jobs.dispatch import enqueue_reading
 from chat.portability import transfers
 from chat.retention import erasure
 from chat.retention import purge as purge_module
@@ -22,7 +20,6 @@ from chat.review import decisions
 LAST_PURGE: Final = "maintenance:purged"
 PURGING: Final = "maintenance:purging"
 EVERY_SECONDS: Final = 3600
-UNREAD_SECONDS: Final = 120.0  # that the job of a stored content may take
 
 logger = structlog.get_logger(__name__)
 
@@ -69,18 +66,5 @@ def publish_transfers() -> None:
     try:
         if published := transfers.publish_waiting():
             logger.info("transfers_published", count=published)
-    finally:
-        connections.close_all()
-
-
-@shared_task(name="workers.maintenance.publish_unread_files", ignore_result=True)  # type: ignore[untyped-decorator]  # no types
-def publish_unread_files() -> None:
-    """Publishes the jobs of stored contents again that nobody has read, as the broker was away or a worker died."""
-    try:
-        unread = contents.unread(UNREAD_SECONDS)
-        for blob_id in unread:
-            enqueue_reading(blob_id)
-        if unread:
-            logger.info("file_readings_published", count=len(unread))
     finally:
         connections.close_all()

@@ -6,16 +6,13 @@ import io
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from accounts.models import User
 from chat.files import storage, uploads
-from chat.models import Blob
 from tests.fixtures.attached import in_storage, stored
-from workers.runtime import maintenance
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis", "reading")]
 
@@ -65,16 +62,3 @@ def test_the_files_of_a_user(alice: User, media: Path) -> None:
     assert "notes.txt" in said("list", "ALICE@example.org")
     with pytest.raises(CommandError, match="no account"):
         said("list", "nobody@example.org")
-
-
-def test_jobs_that_were_lost_are_published_again(
-    alice: User, media: Path, monkeypatch: pytest.MonkeyPatch, reading: list[Any]
-) -> None:
-    read, lost, fresh = (stored(alice, content=content).blob for content in (b"a", b"b", b"c"))
-    long_ago = fresh.created_at.replace(year=2020)
-    Blob.objects.filter(pk__in=[read.pk, lost.pk]).update(created_at=long_ago)
-    Blob.objects.filter(pk=read.pk).update(state="read")
-    monkeypatch.setattr(maintenance, "enqueue_reading", reading.append)
-    reading.clear()
-    maintenance.publish_unread_files()
-    assert reading == [lost.pk]
