@@ -18,7 +18,6 @@ from chat.files.kinds import HEAD, Kind, kind_of
 from chat.models import Blob, File
 from chat.protocol.errors import Conflict, Invalid
 
-
 _INSERT: Final = """
 INSERT INTO chat_blob (id, sha256, size, media_type, kind, path, thumbnail, state, reason, characters, attempts,
     created_at)
