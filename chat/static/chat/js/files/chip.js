@@ -1,7 +1,7 @@
 /** One file that is to be sent. */
 
 import { spellSize } from "antiphon/conversation/step-words";
-import { t } from "antiphon/lib/texts";
+import { t, tc } from "antiphon/lib/texts";
 import { fileIcon, icon } from "antiphon/files/icons";
 import { pictureOf } from "antiphon/files/local-pictures";
 import { fileWords } from "antiphon/files/words";
@@ -59,7 +59,7 @@ export class Chip {
     this.pick.hidden = !(state === "stopped" && !entry.pasted);
     this.text.hidden = !(entry.pasted && this.box.options.onText && (entry.blob || entry.file || entry.text !== undefined));
     if (focused instanceof HTMLElement && focused.hidden && this.element.contains(focused)) this.discard.focus();
-    const words = moving ? t("Cancel the upload of {name}", { name }) : t("Remove {name}", { name });
+    const words = moving ? t("Cancel the upload of {name}", { name }) : tc("thing", "Remove {name}", { name });
     this.discard.setAttribute("aria-label", words);
     this.discard.title = words;
     this.element.dataset.state = state;
