@@ -25,6 +25,7 @@ from tests.integration.config.ops.operating import conversation
 from tests.stack import ROOT
 
 CHAT = (
+    "files",
     "api_tokens",
     "erase_user",
     "export_user",

@@ -119,6 +119,8 @@ def addresses(things: dict[str, str]) -> Iterator[str]:
     """Those of the pages, each with the ids of what is Alice's; what she has none of is nobody's."""
     for one in [*urls.urlpatterns, *accounts_urls.urlpatterns]:
         pattern = str(one.pattern)
+        if pattern == "accounts/logout/":
+            continue  # what follows would be asked by nobody
         if pattern.startswith("accounts/tools/"):
             pattern = pattern.replace("approval_id", "own_approval")
         path = "/" + re.sub(r"<\w+:(\w+)>", lambda found: things.get(found[1], str(uuid.UUID(int=7))), pattern)
