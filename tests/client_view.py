@@ -26,6 +26,7 @@ class View:
     queued: dict[str, dict[str, Any]] = field(default_factory=dict)  # messages that wait
     unqueued: set[str] = field(default_factory=set)  # those that wait no more
     whole: bool = False  # it had a snapshot
+    judged: bool = False  # judges behind the stream may take back what was shown before its end; a new epoch follows
     updated: set[str] = field(default_factory=set)  # messages from before this view, known by a change of them alone
     passed_over: set[str] = field(default_factory=set)  # runs under way when this client came in by speaking elsewhere
 
@@ -127,6 +128,8 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
         run["ended"] = None if event.get("next_attempt") else event["type"]
         run["final"] = event
         if event.get("next_attempt") and "kept" in event:
+            run["text"] = run["text"][: event["text_length"]]
+        if view.judged:
             run["text"] = run["text"][: event["text_length"]]
         if event["text_length"] != len(run["text"]) and not run["cut"]:
             raise ProtocolViolationError(f"{event['type']} says {event['text_length']}, shown are {len(run['text'])}")

@@ -7,7 +7,7 @@ are not copied. What the answers cost is not copied either: they were paid for o
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,11 +26,23 @@ from chat.conversations.copying_files import copy_files, copy_uses
 from chat.conversations.copying_steps import copy_steps
 from chat.conversations.membership import check_may_write, member_of
 from chat.eventlog.user_events import notify_conversation_listed
-from chat.models import Conversation, Member, Message, MessageStatus, Reasoning, Role, Run, RunStatus, Unjudged
+from chat.models import (
+    ACTIVE,
+    Conversation,
+    Member,
+    Message,
+    MessageRole,
+    MessageStatus,
+    Reasoning,
+    Role,
+    Run,
+    RunStatus,
+    Unjudged,
+)
 from chat.models.moderation import Action
-from chat.moderation.judging import judge_later
-from chat.moderation.screening import WITHHELD
+from chat.moderation.screening import WITHHELD, titles_made_of
 from chat.protocol.errors import Busy, NotFound, TooLarge
+from chat.runs.unread import judge_later
 
 MOST_COPIED: Final = 20_000  # messages
 MAX_TITLE: Final = 200
@@ -79,10 +91,10 @@ def copy_path(source: Conversation, leaf_id: uuid.UUID, owner: User, rules: Rule
     """
     title = _("%(title)s (copy)") % {"title": source.title[: MAX_TITLE - 10]} if source.title else ""
     with transaction.atomic():
-        path = _read_path(source.pk, leaf_id)
+        path, unread = _read_path(source.pk, leaf_id)
         copy = Conversation(
             title=title[:MAX_TITLE],
-            written_title=title[:MAX_TITLE] if source.title and source.title == source.written_title else "",
+            written_title=title[:MAX_TITLE] if _is_made(source, path) else "",
             temporary=source.temporary,
             system_prompt=source.system_prompt if rules.prompt else "",
             preset_id=source.preset_id if rules.prompt else None,
@@ -92,7 +104,7 @@ def copy_path(source: Conversation, leaf_id: uuid.UUID, owner: User, rules: Rule
         copy.save(force_insert=True)
         Member.objects.create(conversation=copy, user=owner, role=Role.OWNER)
         messages = _copy_messages(copy, path, owner, rules)
-        _judge_copies(path, messages)
+        _judge_copies(path, messages, unread)
         files = copy_files(copy, {one.pk: made for one, made in zip(path, messages, strict=True)}, owner)
         _copy_runs(copy, path, messages, files, thinking=rules.thinking)
         copy.tip = messages[-1]
@@ -101,17 +113,32 @@ def copy_path(source: Conversation, leaf_id: uuid.UUID, owner: User, rules: Rule
     return copy
 
 
-def _read_path(source_id: uuid.UUID, leaf_id: uuid.UUID) -> list[Message]:
+def _read_path(source_id: uuid.UUID, leaf_id: uuid.UUID) -> tuple[list[Message], set[uuid.UUID]]:
+    """The path, and the messages of it that judges have not read: those are found first, so that a text is either among
+    them, or was read before.
+    """
     ids = path_ids(source_id, leaf_id, limit=MOST_COPIED + 1)
     if len(ids) > MOST_COPIED:
         raise TooLarge(_("At most %(most_copied)s messages can be copied.") % {"most_copied": MOST_COPIED})
+    unread = set(Unjudged.objects.filter(message__in=ids).values_list("message_id", flat=True))
+    unread |= set(Run.objects.filter(prompt__in=ids, status__in=ACTIVE).values_list("prompt_id", flat=True))
     found = Message.objects.select_related("author").in_bulk(ids)
     path = [found[pk] for pk in ids if pk in found]
     if not path:
         raise NotFound
     if any(message.status in UNWRITTEN for message in path):
         raise Busy(WRITING)
-    return path
+    return path, unread
+
+
+def _is_made(source: Conversation, path: Sequence[Message]) -> bool:
+    """Whether the title was made of the texts of the path, by a model or of their first words: if those are withheld
+    from the copy, its title goes, too.
+    """
+    if not source.title:
+        return False
+    asked = (message for message in path if message.role == MessageRole.USER)
+    return source.title == source.written_title or any(source.title in titles_made_of(message) for message in asked)
 
 
 def _copy_messages(copy: Conversation, path: Sequence[Message], owner: User, rules: Rules) -> list[Message]:
@@ -142,9 +169,8 @@ def _copy_messages(copy: Conversation, path: Sequence[Message], owner: User, rul
     return copies
 
 
-def _judge_copies(path: Sequence[Message], copies: Sequence[Message]) -> None:
+def _judge_copies(path: Sequence[Message], copies: Sequence[Message], unread: Collection[uuid.UUID]) -> None:
     """What no judge has read yet is judged in the copy, too: it may be withheld from the original only."""
-    unread = set(Unjudged.objects.filter(message__in=[one.pk for one in path]).values_list("message_id", flat=True))
     for message, copy in zip(path, copies, strict=True):
         if message.pk in unread and copy.text:
             judge_later(copy.pk)

@@ -1,9 +1,10 @@
 """Texts that are shown before judges have read them. Sync.
 
-They are messages that ask nobody, edits in place, and what was asked and answered while a judge gave no verdict. Who
-stores such a text notes it (`Unjudged`). The workers take these rows, a few at a time; a row that its worker did not
-finish is taken again, after a minute at first, and once an hour after a long outage. The verdict is applied as one
-transaction: the case, what is withheld, and the end of the row.
+They are messages that ask nobody, edits in place, what was asked and answered while a judge gave no verdict or its
+worker was lost, and answers to questions that were withheld after they had been answered. Who stores such a text notes
+it (`Unjudged`). The workers take these rows, a few at a time; a row that its worker did not finish is taken again,
+after a minute at first, and once an hour after a long outage. The verdict is applied as one transaction: the case, what
+is withheld, and the end of the row.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from chat.models import Message, MessageRole, Revision, RevisionKind, Run, RunSt
 from chat.models.moderation import Action, CaseTarget, DecisionKind, Direction, ModerationDecision
 from chat.moderation.cases import Finding, lock_message_cases, open_case, shown_moderation
 from chat.moderation.rewriting import rewrite_message
+from chat.moderation.withheld_questions import judge_answers
+from chat.runs.unread import judge_later, note_read
 
 AGAIN_SECONDS: Final = 60.0
 LONGEST_SECONDS: Final = 3600.0  # between two tries during a long outage
@@ -58,12 +61,6 @@ class ShownText:
         return (timezone.now() - self.noted_at).total_seconds()
 
 
-def judge_later(message_id: uuid.UUID) -> None:
-    """Notes that judges have to read the text that a message has now. A part of the caller's transaction."""
-    now = timezone.now()
-    Unjudged.objects.update_or_create(message_id=message_id, defaults={"created_at": now, "next_try_at": now})
-
-
 def note_unjudged(message_id: uuid.UUID) -> None:
     """A judge gave no verdict about a message that is there already: it is judged later."""
     if Message.objects.filter(pk=message_id, deleted_at=None).exclude(text="").exists():
@@ -86,7 +83,7 @@ def take_unjudged(limit: int) -> list[ShownText]:
 
 def note_judged(shown: ShownText) -> None:
     """The text needs no verdict any more; a later one of the same message does."""
-    Unjudged.objects.filter(message_id=shown.message_id, created_at=shown.noted_at).delete()
+    note_read(shown.message_id, shown.noted_at)
 
 
 def read_call_texts(message_id: uuid.UUID) -> str:
@@ -133,6 +130,8 @@ def apply_finding(shown: ShownText, finding: Finding) -> bool:
             rewrite_message(
                 message.pk, "", shown_moderation(case), reasoning="" if shown.answered else None, publish=False
             )
+            if not shown.answered:
+                judge_answers(message)
         note_judged(shown)
         return True
 

@@ -41,6 +41,7 @@ from chat.models import (
 )
 from chat.models.conversations import title_from
 from chat.models.rewritten import Rewritten
+from chat.moderation.screening import titles_made_of
 from chat.runs.clock import database_time
 from chat.runs.closing import close_in_log
 from chat.runs.context import earlier_runs
@@ -76,11 +77,11 @@ def rewrite_message(
         message = Message.objects.select_for_update(no_key=True, of=("self",)).filter(pk=message_id).first()
         if message is None:
             return False
+        _lock_titles(message.conversation_id)
         if run is not None and run.status in ACTIVE:
             sentence = moderation.get("reason", "")
             ending = Ending(text, _thought(run, reasoning), error_code=MODERATED, error_message=sentence)
             end_run(run.pk, run.attempt, RunStatus.STOPPED, ending)
-        _lock_titles(message.conversation_id)
         _replace_title(message, text)
         if moderation or not text:
             _withdraw_written_title(message, text)
@@ -202,12 +203,24 @@ def _lock_titles(conversation_id: uuid.UUID) -> None:
 
 
 def _replace_title(message: Message, text: str) -> None:
-    """A title that was made of the words of the first question is made of its new words."""
-    if message.parent_id is None:
-        titled = Conversation.objects.filter(pk=message.conversation_id, title=title_from(message.text))
-        titled.update(title=title_from(text))
-        shared = ShareLink.objects.filter(conversation=message.conversation_id, title=title_from(message.text))
-        shared.update(title=title_from(text))
+    """A title that was made of the words of a question is made of its new words. That question is the first one, or one
+    that was asked when those before it were withheld.
+    """
+    made = titles_made_of(message)
+    if not made or message.role != MessageRole.USER:
+        return
+    conversation = Conversation.objects.get(pk=message.conversation_id)
+    if message.parent_id is not None and _is_made_of_first(conversation, made):
+        return
+    titled = Conversation.objects.filter(pk=conversation.pk, title__in=made)
+    titled.update(title=title_from(text))
+    ShareLink.objects.filter(conversation=conversation, title__in=made).update(title=title_from(text))
+
+
+def _is_made_of_first(conversation: Conversation, made: Sequence[str]) -> bool:
+    """Whether a first question has the words of the title, too."""
+    firsts = Message.objects.filter(conversation=conversation, parent=None).exclude(text="")
+    return any(title in made for first in firsts for title in titles_made_of(first))
 
 
 def _withdraw_written_title(message: Message, text: str) -> None:

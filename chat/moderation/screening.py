@@ -14,7 +14,8 @@ from typing import Final
 
 from django.db import transaction
 
-from chat.models import Message
+from chat.models import ApiRequest, Message
+from chat.models.conversations import title_from
 from chat.models.moderation import Action, CaseTarget, Direction, ModerationCase
 from chat.moderation.cases import NOTICES, Finding, finding_of, open_case, shown_moderation
 from chat.moderation.matching import matcher
@@ -122,6 +123,17 @@ def screen_title(title: str, user_id: uuid.UUID) -> str:
     """
     screened = screen(title, Direction.NAMED, user_id)
     return "" if screened.action in (Action.HOLD, Action.BLOCK) else screened.text
+
+
+def titles_made_of(message: Message) -> list[str]:
+    """The titles that a conversation may have got of the words of a question: as they are, and as rules have left them.
+    Of a request of the API it is the last turn that gives them.
+    """
+    request = ApiRequest.objects.filter(message=message).first()
+    words = title_from(request.turns[-1][1] if request is not None and request.turns else message.text)
+    if not words:
+        return []
+    return [words] if message.author_id is None else [words, screen_title(words, message.author_id)]
 
 
 def screen_field(

@@ -23,6 +23,7 @@ from chat.runs.barge_in import Cut, cut_answer
 from chat.runs.context import earlier_runs
 from chat.runs.lost import Lost, estimate_lost
 from chat.runs.step_ending import end_steps, step_notices, without_message
+from chat.runs.unread import note_unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +106,16 @@ def end_run(
     owner: str | None = None,
     expired: bool = False,
     why: tuple[str, str] = ("", ""),
+    unread: bool = True,
     moderate: Callable[[], Mapping[str, str]] | None = None,
 ) -> Ended | None:
     """Ends an active run. Returns None and changes nothing if the attempt is over, is not `owner`'s, or (with
     `expired`) still has a lease.
 
     A run that was queued or waiting ends as the attempt it was waiting for. Without an `ending` the stored text stays
-    and nothing is billed; `why` is then its code and sentence. `moderate` opens the case of what the answer lacks, and
-    returns what `Message.moderation` says of it; it is called within the transaction.
+    and nothing is billed; `why` is then its code and sentence. `unread`: no judge may have read the question or the
+    answer, because no worker began, or the one that did was lost: both are judged later. `moderate` opens the case of
+    what the answer lacks, and returns what `Message.moderation` says of it; it is called within the transaction.
     """
     with transaction.atomic():
         run = _lock(run_id, attempt, owner=owner, expired=expired)
@@ -146,6 +149,8 @@ def end_run(
         if moderate is not None:
             message.moderation = dict(moderate()) or message.moderation
         message.save(update_fields=["text", "html", "status", *(["moderation"] if moderate else [])])
+        if unread:
+            note_unread([run.prompt_id, run.message_id])
         # As late as possible: from here to the commit everybody who shares a quota waits.
         settled = settle_run(run.requested_by_id, run.pk, run.created_at, used, conversation_id=run.conversation_id)
         fields |= {"cost": settled.cost} if steps is None else steps.fields(used, settled.cost)

@@ -34,11 +34,11 @@ from chat.models import (
     Run,
 )
 from chat.models.conversations import title_from
-from chat.moderation.judging import judge_later
 from chat.moderation.rewriting import rewrite_message
 from chat.moderation.screening import Refusal, check_not_withheld, refuse, screen_edit
 from chat.protocol.commands import clean_controls, clean_text
 from chat.protocol.errors import Busy, Conflict, Forbidden, Invalid, NotFound, TooLarge
+from chat.runs.unread import judge_later
 from chat.turns.mentioning import note_mentions, notify_mentioned, store_mentions
 
 DELETED: Final = gettext_noop("This message was deleted.")

@@ -111,6 +111,23 @@ class ToolsAndShares(RuleBasedStateMachine):
                 self.wait(self._decide(0, call, denies=True))
             self.wait(asyncio.sleep(0.7))
 
+    # --- coming and going ---------------------------------------------------------------------------------------
+
+    @rule(which=any_one, first=st.floats(0.0, 0.4), second=st.floats(0.0, 0.4))
+    def bob_is_out_for_a_moment(self, which: int, first: float, second: float) -> None:
+        """While an answer streams: what is written meanwhile he gets with the snapshot, when he is in again."""
+        bob = self.world.pages[2]
+        inside = sorted(bob.views.keys() - bob.lost)
+        if not inside:
+            return
+        one = inside[which % len(inside)]
+        self.counted["in and out again"] += 1
+        self.wait(self.submit(0, "message.send", conversation_id=one, text="Go on [[tokens=120 rate=100]]", ask=True))
+        self.wait(asyncio.sleep(first))
+        self.wait(self.world.remove(bob, one))
+        self.wait(asyncio.sleep(second))
+        self.wait(self.world.invite(bob, one))
+
     # --- processes ----------------------------------------------------------------------------------------------
 
     async def all_are_ready(self) -> None:

@@ -18,6 +18,7 @@ from accounts.lib.outage import OUTAGE
 from chat.eventlog.payloads import MODERATED
 from chat.models import RunStatus
 from chat.models.moderation import Action, Direction
+from chat.moderation.cases import Finding
 from chat.moderation.judging import note_unjudged
 from chat.runs.closing import close_attempt
 from chat.runs.lifecycle import Claim
@@ -25,7 +26,8 @@ from workers.generation.judging_costs import count_judgements, record_costs
 from workers.generation.outcome import Outcome, Withheld
 from workers.generation.records import record
 from workers.generation.services import Services
-from workers.generation.withheld import Known, hold_question, open_message_case, publish_withheld, read_known, withhold
+from workers.generation.unread import UnreadTexts
+from workers.generation.withheld import Known, hold_question, open_message_case, publish_withheld, read_known
 from workers.generation.written_answer import WrittenAnswer
 from workers.moderation.findings import UNCHECKED_QUESTION, JudgeFinding, finding_of_judgements, is_about
 from workers.moderation.judge import Judge
@@ -38,23 +40,30 @@ WITHHELD: Final = (Action.HOLD.value, Action.BLOCK.value, "withdrawn")
 logger = structlog.get_logger(__name__)
 
 
-async def judge_asked(services: Services, claim: Claim, answer: WrittenAnswer) -> Outcome:
-    """The model's answer, unless a judge refuses the question or has the run wait for a reviewer."""
+async def judge_asked(services: Services, claim: Claim, answer: WrittenAnswer, unread: UnreadTexts) -> Outcome:
+    """The model's answer, unless a judge refuses the question or has the run wait for a reviewer. `unread` says whether
+    the question is still to be judged, whenever this ends.
+    """
     judges = services.judges.of(Direction.ASKED)
     if not judges or claim.shown_text or claim.begun:
         return await answer.read()
     known = await _known(claim)
     if known.moderation.get("action") in WITHHELD:
+        unread.question = False
         return Outcome(RunStatus.STOPPED, MODERATED, known.moderation.get("reason", ""))
     if known.released or not known.text:
+        unread.question = False
         return await answer.read()
     judges = tuple(one for one in judges if not is_about(known.details, one.definition.id, one.definition.version))
-    question = _Question(services, claim, known.text)
+    question = _Question(services, claim, known.text, unread)
     before = [one for one in judges if one.definition.mode == "before"]
     if before and (refusal := await question.refusal(question.start(before))) is not None:
         return refusal
     beside = [one for one in judges if one.definition.mode == "parallel"]
-    return await (_read_beside(question, beside, answer) if beside else answer.read())
+    if beside:
+        return await _read_beside(question, beside, answer)
+    question.let_through()
+    return await answer.read()
 
 
 async def _known(claim: Claim) -> Known:
@@ -81,6 +90,7 @@ async def _read_beside(question: _Question, judges: Sequence[Judge], answer: Wri
         refusal = await question.refusal(judging)
         if refusal is not None:
             return refusal
+        question.let_through()
         passed.set()
         return await reading
     finally:
@@ -89,11 +99,13 @@ async def _read_beside(question: _Question, judges: Sequence[Judge], answer: Wri
             await asyncio.wait({reading})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Question:
     services: Services
     claim: Claim
     text: str
+    unread: UnreadTexts
+    absent: bool = False  # a judge gave no verdict about it
 
     def start(self, judges: Sequence[Judge]) -> asyncio.Task[JudgeFinding]:
         """Begins to judge it."""
@@ -109,13 +121,10 @@ class _Question:
     async def refusal(self, judging: asyncio.Task[JudgeFinding]) -> Outcome | None:
         """Waits for the verdict. How the run ends because of it; None: the question may be answered.
 
-        A stop before the verdict does not spare the question: it is in the conversation, and later ones refer to it.
+        A stop before the verdict does not spare the question: it is in the conversation, and later ones refer to it. It
+        stays unread, and is judged after the end of the run.
         """
-        try:
-            found = await asyncio.shield(judging)
-        except asyncio.CancelledError:
-            self.services.spawn(self._apply_later(judging))
-            raise
+        found = await judging
         if found.finding is None or found.finding.action is Action.FLAG:
             self._flag(found)
             return Outcome(RunStatus.FAILED, UNCHECKED, UNCHECKED_QUESTION) if found.refused else None
@@ -124,13 +133,26 @@ class _Question:
             return Outcome(RunStatus.WAITING)
         return Outcome(RunStatus.STOPPED, MODERATED, found.finding.notice, withheld=withheld)
 
+    def let_through(self) -> None:
+        """All judges were asked. Those that gave no verdict are asked again soon, also while it is being answered."""
+        if self.absent:
+            self.services.spawn(self._note_unjudged())
+        else:
+            self.unread.question = False
+
+    async def _note_unjudged(self) -> None:
+        """Unless the run has ended by now, and its end has noted it."""
+        if await record("question", self.claim.run, note_unjudged, self.claim.run.prompt_id):
+            self.unread.question = False
+
     def _flag(self, found: JudgeFinding) -> None:
         if found.finding is not None:
-            work = record("question", self.claim.run, open_message_case, self.claim.run, found.finding, self.text,
-                          answered=False)  # fmt: skip
-            self.services.spawn(work)
-        if found.unjudged:
-            self.services.spawn(record("question", self.claim.run, note_unjudged, self.claim.run.prompt_id))
+            self.services.spawn(self._open_case(found.finding))
+        self.absent = self.absent or found.unjudged
+
+    async def _open_case(self, finding: Finding) -> None:
+        run = self.claim.run
+        await record("question", run, open_message_case, run, finding, self.text, answered=False)
 
     async def _hold(self, withheld: Withheld) -> bool:
         """Whether the run waits for a reviewer now. If not, it ends, and its question is withheld all the same."""
@@ -148,11 +170,3 @@ class _Question:
         except (redis.RedisError, OSError) as error:  # the log begins anew with the question's rewriting
             logger.warning("event_log_append_failed", run=str(run.id), error=type(error).__name__)
         return True
-
-    async def _apply_later(self, judging: asyncio.Task[JudgeFinding]) -> None:
-        found = await judging
-        if found.finding is None or found.finding.action is Action.FLAG:
-            self._flag(found)
-        else:
-            await record("question", self.claim.run, withhold, self.claim.run, Withheld(found.finding, self.text))
-            await publish_withheld(self.claim.run, answered=False)

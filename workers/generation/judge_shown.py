@@ -14,6 +14,7 @@ import structlog
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.models.moderation import Action, Direction
+from chat.moderation.cases import Finding
 from chat.moderation.judging import (
     ShownText,
     apply_finding,
@@ -24,6 +25,7 @@ from chat.moderation.judging import (
     was_released,
 )
 from chat.moderation.rewriting import publish_rewritten
+from chat.moderation.withheld_questions import find_withheld_question
 from workers.generation.judging_costs import count_judgements, record_costs
 from workers.generation.services import Services
 from workers.moderation.base import GARBAGE
@@ -63,8 +65,14 @@ class ShownJudge:
 
 async def _judge(services: Services, shown: ShownText) -> bool:
     """Judges one text and applies the verdict. False: without a verdict the row stays, and is taken again."""
+    if not shown.text or await in_db(was_released, shown):
+        await in_db(note_judged, shown)
+        return True
+    if shown.answered and (finding := await in_db(find_withheld_question, shown.message_id, shown.text)) is not None:
+        await _apply(shown, finding)
+        return True
     judges = services.judges.of(Direction.ANSWERED if shown.answered else Direction.ASKED)
-    if not judges or not shown.text or await in_db(was_released, shown):
+    if not judges:
         await in_db(note_judged, shown)
         return True
     told = await in_db(read_call_texts, shown.message_id) if shown.answered else ""
@@ -81,6 +89,12 @@ async def _judge(services: Services, shown: ShownText) -> bool:
     if finding is None:
         await in_db(note_judged, shown)
         return True
+    await _apply(shown, finding)
+    return True
+
+
+async def _apply(shown: ShownText, finding: Finding) -> None:
+    """Opens the case of a text, and takes it from its readers where the finding withholds it."""
     if await in_db(apply_finding, shown, finding) and finding.action in (Action.HOLD, Action.BLOCK):
         logger.info("shown_message_withheld", message=str(shown.message_id), action=finding.action.value)
         try:
@@ -90,4 +104,3 @@ async def _judge(services: Services, shown: ShownText) -> bool:
             logger.warning(
                 "rewriting_not_published", message=str(shown.message_id), error=type(error).__name__, note=note
             )
-    return True

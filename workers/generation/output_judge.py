@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -21,6 +22,7 @@ from chat.models.moderation import Action, CaseOrigin, Direction
 from chat.moderation.cases import Finding
 from chat.moderation.judging import note_unjudged
 from chat.runs.context import ClaimedRun
+from chat.runs.unread import note_being_read, note_read
 from workers.generation.judging_costs import count_judgements, record_costs
 from workers.generation.outcome import Outcome, Withheld
 from workers.generation.records import record
@@ -33,6 +35,7 @@ from workers.providers.token_estimate import estimate_tokens
 PIECE_TOKENS: Final = 200
 CARRIED_TOKENS: Final = 50  # of what was judged before go with the next piece
 CARRIED_CHARS: Final = 4 * CARRIED_TOKENS  # at most; texts of other scripts have fewer characters for a token
+LOST_SECONDS: Final = 60.0  # after the end of an answer; then its worker was lost with what it had not judged
 _SENTENCE_END: Final = re.compile(r"""[.!?…]["'”’)\]*_]*\s|[。！？]|\n""")
 
 logger = structlog.get_logger(__name__)
@@ -62,6 +65,7 @@ class OutputJudge:
         self._hit: tuple[Finding, int] | None = None  # what withholds the answer, and from which code point on
         self._flagged: list[Finding] = []
         self._unjudged = False  # a judge gave no verdict about a part
+        self._noted_at: datetime | None = None  # the note that the end of the run has left
         self._spent: list[Spent] = []
 
     @property
@@ -100,6 +104,7 @@ class OutputJudge:
             judgements = await self._services.judges.judge(self._judges, text, behind=True)
             self._note(judgements, start)
         except Exception:
+            self._unjudged = True
             logger.exception("answer_not_judged", run=str(self._run.id))
         finally:
             self._task = None
@@ -128,6 +133,14 @@ class OutputJudge:
         withheld = Withheld(self._joined(finding), text, text[:start])
         return Outcome(RunStatus.STOPPED, MODERATED, finding.notice, first_token_ms=first_token_ms, withheld=withheld)
 
+    def note_end(self, text: str, *, withheld: bool) -> None:
+        """Notes `text`, with which the run ends, unless all of it is judged: if this worker is lost before `finish`, or
+        ends, another one judges it. `withheld`: the end has the case. A part of the run's last transaction; sync.
+        """
+        is_read = self._judged >= len(text) and not (self._parts or self._task or self._hit or self._unjudged)
+        if self.active and text and not withheld and not is_read:
+            self._noted_at = note_being_read(self._run.message_id, LOST_SECONDS)
+
     async def finish(self, text: str, *, withheld: bool) -> None:
         """After the run has ended with `text`: judges what is left, and opens the case. Raises nothing.
 
@@ -137,9 +150,10 @@ class OutputJudge:
             if rest := text[self._judged + sum(map(len, self._parts)) :]:  # which never came into the log
                 self.feed(rest)
             await self._finish_judging()
+        done = True
         if not withheld and self._hit is not None:
             finding, start = self._hit
-            await record("answer", self._run, withdraw_after_end, self._run, self._joined(finding), text, start)
+            done = await record("answer", self._run, withdraw_after_end, self._run, self._joined(finding), text, start)
             await publish_withheld(self._run, answered=True)
         elif not withheld and self._flagged:
             await record(
@@ -147,6 +161,8 @@ class OutputJudge:
             )  # fmt: skip
         if self._unjudged and not withheld and self._hit is None:
             await record("answer", self._run, note_unjudged, self._run.message_id)
+        elif done and self._noted_at is not None:
+            await record("answer", self._run, note_read, self._run.message_id, self._noted_at)
         if self._spent:
             await record_costs(self._run.conversation_id, self._spent)
 

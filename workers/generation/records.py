@@ -20,8 +20,9 @@ P = ParamSpec("P")
 logger = structlog.get_logger(__name__)
 
 
-async def record(what: str, run: ClaimedRun, write: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
-    """Calls `write` on a database thread until it succeeds. Raises nothing; what could not be written is logged."""
+async def record(what: str, run: ClaimedRun, write: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> bool:
+    """Calls `write` on a database thread until it succeeds. Raises nothing; returns whether it was
+    written, and logs it if not."""
     deadline = time.monotonic() + GIVE_UP_SECONDS
     while True:
         try:
@@ -33,4 +34,6 @@ async def record(what: str, run: ClaimedRun, write: Callable[P, object], *args: 
             logger.error("finding_not_recorded", what=what, run=str(run.id), error=type(error).__name__)
         except Exception:
             logger.exception("finding_not_recorded", what=what, run=str(run.id))
-        return
+        else:
+            return True
+        return False

@@ -39,6 +39,7 @@ from workers.generation.services import Services
 from workers.generation.steps.judging import JudgedCalls
 from workers.generation.steps.loop import StepLoop
 from workers.generation.title_and_summary import spawn_writers
+from workers.generation.unread import UnreadTexts
 from workers.generation.withheld import end_withheld, publish_withheld
 
 FLUSH_SECONDS: Final = 5.0  # how long the end of an answer waits for the log; then it ends without it
@@ -76,9 +77,9 @@ class Generation:
             run.conversation_id, run.id, run.attempt, claim.shown_text, self.screen, thought
         )
         self.output = OutputJudge(services, run, claim.text_before)
-        self.answer = StepLoop(
-            services, claim, self.log, self.clock, JudgedCalls(services, run, self.case, self.output)
-        )
+        calls = JudgedCalls(services, run, self.case, self.output)
+        self.answer = StepLoop(services, claim, self.log, self.clock, calls)
+        self.unread = UnreadTexts(services, claim, self.output)
         self.output.on_hit = self._cancel
         if self.output.active:
             self.log.judge_by(self.output.feed)
@@ -139,7 +140,7 @@ class Generation:
         if self.claimed.attempt > 1:
             await close_previous_attempt(self.claimed)
         self.log.event(events.run_started(self.claimed))
-        self._reader = asyncio.create_task(judge_asked(self.services, self.claim, self.answer))
+        self._reader = asyncio.create_task(judge_asked(self.services, self.claim, self.answer, self.unread))
         if self.stop_requested or self.lost or self.handing_over:
             self._reader.cancel()
         await asyncio.wait({self._reader})
@@ -169,12 +170,8 @@ class Generation:
             if self.abandoned:
                 message = "The answer was stopped because nobody had this conversation open."
                 return Outcome(RunStatus.STOPPED, "unwatched", message, first_token_ms=first)
-            return Outcome(
-                RunStatus.INTERRUPTED,
-                "worker_stopped",
-                "The answer was interrupted by a restart. You can continue or retry.",
-                first_token_ms=first,
-            )
+            message = "The answer was interrupted by a restart. You can continue or retry."
+            return Outcome(RunStatus.INTERRUPTED, "worker_stopped", message, first_token_ms=first)
         error = reader.exception()
         if error is not None:
             logger.error("run_crashed", run=str(self.claimed.id), exc_info=error)
@@ -284,7 +281,8 @@ class Generation:
         produced = screened.original[self.log.base_length :]
         ending = make_ending(outcome, screened, self.answer, self.clock, produced=produced, rendered=rendered)
         moderate = self.case.record if self.case and self.case.concerns else None
-        return end_withheld(self.claimed, outcome, ending, owner=self.services.owner, moderate=moderate)
+        note = partial(self.unread.note, outcome, screened.text)
+        return end_withheld(self.claimed, outcome, ending, self.services.owner, moderate=moderate, note_unread=note)
 
     def _screened(self) -> Screened:
         """The texts of this attempt as they may be stored."""

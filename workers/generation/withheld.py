@@ -18,11 +18,16 @@ from chat.models.moderation import Action, CaseStatus, CaseTarget, DecisionKind,
 from chat.models.statuses import WaitingFor
 from chat.moderation.cases import Finding, lock_message_cases, open_case, shown_moderation
 from chat.moderation.rewriting import publish_rewritten, rewrite_message
+from chat.moderation.withheld_questions import judge_answers
 from chat.runs.context import ClaimedRun
 from chat.runs.ending import Ended, Ending, end_run
 from workers.generation.outcome import Outcome, Withheld
 
 logger = structlog.get_logger(__name__)
+
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ def withhold(run: ClaimedRun, withheld: Withheld) -> None:
     """
     answered = withheld.kept is not None
     with transaction.atomic():
+        question = None if answered else Message.objects.filter(pk=run.prompt_id).first()
         lock_message_cases(run.message_id if answered else run.prompt_id)
         if not answered:  # other models may be answering it, side by side: their workers stop within seconds
             others = Run.objects.filter(prompt_id=run.prompt_id, status=RunStatus.RUNNING, stop_requested_at=None)
@@ -83,6 +89,8 @@ def withhold(run: ClaimedRun, withheld: Withheld) -> None:
             reasoning="" if answered else None,
             publish=False,
         )
+        if question is not None:
+            judge_answers(question)
 
 
 async def publish_withheld(run: ClaimedRun, *, answered: bool) -> None:
@@ -98,19 +106,22 @@ def end_withheld(
     run: ClaimedRun,
     outcome: Outcome,
     ending: Ending,
-    *,
     owner: str,
+    *,
     moderate: Callable[[], dict[str, str]] | None = None,
+    note_unread: Callable[[], None] = _nothing,
 ) -> Ended | None:
-    """`end_run`, together with what a judge has the run withhold. None: the run is not this worker's any more, and
-    nothing has changed.
+    """`end_run`, together with what a judge has the run withhold, and then what no judge has read yet (`note_unread`).
+    None: the run is not this worker's any more, and nothing has changed.
     """
     with transaction.atomic():
         if moderate is not None or outcome.withheld is not None:
             lock_message_cases(run.message_id, run.prompt_id)
-        ended = end_run(run.id, run.attempt, outcome.status, ending, owner=owner, moderate=moderate)
+        ended = end_run(run.id, run.attempt, outcome.status, ending, owner=owner, unread=False, moderate=moderate)
         if ended is not None and outcome.withheld is not None:
             withhold(run, _as_stored(run, outcome.withheld))
+        if ended is not None:
+            note_unread()
         return ended
 
 

@@ -57,7 +57,7 @@ def kind_of(text: str) -> str:
             scripts[KANA if name in ("hiragana", "katakana", "katakana-hiragana") else name] = (
                 scripts.get(KANA if name in ("hiragana", "katakana", "katakana-hiragana") else name, 0) + 1
             )
-    if sum(scripts.values()) < OTHER_SHARE * sum(not char.isspace() for char in sample):
+    if not scripts or sum(scripts.values()) < OTHER_SHARE * sum(not char.isspace() for char in sample):
         return PLAIN
     if scripts.get(KANA, 0) > 0.1 * sum(scripts.values()):
         return KANA

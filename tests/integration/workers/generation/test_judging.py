@@ -26,6 +26,7 @@ from tests.fixtures.judged_runs import (
 from tests.fixtures.run_rows import row, say
 from tests.integration.workers.generation.judging import BAD, CASES, QUESTION, Start, case_of, question_of
 from tests.integration.workers.generation.judging import start as start  # a fixture
+from workers.generation.judge_shown import ShownJudge
 from workers.moderation.findings import UNCHECKED_QUESTION
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_model", "layer")]
@@ -137,6 +138,7 @@ async def test_a_stop_before_the_verdict_does_not_spare_the_question(start: Star
     worker.generation.stop()
     await running
     verdict.set()
+    await ShownJudge(worker.services).judge()
     await worker.settled()
     run = await in_db(row, accepted.run_id)
     assert (run.status, (await in_db(question_of, run)).text) == ("stopped", "")

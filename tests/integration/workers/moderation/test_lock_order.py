@@ -13,11 +13,12 @@ from chat.models import Message, ModerationCase, Run, RunStatus
 from chat.models.moderation import Action, CaseOrigin, CaseTarget, Category, Direction
 from chat.moderation import rewriting
 from chat.moderation.cases import Finding, open_case
-from chat.moderation.judging import apply_finding, judge_later, take_unjudged
+from chat.moderation.judging import apply_finding, take_unjudged
 from chat.moderation.rewriting import rewrite_message
 from chat.runs.context import ClaimedRun
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
+from chat.runs.unread import judge_later
 from tests.fixtures.quota_rows import Elsewhere
 from tests.fixtures.run_rows import say
 from workers.generation.outcome import Withheld
@@ -65,7 +66,7 @@ def test_a_worker_waits_for_a_decision(run: ClaimedRun, worker: Callable[[Claime
 
 
 def judged_later(run: ClaimedRun) -> None:
-    [shown] = take_unjudged(1)
+    [shown] = [one for one in take_unjudged(2) if one.message_id == run.message_id]
     assert apply_finding(shown, FOUND)
 
 

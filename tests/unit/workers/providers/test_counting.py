@@ -111,7 +111,13 @@ def test_kinds(language: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [("", "ascii"), ("Grüße aus Köln, schöne Straßen", "ascii"), ("👋👋👋", "ascii"), ("Привет, мир", "cyrillic")],
+    [
+        ("", "ascii"),
+        ("\u3000\u3000", "ascii"),
+        ("Grüße aus Köln, schöne Straßen", "ascii"),
+        ("👋👋👋", "ascii"),
+        ("Привет, мир", "cyrillic"),
+    ],
 )
 def test_other_kinds(text: str, kind: str) -> None:
     assert kind_of(text) == kind
