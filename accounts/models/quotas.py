@@ -86,11 +86,9 @@ class Plan(models.Model):
         help_text=_("Time spent waiting for a person does not count."),
     )  # fmt: skip
     tool_tokens = models.PositiveIntegerField(
-        _("token limit of an answer with tools"),
-        null=True,
-        blank=True,
+        _("token limit of an answer with tools"), null=True, blank=True,
         help_text=_("For all its steps together. If empty, there is no limit."),
-    )
+    )  # fmt: skip
     tool_cost = models.DecimalField(
         _("cost limit of an answer with tools (USD)"), max_digits=12, decimal_places=6, null=True, blank=True,
         help_text=_(

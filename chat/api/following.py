@@ -96,12 +96,13 @@ class RunFollower(Follower):
         if mine is None:
             self._note(Sign.CHANGED)
             return
-        text = mine["text"]
+        text, under_way = mine["text"], mine["status"] in _UNDER_WAY
         if not text.startswith(self.text):
-            self._note(Sign.CHANGED)
-            return
+            if not under_way or not self.text.startswith(text):
+                self._note(Sign.CHANGED)
+            return  # else the snapshot is older than what has arrived
         self._extend("text", 0, text)
-        if mine["status"] not in _UNDER_WAY:
+        if not under_way:
             self._note(Sign.ENDED)
 
     async def on_change(self) -> None:

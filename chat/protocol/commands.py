@@ -295,8 +295,6 @@ def clean_text(text: str, *, may_be_empty: bool = False) -> str:
             _("A message can have at most %(max_text_bytes)s bytes; this one has %(size)s.")
             % {"max_text_bytes": MAX_TEXT_BYTES, "size": size}
         )
-    if not text.strip():
-        if not may_be_empty:
-            raise Invalid(_("The text is empty."))
-        return ""
-    return text
+    if not text.strip() and not may_be_empty:
+        raise Invalid(_("The text is empty."))
+    return text if text.strip() else ""

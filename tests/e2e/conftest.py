@@ -58,7 +58,10 @@ def login(playwright: Playwright, stack: Stack) -> StorageState:
 def context(
     request: pytest.FixtureRequest, browsers: Browsers, browser: Browser, stack: Stack, login: StorageState
 ) -> Iterator[BrowserContext]:
-    """Alice's, with nothing stored in it and no page; its cache of static files is that of all her tests."""
+    """Alice's, with nothing stored in it and no page; its cache of static files is that of all her tests. She has
+    chosen no model yet.
+    """
+    stack.sql("DELETE FROM chat_modelchoice")
     yield browsers.alice.take(browser, login, [web.url for web in stack.webs])
     browsers.alice.give_back(keep=not request.node.stash.get(FAILED, False))
 

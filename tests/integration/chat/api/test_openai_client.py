@@ -75,7 +75,7 @@ class TestCompletions:
             {"role": "user", "content": [{"type": "text", "text": "five"}, {"type": "text", "text": "six"}]},
         ]
         client.chat.completions.create(
-            model="large", messages=messages, temperature=0.5, max_completion_tokens=77, reasoning_effort="low"
+            model="small", messages=messages, temperature=0.5, max_completion_tokens=77, reasoning_effort="low"
         )
         assert said(upstream) == [
             {"role": "system", "content": "Be brief.\n  Indented."},
@@ -87,7 +87,7 @@ class TestCompletions:
         ]
         body = upstream.chats[-1].body
         assert (body["model"], body["temperature"], body["max_tokens"], body["reasoning_effort"]) == (
-            "large", 0.5, 77, "low",
+            "small", 0.5, 77, "low",
         )  # fmt: skip
         assert "tools" not in body
 
