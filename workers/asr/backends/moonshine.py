@@ -9,67 +9,34 @@ segments at its pauses, so that no transcription takes long.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
-from django.utils.translation import gettext as _
-
-from workers.asr.audio.gated_session import FinalTranscript, GatedSession
+from workers.asr.audio.gated_session import FinalTranscript
 from workers.asr.backends.decoder_client import DecoderClient
 from workers.asr.backends.moonshine_process import FINAL, PARTIAL
-from workers.asr.backends.process_pool import DecoderPool
-from workers.asr.base import BYTES_PER_MS, AsrCaps, AsrConfig, AsrError, busy
+from workers.asr.backends.process_backend import ProcessBackend
+from workers.asr.base import BYTES_PER_MS
 
-SPEAKERS_PER_CORE: Final = 4  # docs/voice.md has what was measured
 PARTIAL_MS: Final = 400  # of new audio, at least, between two partials
 PARTIAL_SHARE: Final = 0.5  # of one's time, at most, that transcribing partials may take
 SEGMENT_MS: Final = 8_000  # a segment of this length ends at the next pause
-DECODE_SECONDS: Final = 20.0
 
 
-class MoonshineBackend:
+class MoonshineBackend(ProcessBackend["MoonshineEngine"]):
     """`speakers`: recordings at once in this process."""
 
     name = "moonshine"
-    caps = AsrCaps(server_endpointing=False, languages=("en",))
+    module = "workers.asr.backends.moonshine_process"
+    speakers_per_core = 4  # docs/voice.md has what was measured
+    decode_seconds = 20.0
 
     def __init__(self, *, speakers: int = 0) -> None:
-        self.speakers = speakers or SPEAKERS_PER_CORE * (os.cpu_count() or 1)
-        self.pool = DecoderPool(self.name, "workers.asr.backends.moonshine_process")
-        self.engines: set[MoonshineEngine] = set()
-        self._opening = 0
+        super().__init__(speakers)
 
-    async def prepare(self) -> None:
-        await self.pool.start()
-
-    async def open(self, config: AsrConfig) -> GatedSession:
-        if config.language.partition("-")[0].lower() not in self.caps.languages:
-            raise AsrError(
-                "asr_unavailable",
-                _("Speech recognition knows English only here."),
-                retryable=False,
-                detail=f"moonshine has no model for {config.language}",
-            )
-        if len(self.engines) + self._opening >= self.speakers:
-            raise busy(f"{self.speakers} speakers at once")
-        self._opening += 1
-        try:
-            decoder = await DecoderClient.open(self.pool, DECODE_SECONDS)
-            engine = MoonshineEngine(decoder, on_close=self.engines.discard)
-            self.engines.add(engine)
-        finally:
-            self._opening -= 1
-        return GatedSession(engine, config)
-
-    async def check(self) -> dict[str, Any]:
-        return {"backend": self.name, "speaking": len(self.engines), "speakers": self.speakers}
-
-    async def aclose(self) -> None:
-        for engine in list(self.engines):
-            await engine.aclose()
-        await self.pool.aclose()
+    def make_engine(self, decoder: DecoderClient, on_close: Callable[[MoonshineEngine], None]) -> MoonshineEngine:
+        return MoonshineEngine(decoder, on_close=on_close)
 
 
 class MoonshineEngine:
