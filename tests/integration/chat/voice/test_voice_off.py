@@ -48,7 +48,7 @@ def test_staff_find_how_to_turn_it_on(settings: Any) -> None:
     page = page_of(root, RECORDINGS)
     assert OFF in page
     assert "make moonshine" in page
-    assert "pip install -r requirements-moonshine.txt" in page
+    assert "pip install -r requirements/moonshine.txt" in page
     assert [name for name in registry.BACKENDS if name not in page] == []
     settings.ASR_BACKENDS = ["deepgram"]
     assert OFF not in page_of(root, RECORDINGS)

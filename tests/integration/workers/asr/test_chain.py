@@ -154,6 +154,6 @@ def test_a_recogniser_is_refused_where_it_is_not_installed(monkeypatch: pytest.M
         open_chain()
     assert str(refused.value).startswith("ASR_BACKENDS: ")
     assert f"make {name}" in str(refused.value)
-    assert f"pip install -r requirements-{name}.txt" in str(refused.value)
+    assert f"pip install -r requirements/{name}.txt" in str(refused.value)
     with override_settings(ASR_BACKENDS=[]):
         assert open_chain().backends == []

@@ -13,7 +13,7 @@ from tests.fakes.asr_speech import frames, utterance
 from workers.asr.backends.whisper import FasterWhisper, WhisperBackend
 from workers.asr.base import AsrConfig, AsrError, AsrEvent, AsrSession
 
-pytest.importorskip("faster_whisper", reason="requirements-whisper.txt is not installed")
+pytest.importorskip("faster_whisper", reason="requirements/whisper.txt is not installed")
 
 WORDS = ("open", "the", "window")
 
