@@ -39,7 +39,7 @@ LANGUAGES = [
     ("ja", "日本語"),
     ("ar", "العربية"),
 ]
-ADMIN_LANGUAGES = ("en", "de")  # whose catalogue of the admin is complete as well; in others the admin is in English
+ADMIN_LANGUAGES = ("en", "de", "es", "fr", "pt-br", "zh-hans", "ja", "ar")  # whose admin is complete; others: English
 PAGES_LOCALE, ADMIN_LOCALE = BASE_DIR / "config/locale/pages", BASE_DIR / "config/locale/admin"
 LOCALE_PATHS = [PAGES_LOCALE, ADMIN_LOCALE]
 LANGUAGE_COOKIE_NAME = "language"

@@ -17,7 +17,7 @@ PLACEHOLDERS: Final = re.compile(r"%\(\w+\)[sd]|%[sd]")
 TAGS: Final = re.compile(r"</?[a-z][^<>]*>")
 ENTITIES: Final = re.compile(r"&[a-z]+;")
 UPDATE: Final = "Run `manage.py translations update`."
-COUNTERS: Final = re.compile(r"%\((count|counter|n|number)\)[sd]|%d")
+COUNTERS: Final = re.compile(r"%\((count|counter|n|number|days|hours|strikes|tokens|uses)\)[sd]|%d")
 COUNTS: Final = frozenset(("zero", "one", "two"))  # forms that may say the number in words
 
 
