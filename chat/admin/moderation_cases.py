@@ -26,7 +26,7 @@ from accounts.auth.requests import user_of
 from accounts.roles import may_manage
 from accounts.staff.recorded import HistoryAdmin
 from chat.admin.links import page_link
-from chat.models import ModerationCase
+from chat.models import File, ModerationCase
 from chat.models.moderation import CaseStatus, CaseTarget, DecisionKind
 from chat.protocol.errors import ChatError
 from chat.review import case_file, decisions, queue, sanctions, strikes
@@ -114,6 +114,12 @@ class ModerationCaseAdmin(HistoryAdmin):
         may_decide = request.user.has_perm(DECIDE) and may_read
         wrong = decisions.why_not_review(viewer, case) if may_decide else ""
         mine = case.status == CaseStatus.CLAIMED and case.claimed_by_id == viewer.pk
+        notes = [gettext("Shown unchanged"), gettext("Matches are replaced"), gettext("The text is removed")]
+        if case.target == CaseTarget.FILE:
+            notes = [
+                gettext("Models and readers get it"), gettext("Models get it without the matches"),
+                gettext("The file is deleted"),
+            ]  # fmt: skip
         shown: dict[str, Any] = {}
         if may_read:
             shown = {"pieces": case_file.pieces(case), "thought": case_file.pieces_of_reasoning(case),
@@ -136,9 +142,9 @@ class ModerationCaseAdmin(HistoryAdmin):
             "history": [(one, statement_of(case, one)) for one in made],
             "strikes": sum(strikes.valid_strikes(case.person).values_list("count", flat=True)) if case.person else 0,
             "texts": [
-                ("release", gettext("Release"), "r", gettext("Shown unchanged")),
-                ("mask", gettext("Mask"), "m", gettext("Matches are replaced")),
-                ("delete", gettext("Delete"), "d", gettext("The text is removed")),
+                ("release", gettext("Release"), "r", notes[0]),
+                ("mask", gettext("Mask"), "m", notes[1]),
+                ("delete", gettext("Delete"), "d", notes[2]),
             ],
             "persons": self._persons(viewer, case),
             "hours": HOURS.items(),
@@ -161,6 +167,9 @@ class ModerationCaseAdmin(HistoryAdmin):
         links: list[tuple[str, Any]] = []
         if case.conversation_id and request.user.has_perm("chat.view_conversation"):
             links.append((gettext("Conversation"), page_link("conversation", case.conversation_id)))
+        attached = case.target == CaseTarget.FILE and request.user.has_perm("chat.view_file")
+        if attached and File.objects.filter(pk=case.target_id).exists():
+            links.append((gettext("File"), page_link("file", case.target_id)))
         if case.target == CaseTarget.MESSAGE and request.user.has_perm("chat.view_message"):
             links.append((gettext("Message"), page_link("message", case.target_id)))
         return links

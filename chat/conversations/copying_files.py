@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from accounts.lib.ids import uuid7
 from accounts.models import User
+from chat.files.access import withheld
 from chat.models import Attachment, Conversation, File, FileUse, Message, Run
 
 
@@ -18,8 +19,9 @@ def copy_files(copy: Conversation, messages: Mapping[uuid.UUID, Message], owner:
     if not wanted:
         return {}
     rows = list(Attachment.objects.filter(message__in=wanted).order_by("message", "position"))
-    # Locked, so that no purge takes a content between now and the commit.
-    originals = File.objects.select_for_update(no_key=True).in_bulk({row.file_id for row in rows})
+    # Locked, so that no purge takes a content between now and the commit. What moderation withholds is not copied.
+    shown = File.objects.filter(~withheld(), pk__in={row.file_id for row in rows})
+    originals = {file.pk: file for file in shown.select_for_update(no_key=True)}
     files = {
         pk: File(
             id=uuid7(), blob_id=file.blob_id, owner=owner, conversation=copy, name=file.name, pasted=file.pasted,

@@ -6,7 +6,8 @@
 | members of its conversation           | yes  | no     |
 | everybody else, and former members    | no   | no     |
 
-Members see a file of a message that is neither deleted nor withheld by moderation. An image is shown to others than its
+Members see a file of a message that is neither deleted nor withheld by moderation, and not a file whose contents a rule
+or judge withholds: that is its owner's alone until a reviewer releases it. An image is shown to others than its
 owner once it was read, because its place is removed from it then. Readers of share links come by another way
 (`chat.shares`), and staff by the admin.
 """
@@ -19,18 +20,29 @@ from typing import Final
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
-from chat.models import Attachment, File, FileKind, FileState, Member
+from chat.models import Attachment, File, FileKind, FileState, Member, ModerationCase, ModerationDecision
+from chat.models.moderation import Action, CaseTarget, DecisionKind, Direction
 from chat.protocol.errors import NotFound
 
 _WITHHELD: Final = ("hold", "block", "withdrawn")
 GONE: Final = "This file doesn't exist any more, or you don't have access to it."
 
 
-def shown_in_messages() -> Exists:
-    """A query expression on files: a message that readers see has it."""
+def shown_in_messages() -> Q:
+    """A condition on files: a message that readers see has it, and moderation does not withhold the file itself."""
     untouched = Q(message__moderation__action__isnull=True)
     shown = untouched | ~Q(message__moderation__action__in=_WITHHELD)
-    return Exists(Attachment.objects.filter(shown, file=OuterRef("pk"), message__deleted_at=None))
+    return Q(Exists(Attachment.objects.filter(shown, file=OuterRef("pk"), message__deleted_at=None))) & ~withheld()
+
+
+def withheld() -> Q:
+    """A condition on files: a rule or a judge withholds the contents, and no reviewer has released them."""
+    released = ModerationDecision.objects.filter(case=OuterRef("pk"), kind=DecisionKind.RELEASE)
+    cases = ModerationCase.objects.filter(
+        ~Q(Exists(released)), person=OuterRef("owner"), target=CaseTarget.FILE, target_id=OuterRef("pk"),
+        direction=Direction.FILES, action__in=(Action.HOLD, Action.BLOCK),
+    )  # fmt: skip
+    return Q(Exists(cases))
 
 
 def seen_by(user_id: uuid.UUID) -> QuerySet[File]:
@@ -40,7 +52,7 @@ def seen_by(user_id: uuid.UUID) -> QuerySet[File]:
     )  # fmt: skip
     unread = Q(blob__kind=FileKind.IMAGE, blob__state=FileState.PENDING)
     return File.objects.select_related("blob").filter(
-        Q(owner=user_id) | Q(Exists(member)) & Q(shown_in_messages()) & ~unread
+        Q(owner=user_id) | Q(Exists(member)) & shown_in_messages() & ~unread
     )
 
 

@@ -36,6 +36,7 @@ USE: Final = {
     "no_room": gettext_noop("It did not fit into what the model reads at once."),
     "nothing_fits": gettext_noop("No part of it fits the question, so the model got its beginning."),
     "moderated": gettext_noop("This site's rules do not let its contents go to a model."),
+    "unchecked": gettext_noop("It could not be checked just now, so the model did not get it. Ask again in a moment."),
     "masked": gettext_noop("This site's rules removed some of its contents."),
 }
 

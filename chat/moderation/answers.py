@@ -61,14 +61,3 @@ def _some_of(matcher: Matcher, known: tuple[KnownRule, ...], numbers: tuple[int,
     """Compiled without the others, so that nothing is searched for, or held back, because of those."""
     rules = [replace(matcher.rules[number], number=place) for place, number in enumerate(numbers)]
     return RuleSet(Matcher(rules), tuple(known[number] for number in numbers))
-
-
-def screen_file_text(text: str, user_id: uuid.UUID | None, model: str, direction: Direction) -> str | None:
-    """What a model may get of a file's text: without what rules mask. None: a rule holds or blocks it."""
-    rules = _rules_for(direction, user_id, model)
-    if rules is None or not text:
-        return text
-    hits = rules.matcher.find(text)
-    if (action_of(hits) or Action.FLAG) > Action.MASK:
-        return None
-    return masked(text, [hit for hit in hits if hit.action is Action.MASK])

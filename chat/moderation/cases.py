@@ -26,7 +26,15 @@ REST_WITHHELD: Final = {
     Action.HOLD: gettext_noop("The rest of this answer waits for a reviewer before anybody can read it."),
     Action.BLOCK: gettext_noop("The rest of this answer was withheld because of this site's rules."),
 }
-GENERAL: Final = frozenset({*NOTICES.values(), ANSWER_STOPPED, ANSWER_MASKED, *REST_WITHHELD.values()})
+FILE_NOTICES: Final = {
+    Action.FLAG: "",
+    Action.MASK: gettext_noop("Parts of this file were replaced for the model because of this site's rules."),
+    Action.HOLD: gettext_noop("The model does not get this file before a reviewer has decided about it."),
+    Action.BLOCK: gettext_noop("The model did not get this file because of this site's rules."),
+}
+GENERAL: Final = frozenset(
+    {*NOTICES.values(), ANSWER_STOPPED, ANSWER_MASKED, *REST_WITHHELD.values(), *FILE_NOTICES.values()}
+)
 """Notices that only say what happened at once, and not what was wrong with the text."""
 
 

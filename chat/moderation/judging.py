@@ -22,7 +22,7 @@ from chat.models import Message, MessageRole, Revision, RevisionKind, Run, RunSt
 from chat.models.moderation import Action, CaseTarget, DecisionKind, Direction, ModerationDecision
 from chat.moderation.cases import Finding, lock_message_cases, open_case, shown_moderation
 from chat.moderation.rewriting import rewrite_message
-from chat.moderation.withheld_questions import judge_answers
+from chat.moderation.withheld_questions import judge_answers, thinking_of
 from chat.runs.unread import judge_later, note_read
 
 AGAIN_SECONDS: Final = 60.0
@@ -120,6 +120,7 @@ def apply_finding(shown: ShownText, finding: Finding) -> bool:
             finding,
             direction=Direction.ANSWERED if shown.answered else Direction.ASKED,
             original=message.text,
+            original_reasoning=thinking_of(message.pk) if shown.answered and message.edited_at is None else "",
             person_id=_writer_of(message, run),
             conversation_id=message.conversation_id,
         )
@@ -134,6 +135,19 @@ def apply_finding(shown: ShownText, finding: Finding) -> bool:
                 judge_answers(message)
         note_judged(shown)
         return True
+
+
+def withdraw_thinking(shown: ShownText) -> bool:
+    """Takes away what a model thought for an answer, and leaves the text, which a person has written and judges still
+    have to read. One transaction; the caller publishes the rewriting. False: the message has another text by now.
+    """
+    with transaction.atomic():
+        lock_message_cases(shown.message_id)
+        message = Message.objects.filter(pk=shown.message_id, deleted_at=None, text=shown.text).first()
+        if message is not None:
+            rewrite_message(message.pk, message.text, message.moderation, reasoning="", publish=False)
+            judge_later(message.pk)
+        return message is not None
 
 
 def _writer_of(message: Message, run: Run | None) -> uuid.UUID | None:

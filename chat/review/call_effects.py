@@ -7,8 +7,9 @@ from typing import Final
 from django.utils.translation import gettext as _
 
 from accounts.lib.texts import gettext_noop
-from chat.models import Message, MessageStatus, ToolCall, ToolFile
-from chat.models.moderation import CaseTarget, DecisionKind, ModerationCase
+from chat.conversations.file_removal import remove_file
+from chat.models import File, Message, MessageStatus, ToolCall, ToolFile
+from chat.models.moderation import CaseTarget, DecisionKind, Direction, ModerationCase
 from chat.moderation.rewriting import republish
 from chat.protocol.errors import Conflict
 from chat.runs.step_texts import blank_calls
@@ -48,7 +49,13 @@ def of_call(case: ModerationCase, kind: DecisionKind) -> str:
 
 
 def of_file(case: ModerationCase, kind: DecisionKind) -> str:
-    """A file with text. One that was withheld was never stored."""
+    """A file that somebody attached, or that a tool made: one of these that was withheld was never stored."""
+    if case.direction == Direction.NAMED:
+        if kind == DecisionKind.RELEASE:
+            return _("The name was replaced or refused. Its file can be attached again once the rule lets it pass.")
+        return _("The name stays as it is.")
+    if (attached := File.objects.filter(pk=case.target_id).first()) is not None:
+        return _of_attached(case, attached, kind)
     file = ToolFile.objects.select_related("call__run").filter(pk=case.target_id).first()
     message = _message_of(file.call if file is not None else None)
     if file is None or message is None:
@@ -67,6 +74,18 @@ def of_file(case: ModerationCase, kind: DecisionKind) -> str:
     ToolFile.objects.filter(pk=file.pk).update(content=content, size=len(content))
     republish(message.pk)
     return _("The file has its text again.")
+
+
+def _of_attached(case: ModerationCase, file: File, kind: DecisionKind) -> str:
+    """Models get it from the next answer on as the decision says (`chat.moderation.attached_files`)."""
+    if kind == DecisionKind.DELETE:
+        remove_file(file)
+        return _("The file was deleted.")
+    if kind == DecisionKind.RELEASE:
+        return _("Models get the file from the next answer on.")
+    if not any(one.get("rule") and one.get("places") for one in case.rules):
+        raise Conflict(_("Nothing was marked in this text, so there is nothing to mask. Release or delete it."))
+    return _("Models get the file with the matches masked from the next answer on.")
 
 
 def _message_of(call: ToolCall | None) -> Message | None:

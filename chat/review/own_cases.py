@@ -11,11 +11,13 @@ from django.utils.translation import gettext as _
 
 from accounts.lib.texts import gettext_noop, retold
 from accounts.models import User
+from chat.models import File
 from chat.models.moderation import (
     Action,
     CaseStatus,
     CaseTarget,
     DecisionKind,
+    Direction,
     ModerationCase,
     ModerationDecision,
     ModerationReport,
@@ -68,6 +70,10 @@ def shown_case(case: ModerationCase) -> dict[str, Any]:
     what = WHAT[CaseTarget(case.target)]
     if case.target == CaseTarget.MESSAGE and case.direction == "answered":
         what = gettext_noop("An answer to you")
+    if case.target == CaseTarget.FILE and File.objects.filter(pk=case.target_id).exists():
+        what = gettext_noop("A file that you attached")
+    if case.target == CaseTarget.FILE and case.direction == Direction.NAMED:
+        what = gettext_noop("A file's name")
     if case.target == CaseTarget.REFUSED and case.action == Action.MASK:
         what = gettext_noop("What you said, or entered for a tool")
     return {
@@ -88,6 +94,8 @@ def shown_case(case: ModerationCase) -> dict[str, Any]:
 
 
 def _happened(case: ModerationCase) -> str:
+    if case.target == CaseTarget.FILE and case.direction == Direction.FILES and case.action == Action.BLOCK:
+        return _("Withheld from the model")
     stops = case.target in (CaseTarget.MESSAGE, CaseTarget.CALL, CaseTarget.RESULT) and case.direction == "answered"
     if stops and case.action == Action.BLOCK:
         return _("Stopped")

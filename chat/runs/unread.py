@@ -8,10 +8,16 @@ import uuid
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from chat.models import Message, MessageRole, Unjudged
+from chat.models import Message, MessageRole, Reasoning, Unjudged
 from chat.models.moderation import CaseTarget, DecisionKind, ModerationDecision
+
+
+def says_something() -> Q:
+    """The messages with a text, or with what the model thought before it wrote one."""
+    return ~Q(text="") | Q(Exists(Reasoning.objects.filter(run__message=OuterRef("pk"))))
 
 
 def judge_later(message_id: uuid.UUID) -> None:
@@ -21,8 +27,10 @@ def judge_later(message_id: uuid.UUID) -> None:
 
 
 def note_unread(message_ids: Iterable[uuid.UUID]) -> None:
-    """`judge_later` for those that have a text, but for questions that a reviewer has released: they have read it."""
-    texts = Message.objects.filter(pk__in=list(message_ids), deleted_at=None).exclude(text="")
+    """`judge_later` for those that have a text or thinking, but for questions that a reviewer has released: they have
+    read it.
+    """
+    texts = Message.objects.filter(says_something(), pk__in=list(message_ids), deleted_at=None)
     for pk, role in texts.values_list("pk", "role"):
         if role != MessageRole.USER or not _is_released(pk):
             judge_later(pk)

@@ -148,13 +148,19 @@ def _rank(mine: Mine, texts: Sequence[str], titles: Sequence[str], query: str, m
     return mine.rows(statement, query, titles=" | ".join(titles), most=FEW + 1, limit=most, **values)
 
 
-# Not of messages that are deleted or withheld.
+# Not of messages that are deleted or withheld, nor what moderation withholds itself (`chat.files.access.withheld`).
 _ATTACHED: Final = """
 WITH mine AS MATERIALIZED ({mine}), files AS (
     SELECT DISTINCT ON (f.id) f.id, f.blob_id, f.name, f.created_at, mine.id AS conversation_id, mine.title
     FROM mine JOIN chat_file f ON f.conversation_id = mine.id JOIN chat_attachment a ON a.file_id = f.id
     JOIN chat_message m ON m.id = a.message_id
     WHERE m.deleted_at IS NULL AND COALESCE(m.moderation->>'action', '') NOT IN ('hold', 'block', 'withdrawn')
+        AND NOT EXISTS (
+            SELECT 1 FROM chat_moderationcase k WHERE k.person_id = f.owner_id AND k.target = 'file'
+                AND k.target_id = f.id AND k.direction = 'files' AND k.action IN ('hold', 'block') AND NOT EXISTS (
+                    SELECT 1 FROM chat_moderationdecision d WHERE d.case_id = k.id AND d.kind = 'release'
+                )
+        )
 )
 SELECT files.conversation_id, files.title, files.name, t.label, files.created_at, t.text
 FROM files JOIN chat_filetext t ON t.blob_id = files.blob_id

@@ -182,15 +182,19 @@ class World:
 
     # --- who may see what ---------------------------------------------------------------------------------------
 
-    async def invite(self, page: Page, conversation: str) -> None:
-        """Makes somebody a member, perhaps once more; the past of the conversation is shared with them."""
+    async def invite(self, page: Page, conversation: str, *, resumes: bool = False) -> None:
+        """Makes somebody a member, perhaps once more; the past of the conversation is shared with them, also what came
+        while they were none. `resumes`: their page goes on from where it was, as if it had never been away.
+        """
         self.here.history.admit(page.user, conversation)
         await self.tell_hand(
             f"Member.objects.get_or_create(conversation_id={conversation!r}, "
             f"user=User.objects.get(email={page.user + '@example.org'!r}), defaults={{'role': 'editor'}})"
         )
         page.lost.discard(conversation)
-        reply = await self.ask(page, "subscribe", conversation_id=conversation)
+        view = page.views.get(conversation) if resumes else None
+        position = {"position": {"epoch": view.epoch, "seq": view.seq}} if view is not None and view.epoch else {}
+        reply = await self.ask(page, "subscribe", conversation_id=conversation, **position)
         assert reply["type"] == "subscribed", reply
 
     async def remove(self, page: Page, conversation: str) -> None:

@@ -27,6 +27,7 @@ TOOL_SCRIPTS = (
 )
 MOST_SHARES = 2  # of one history
 anyone, any_one = st.integers(0, 2), st.integers(0, 1000)
+a_moment = st.floats(0.0, 0.4)  # seconds
 WAITING = (
     "SELECT id::text AS id, run_id::text AS run FROM chat_toolcall WHERE status = 'waiting' AND run_id::text = ANY(%s)"
 )
@@ -113,20 +114,22 @@ class ToolsAndShares(RuleBasedStateMachine):
 
     # --- coming and going ---------------------------------------------------------------------------------------
 
-    @rule(which=any_one, first=st.floats(0.0, 0.4), second=st.floats(0.0, 0.4))
-    def bob_is_out_for_a_moment(self, which: int, first: float, second: float) -> None:
-        """While an answer streams: what is written meanwhile he gets with the snapshot, when he is in again."""
+    @rule(which=any_one, first=a_moment, second=a_moment, resumes=st.booleans())
+    def bob_is_out_for_a_moment(self, which: int, first: float, second: float, resumes: bool) -> None:
+        """While an answer streams: what is written meanwhile he gets when he is in again, with the snapshot or, if his
+        page resumes, with the replay; and nothing of it before (I15).
+        """
         bob = self.world.pages[2]
         inside = sorted(bob.views.keys() - bob.lost)
         if not inside:
             return
         one = inside[which % len(inside)]
-        self.counted["in and out again"] += 1
+        self.counted["returns that resume" if resumes else "returns"] += 1
         self.wait(self.submit(0, "message.send", conversation_id=one, text="Go on [[tokens=120 rate=100]]", ask=True))
         self.wait(asyncio.sleep(first))
         self.wait(self.world.remove(bob, one))
         self.wait(asyncio.sleep(second))
-        self.wait(self.world.invite(bob, one))
+        self.wait(self.world.invite(bob, one, resumes=resumes))
 
     # --- processes ----------------------------------------------------------------------------------------------
 

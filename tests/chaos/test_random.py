@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
 
 from tests.chaos.driving import scene
-from tests.chaos.people import Hand, Page, World, restart_redis
-from tests.chaos.random_rules import ToolsAndShares
+from tests.chaos.people import Hand, World, restart_redis
+from tests.chaos.random_rules import ToolsAndShares, a_moment
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.measurements import measured
 from tests.fixtures.stack_rules import rules_of
@@ -78,10 +78,6 @@ class People(ToolsAndShares):
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)
 
-    @property
-    def bob(self) -> Page:
-        return self.world.pages[BOB]
-
     async def command(self, number: int, kind: str, **fields: Any) -> None:
         self.counted[kind] += 1
         reply = await self.world.ask(self.world.pages[number], kind, **fields)
@@ -111,15 +107,17 @@ class People(ToolsAndShares):
 
     # --- people -------------------------------------------------------------------------------------------------
 
-    @initialize()
-    def begin(self) -> None:
-        """An answer that was cut goes on: whatever is broken next may meet its second run."""
+    @initialize(first=a_moment, second=a_moment, resumes=st.booleans())
+    def begin(self, first: float, second: float, resumes: bool) -> None:
+        """An answer that was cut goes on: what is broken next may meet its second run. Bob is let in, out and in."""
         text = "First [[tokens=12 rate=100 finish=length]]"
         self.wait(self.submit(0, "message.send", conversation_id=None, text=text))
         client = self.wait(self.world.socket(self.world.pages[0]))
         self.wait(client.ended(self.runs[0]["run_id"]))
         self.wait(self.submit(0, "message.continue", message_id=self.of_run("message_id", 0)))
         assert len(self.runs) == 2, "it could be continued"
+        self.let_bob_in(0)
+        self.bob_is_out_for_a_moment(0, first, second, resumes)
 
     @rule(number=anyone, script=st.sampled_from(SCRIPTS), which=any_one, new=st.booleans())
     def send(self, number: int, script: str, which: int, new: bool) -> None:
@@ -201,22 +199,22 @@ class People(ToolsAndShares):
     @rule(which=any_one)
     def let_bob_in(self, which: int) -> None:
         one = self.conversation(which)
-        self.counted["invitations again" if one in self.bob.lost else "invitations"] += 1
-        self.wait(self.world.invite(self.bob, one))
+        self.counted["invitations again" if one in self.world.pages[BOB].lost else "invitations"] += 1
+        self.wait(self.world.invite(self.world.pages[BOB], one))
 
     @rule(which=any_one)
     def let_bob_out(self, which: int) -> None:
-        inside = sorted(self.bob.views.keys() - self.bob.lost)
+        inside = sorted(self.world.pages[BOB].views.keys() - self.world.pages[BOB].lost)
         if inside:
             self.counted["removals"] += 1
-            self.wait(self.world.remove(self.bob, inside[which % len(inside)]))
+            self.wait(self.world.remove(self.world.pages[BOB], inside[which % len(inside)]))
 
     @rule(barred=st.booleans())
     def bob_goes(self, barred: bool) -> None:
         """Logs out, or is switched off and on again; then he is somebody who has seen nothing yet."""
-        if self.bob.client is not None:
+        if self.world.pages[BOB].client is not None:
             self.counted["log-outs"] += 1
-            self.wait(self.world.end_session(self.bob, barred=barred))
+            self.wait(self.world.end_session(self.world.pages[BOB], barred=barred))
 
     @rule(seconds=st.floats(0.0, 0.6))
     def time_passes(self, seconds: float) -> None:
@@ -258,8 +256,9 @@ class People(ToolsAndShares):
         try:
             if self.disasters:
                 self.wait(self.all_are_ready())
-            if self.bob.lost and self.bob.client is not None:  # what he lost he cannot be level with
-                self.wait(self.bob.client.drop())
+            bob = self.world.pages[BOB]
+            if bob.lost and bob.client is not None:  # what he lost he cannot be level with
+                self.wait(bob.client.drop())
             self.let_nothing_wait()
             self.wait(self.world.here.history.settle(self.stack, 30))
             self.wait(self.end_readers())
@@ -270,7 +269,7 @@ class People(ToolsAndShares):
             self.loop.close()
 
 
-@pytest.mark.timeout(7200 if LONG else 120)
+@pytest.mark.timeout(7200 if LONG else 300)
 def test_r19_random_histories(new_system: tuple[Stack, FakeOpenAI]) -> None:
     People.stack = new_system[0]
     People.hand = Hand(People.stack)

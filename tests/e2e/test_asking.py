@@ -78,6 +78,18 @@ def test_writing_while_an_answer_is_written(page: Page, bob: Page, stack: Stack,
     expect(page.locator("#stop")).to_be_visible()
     expect(page.locator("#send")).to_be_visible()
     shoot_views(page, "asking-meanwhile")
+    page.set_viewport_size({"width": 390, "height": 844})
+    for asks, text in ((False, "And then?"), (True, "@model And then?")):  # on a phone, all buttons are in the frame
+        page.locator("#text").fill(text)
+        expect(page.locator("#ask")).to_have_attribute("aria-pressed", str(asks).lower())
+        expect(page.locator("#model")).to_be_visible(visible=asks)
+        expect(page.locator("#send")).to_be_visible()
+        frame = page.locator("#composer").bounding_box()
+        buttons = [one.bounding_box() for one in page.locator(".composer-row > button:visible").all()]
+        assert frame
+        assert len(buttons) >= 5
+        assert all(one and one["x"] + one["width"] <= frame["x"] + frame["width"] for one in buttons), buttons
+    page.set_viewport_size({"width": 1280, "height": 720})
     # A question waits until the answer has ended.
     send(page, "@model and the end?")
     expect(bob.locator("#queue .queued-text")).to_have_text(["@model and the end?"])

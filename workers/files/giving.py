@@ -30,13 +30,17 @@ Text = tuple[int, str, str]  # position, label, text
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A file as the model gets it. `beside`: with the question, not with the message that has it."""
+    """A file as the model gets it: `text`, in which `said` is what the file says, between marks that have `more` about
+    it. `beside`: with the question, not with the message that has it.
+    """
 
     file: BranchFile
     text: str
     used: UsedFile
     images: Sequence[ToolImage] = ()
     beside: bool = False
+    said: str = ""
+    more: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +129,13 @@ def choose_passages(
 def in_full(file: BranchFile, texts: Sequence[Text]) -> Given:
     """The whole text of a file."""
     total = max(file.parts, 1)
-    said = [one for one in texts if one[2]]
-    given = min(total, len({label for _, label, _ in said}) or 1) if file.parts > 1 else 1
+    parts = [one for one in texts if one[2]]
+    given = min(total, len({label for _, label, _ in parts}) or 1) if file.parts > 1 else 1
     if file.kind == FileKind.PDF and not file.reason:
         given = total
     reason = file.reason if file.reason in ("too_many_pages", "too_long") else ""
-    kind = FileUseKind.FULL
-    return Given(file, _marked(file, _joined(said), ""), UsedFile(file.id, kind, given, total, reason))
+    said = _joined(parts)
+    return Given(file, _marked(file, said, ""), UsedFile(file.id, FileUseKind.FULL, given, total, reason), said=said)
 
 
 def in_passages(file: BranchFile, chosen: Sequence[Text], *, fits: bool) -> Given:
@@ -140,7 +144,8 @@ def in_passages(file: BranchFile, chosen: Sequence[Text], *, fits: bool) -> Give
     given = min(total, len({label or str(position) for position, label, _ in chosen}))
     about = f"{given} of its {total} parts: those that fit the question" if fits else "its beginning"
     used = UsedFile(file.id, FileUseKind.PASSAGES, given, total, "" if fits else "nothing_fits")
-    return Given(file, _marked(file, _joined(chosen), f" Only parts of it are here, {about}."), used, beside=True)
+    said, more = _joined(chosen), f" Only parts of it are here, {about}."
+    return Given(file, _marked(file, said, more), used, beside=True, said=said, more=more)
 
 
 def not_at_all(file: BranchFile, reason: str, why: str) -> Given:
@@ -177,6 +182,12 @@ def as_images(file: BranchFile, images: Sequence[ToolImage], total: int, sight: 
     reason = "too_many_images" if len(kept) < len(images) else ""
     given = total if file.kind == FileKind.IMAGE and not reason else len(kept)
     return Given(file, text, UsedFile(file.id, FileUseKind.IMAGE, min(given, total), total, reason), kept)
+
+
+def saying(given: Given, said: str) -> Given:
+    """The same file with another text between its marks."""
+    before, now = (_marked(given.file, text, given.more) for text in (given.said, said))
+    return replace(given, said=said, text=now + given.text.removeprefix(before))
 
 
 def with_images(given: Given, pages: Given) -> Given:

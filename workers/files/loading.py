@@ -14,8 +14,6 @@ from django.db import connection
 from accounts.lib.images import read_image_info
 from chat.files.uses import UsedFile
 from chat.models import Blob, FileKind, FileState, FileText, FileUseKind
-from chat.models.moderation import Direction
-from chat.moderation.answers import screen_file_text
 from chat.runs.branch_files import BranchFile, note_outside_content, read_texts
 from chat.search.folding import Word, words_of
 from chat.search.queries import Query
@@ -53,15 +51,12 @@ def load_given(
     count: Callable[[str], int],
     *,
     conversation_id: uuid.UUID,
-    user_id: uuid.UUID | None,
-    model: str,
 ) -> list[Given]:
-    """The files as the model gets them, in their order. `question` are the last texts of people, the newest first;
-    `budget` is what a request may have, in tokens. Blocks; raises a database error.
+    """The files as the model would get them, in their order, before moderation has read them. `question` are the last
+    texts of people, the newest first; `budget` is what a request may have, in tokens. Blocks; raises a database error.
     """
     note_outside_content(conversation_id)
     ready = [one for one in files if one.state in (FileState.READ, FileState.EMPTY)]
-    screens = _Screens(user_id, model)
     read = read_texts({one.blob_id for one in may_be_full(ready, budget)})
     whole = {one.id: [part for part in read.get(one.blob_id, ()) if part[2]] for one in ready if one.blob_id in read}
     tokens = {pk: sum(count(text) + 4 for _, _, text in parts) for pk, parts in whole.items()}
@@ -81,28 +76,8 @@ def load_given(
         else:
             chosen, fits = _passages(file, question, plan.passages[file.id], count)
             given = in_passages(file, chosen, fits=fits)
-        found[file.id] = screens.screened(given if images is None else with_images(given, images))
+        found[file.id] = given if images is None else with_images(given, images)
     return [found[file.id] for file in files]
-
-
-class _Screens:
-    """Moderation of what files say."""
-
-    def __init__(self, user_id: uuid.UUID | None, model: str) -> None:
-        self._user_id = user_id
-        self._model = model
-
-    def screened(self, given: Given) -> Given:
-        """Without what rules mask; a file that a rule holds or blocks is not given at all."""
-        text = screen_file_text(given.text, self._user_id, self._model, Direction.FILES)
-        if text is None:
-            logger.info("file_withheld_from_model", file=str(given.file.id))
-            return not_at_all(given.file, "moderated", "This site's rules do not let you have its contents.")
-        if text == given.text:
-            return given
-        used = given.used
-        masked = UsedFile(used.file_id, used.kind, used.given, used.total, "masked")
-        return Given(given.file, text, masked, given.images, given.beside)
 
 
 def _images_of(file: BranchFile, sight: Sight, room: Room) -> Given | None:
@@ -124,7 +99,7 @@ def _images_of(file: BranchFile, sight: Sight, room: Room) -> Given | None:
     if left_out and given.images and given.used.kind == FileUseKind.IMAGE:
         used = given.used
         more = UsedFile(used.file_id, used.kind, len(given.images), used.total, "too_many_images")
-        return Given(given.file, given.text, more, given.images)
+        return replace(given, used=more)
     return given
 
 

@@ -23,9 +23,10 @@ from chat.moderation.judging import (
     read_call_texts,
     take_unjudged,
     was_released,
+    withdraw_thinking,
 )
 from chat.moderation.rewriting import publish_rewritten
-from chat.moderation.withheld_questions import find_withheld_question
+from chat.moderation.withheld_questions import does_thinking_repeat, find_withheld_question
 from workers.generation.judging_costs import count_judgements, record_costs
 from workers.generation.services import Services
 from workers.moderation.base import GARBAGE
@@ -65,11 +66,18 @@ class ShownJudge:
 
 async def _judge(services: Services, shown: ShownText) -> bool:
     """Judges one text and applies the verdict. False: without a verdict the row stays, and is taken again."""
-    if not shown.text or await in_db(was_released, shown):
+    if await in_db(was_released, shown):
         await in_db(note_judged, shown)
         return True
-    if shown.answered and (finding := await in_db(find_withheld_question, shown.message_id, shown.text)) is not None:
-        await _apply(shown, finding)
+    if shown.answered:
+        if (finding := await in_db(find_withheld_question, shown.message_id, shown.text)) is not None:
+            await _apply(shown, finding)
+            return True
+        if await in_db(does_thinking_repeat, shown.message_id) and await in_db(withdraw_thinking, shown):
+            await _publish(shown)
+            return True  # the text is judged in the next round
+    if not shown.text:
+        await in_db(note_judged, shown)
         return True
     judges = services.judges.of(Direction.ANSWERED if shown.answered else Direction.ASKED)
     if not judges:
@@ -97,10 +105,12 @@ async def _apply(shown: ShownText, finding: Finding) -> None:
     """Opens the case of a text, and takes it from its readers where the finding withholds it."""
     if await in_db(apply_finding, shown, finding) and finding.action in (Action.HOLD, Action.BLOCK):
         logger.info("shown_message_withheld", message=str(shown.message_id), action=finding.action.value)
-        try:
-            await publish_rewritten([shown.message_id])
-        except (*OUTAGE, OSError) as error:
-            note = "the recovery of any process does it"
-            logger.warning(
-                "rewriting_not_published", message=str(shown.message_id), error=type(error).__name__, note=note
-            )
+        await _publish(shown)
+
+
+async def _publish(shown: ShownText) -> None:
+    try:
+        await publish_rewritten([shown.message_id])
+    except (*OUTAGE, OSError) as error:
+        note = "the recovery of any process does it"
+        logger.warning("rewriting_not_published", message=str(shown.message_id), error=type(error).__name__, note=note)

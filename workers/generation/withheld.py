@@ -18,7 +18,7 @@ from chat.models.moderation import Action, CaseStatus, CaseTarget, DecisionKind,
 from chat.models.statuses import WaitingFor
 from chat.moderation.cases import Finding, lock_message_cases, open_case, shown_moderation
 from chat.moderation.rewriting import publish_rewritten, rewrite_message
-from chat.moderation.withheld_questions import judge_answers
+from chat.moderation.withheld_questions import judge_answers, thinking_of
 from chat.runs.context import ClaimedRun
 from chat.runs.ending import Ended, Ending, end_run
 from workers.generation.outcome import Outcome, Withheld
@@ -53,7 +53,9 @@ def read_known(message_id: uuid.UUID) -> Known:
     return Known(text, moderation, tuple(one for *_, details in rows for one in details), released)
 
 
-def open_message_case(run: ClaimedRun, finding: Finding, text: str, *, answered: bool) -> ModerationCase:
+def open_message_case(
+    run: ClaimedRun, finding: Finding, text: str, *, answered: bool, thinking: str = ""
+) -> ModerationCase:
     """The case of the run's question, which is its author's, or of its answer, which is whose question it answers."""
     person = run.user_id
     if not answered:
@@ -65,6 +67,7 @@ def open_message_case(run: ClaimedRun, finding: Finding, text: str, *, answered:
             finding,
             direction=Direction.ANSWERED if answered else Direction.ASKED,
             original=text,
+            original_reasoning=thinking,
             person_id=person,
             conversation_id=run.conversation_id,
         )
@@ -81,7 +84,8 @@ def withhold(run: ClaimedRun, withheld: Withheld) -> None:
         if not answered:  # other models may be answering it, side by side: their workers stop within seconds
             others = Run.objects.filter(prompt_id=run.prompt_id, status=RunStatus.RUNNING, stop_requested_at=None)
             others.exclude(pk=run.id).update(stop_requested_at=Now())
-        case = open_message_case(run, withheld.finding, withheld.original, answered=answered)
+        thinking = thinking_of(run.message_id) if answered else ""
+        case = open_message_case(run, withheld.finding, withheld.original, answered=answered, thinking=thinking)
         rewrite_message(
             run.message_id if answered else run.prompt_id,
             withheld.kept or "",

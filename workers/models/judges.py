@@ -19,7 +19,7 @@ from chat.models.moderation import Action, Category, Direction, Severity
 from workers.models.endpoints import Endpoint, Use
 
 MOST_SECONDS: Final = 30.0  # that a question may wait, and that the judgement of an answer may take
-JUDGED_DIRECTIONS: Final = (Direction.ASKED, Direction.ANSWERED)
+JUDGED_DIRECTIONS: Final = (Direction.ASKED, Direction.ANSWERED, Direction.FILES)
 JUDGE_ACTIONS: Final = (
     Action.FLAG,
     Action.HOLD,
@@ -72,7 +72,10 @@ class Judge(models.Model):
     )
     behind_timeout = models.FloatField(
         _("timeout for answers"), default=10.0, validators=_SECONDS,
-        help_text=_("In seconds, for each part of an answer. The stream does not wait for it."),
+        help_text=_(
+            "In seconds, for each part of an answer, for which the stream does not wait, and for each file, for which "
+            "it does."
+        ),
     )  # fmt: skip
     notice = models.CharField(
         max_length=300,
@@ -115,7 +118,9 @@ class Judge(models.Model):
         super().clean()
         unknown = [one for one in self.directions or () if one not in JUDGED_DIRECTIONS]
         if not self.directions or unknown:
-            said = gettext("A judge is asked about what people write, what models answer, or both.")
+            said = gettext(
+                "A judge is asked about what people write, what models answer, or files: choose at least one."
+            )
             raise ValidationError({"directions": said})
         if not hasattr(self, "endpoint"):
             return

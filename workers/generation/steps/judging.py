@@ -59,6 +59,8 @@ class JudgedCalls(CallScreen):
         self._services = services
         self._run = run
         self._judges = services.judges.of(Direction.ANSWERED)
+        # They read what tools make, too; what judges of answers read anyway they do not read again.
+        self._file_judges = [one for one in services.judges.of(Direction.FILES) if one not in self._judges]
         self._output = output
 
     async def request(
@@ -107,16 +109,21 @@ class JudgedCalls(CallScreen):
 
     async def end(self, end: CallEnd) -> ScreenedEnd:
         screened = await super().end(end)
-        if not self._judges or screened.withholds is not None:
-            return screened
         shown = screened.end
+        file_judges = self._file_judges if shown.files else ()
+        if not (self._judges or file_judges) or screened.withholds is not None:
+            return screened
         beside = [str(text) for one in shown.sources for text in one.values()]
-        beside += [*shown.queries, *(name for name, _, _ in shown.files)]
-        beside += [text for _, _, content in shown.files if (text := text_of(content)) is not None]
+        files = [name for name, _, _ in shown.files]
+        files += [text for _, _, content in shown.files if (text := text_of(content)) is not None]
+        beside += [*shown.queries, *files]
         pictures = [Picture(kind, content) for _, kind, content in shown.files if kind in PICTURE_TYPES]
         original = "\n\n".join([shown.output, *beside])[: len(shown.output) + MOST_CHARS]
         judged = "\n\n".join(filter(None, [_readable(shown.output), *beside]))
         said = await self._judge(judged, original, pictures[:MOST_PICTURES])
+        if file_judges:
+            read = await self._judge("\n\n".join(files), original, pictures[:MOST_PICTURES], file_judges)
+            said = _joined(said, read)
         if said is not None:  # a release brings back as much of the original as was the result
             details = tuple({**one, "output": len(shown.output)} for one in said.finding.details)
             said = replace(said, finding=replace(said.finding, details=details))
@@ -130,11 +137,14 @@ class JudgedCalls(CallScreen):
         text = f"{sentence}\n{json.dumps(schema, ensure_ascii=False)}"
         return sentence, schema, _joined(found, await self._judge(text, text))
 
-    async def _judge(self, text: str, original: str, pictures: Sequence[Picture] = ()) -> Found | None:
-        """What the judges find in a text; a case gets `original`."""
-        if not text.strip() and not pictures:
+    async def _judge(
+        self, text: str, original: str, pictures: Sequence[Picture] = (), judges: Sequence[Judge] | None = None
+    ) -> Found | None:
+        """What the judges of answers, or others, find in a text; a case gets `original`."""
+        asked = self._judges if judges is None else judges
+        if not asked or (not text.strip() and not pictures):
             return None
-        result = await self._ask(self._judges, text, pictures, answered=True)
+        result = await self._ask(asked, text, pictures, answered=True)
         if result.unjudged:
             self._output.note_unjudged()
         if result.finding is None:

@@ -116,9 +116,7 @@ class StepLoop(AnswerFigures):
     async def _read(self) -> Outcome:
         if self._files is not None:
             waiting = self._log.event
-            await self._files.load(
-                self._claim, self._services.models, lambda: waiting(events.run_waiting(self._run, "files"))
-            )
+            await self._files.load(self._claim, self._services, lambda: waiting(events.run_waiting(self._run, "files")))
         await self._find_tools()
         if self._run.step_count and (waits := await self._resume()) is not None:
             return waits

@@ -19,6 +19,8 @@ from chat.runs.lifecycle import Claim
 from workers.files.giving import Given, Sight
 from workers.files.loading import load_given, refresh
 from workers.generation.request_context import KnownModels, request_budget, usable_window
+from workers.generation.services import Services
+from workers.generation.steps.file_screening import screen_files
 from workers.generation.steps.stored import through_outages
 from workers.providers.base import SentOptions, ToolImage
 
@@ -36,8 +38,11 @@ class RunFiles:
 
     given: list[Given] = field(default_factory=list)
 
-    async def load(self, claim: Claim, models: KnownModels, on_waiting: Callable[[], None]) -> None:
-        """Waits for files that are still being read, up to `FILE_WAIT_SECONDS`, and reads what the model gets."""
+    async def load(self, claim: Claim, services: Services, on_waiting: Callable[[], None]) -> None:
+        """Waits for files that are still being read, up to `FILE_WAIT_SECONDS`, reads what the model gets, and has
+        moderation read it.
+        """
+        models = services.models
         files = list(claim.files)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + settings.FILE_WAIT_SECONDS
@@ -51,12 +56,12 @@ class RunFiles:
         budget = request_budget(usable_window(window), claim.max_tokens)
         sight = await self._sight(claim, models, window.endpoint)
         question = [text for role, text in reversed(claim.path) if role == "user"][:2]
-        self.given = await through_outages(
+        loaded = await through_outages(
             lambda: in_db(
-                load_given, files, question, budget, sight, window.count.text,
-                conversation_id=claim.run.conversation_id, user_id=claim.run.user_id, model=claim.run.model,
+                load_given, files, question, budget, sight, window.count.text, conversation_id=claim.run.conversation_id
             )
-        )  # fmt: skip
+        )
+        self.given = await screen_files(services, claim.run, loaded)
         used = {kind.value: sum(one.used.kind == kind for one in self.given) for kind in FileUseKind}
         logger.info("files_given", run=str(claim.run.id), **used)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, replace
 from typing import Annotated, Final
 
 from msgspec import Meta
 
 from accounts.lib.db import QueryTimeoutError, in_db
-from chat.models import MessageRole
+from chat.models import MessageRole, Run
+from chat.models.moderation import Direction
+from chat.moderation.answers import screen_written
 from chat.search.any_words import FoundText, search_for_readers
 from workers.tools.base import ToolContext, ToolError, ToolResult
 from workers.tools.own_tool import own_tool
@@ -34,7 +37,7 @@ class SearchConversations:
         if context.user_id is None:
             raise ToolError("There is nobody whose conversations could be searched.")
         try:
-            found = await in_db(search_for_readers, context.user_id, context.conversation_id, self.query, self.count)
+            found = await in_db(_search, context.user_id, context, self.query, self.count)
         except QueryTimeoutError:
             raise ToolError("The search took too long. Use fewer or longer words.") from None
         if not found:
@@ -43,6 +46,19 @@ class SearchConversations:
             f"In “{one.title or 'Untitled'}”, {one.written_at:%Y-%m-%d}, {_who(one)}:\n{one.passage}" for one in found
         ]
         return ToolResult("\n\n".join(lines), queries=[self.query])
+
+
+def _search(user_id: uuid.UUID, context: ToolContext, query: str, count: int) -> list[FoundText]:
+    """What is found; of files without what rules for files mask, and nothing that they hold or block."""
+    found = search_for_readers(user_id, context.conversation_id, query, count)
+    if not any(one.file for one in found):
+        return found
+    model = Run.objects.filter(pk=context.run_id).values_list("model", flat=True).first() or ""
+    kept = []
+    for one in found:
+        passage = screen_written(one.passage, user_id, model, Direction.FILES) if one.file else one.passage
+        kept += [replace(one, passage=passage)] if passage else []
+    return kept
 
 
 def _who(found: FoundText) -> str:

@@ -88,7 +88,7 @@ def test_it_is_stored_as_workers_read_it(keeper: Client, endpoint: Endpoint) -> 
         ({"timeout": "31"}, "less than or equal to 30"),
         ({"timeout": "soon"}, "Enter a number"),
         ({"directions": []}, "This field is required"),
-        ({"directions": ["files"]}, "Select a valid choice"),
+        ({"directions": ["named"]}, "Select a valid choice"),
         ({"model": ""}, "This field is required"),
         ({"endpoint": ""}, "This field is required"),
         ({"backend": "tarot"}, "Select a valid choice"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -197,3 +197,22 @@ async def test_pictures_are_judged_by_a_judge_that_reads_them(turn: Accepted, se
         assert (run.status, made[0].output, await in_db(made[0].files.count)) == ("stopped", RESULT_WITHHELD, 0)
     else:
         assert (run.status, judge.pictures, await in_db(made[0].files.count)) == ("done", [], 1)
+
+
+async def test_a_judge_of_files_reads_what_tools_make_and_nothing_else(turn: Accepted) -> None:
+    judge = ScriptedJudge(finds(BAD))
+    file = MadeFile("a.txt", "text/plain", f"A {BAD}.".encode())
+    results = iter([ToolResult("One."), ToolResult("Made.", files=[file])])
+    tool = CountingTool()
+    tool.work = lambda _arguments, _context: _next(results)
+    worker = worker_with(tool)
+    worker.more["judges"] = panel_of(judge, definition(Action.BLOCK, Direction.FILES))
+    await worker.write(turn, ScriptedModel(calls(("a", "look", {})), calls(("b", "look", {})), says("Done.")))
+    run, _, made = await in_db(rows, turn.run_id)
+    assert judge.texts == [f"a.txt\n\nA {BAD}."]
+    assert (run.status, made[0].output, made[1].output) == ("stopped", "One.", RESULT_WITHHELD)
+    assert await in_db(places_with, BAD) == CASES
+
+
+async def _next(results: Iterator[ToolResult]) -> ToolResult:
+    return next(results)
