@@ -39,7 +39,8 @@ from chat.protocol.limits import (
 )
 from chat.realtime import attention, deciding, microphone, rate_limits, reading, subscriptions, turns, waiting_line
 from chat.realtime.attention import Attention
-from chat.realtime.command_runner import COMMAND_SECONDS, CommandRunner
+from chat.realtime.command_runner import CommandRunner
+from chat.realtime.command_time import CommandTime
 from chat.realtime.connection import Connection, Handlers, Part
 from chat.realtime.deciding import Deciding
 from chat.realtime.delivery_trace import follow_delivery
@@ -117,7 +118,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         offers: dict[str, Any] = {}
         refusal: Close | None = None
         try:
-            async with asyncio.timeout(COMMAND_SECONDS):
+            async with CommandTime(ChatConsumer):
                 counts = rate_limits.connection_counts()
                 if not await counts.enter(self.connection.connection_id, self.user_id, self.address):
                     metrics.denials["connections"] += 1
