@@ -63,10 +63,10 @@ class Session:
         assert answer.status == 200, (answer.status, (await answer.text())[:500])
         return str((await answer.json())["ticket"])
 
-    async def connect(self, *, at: str | None = None, **options: Any) -> Client:
-        """A new socket, greeted. `at`: another web process."""
+    async def connect(self, *, at: str | None = None, ticket: str = "", **options: Any) -> Client:
+        """A new socket, greeted. `at`: another web process. `ticket`: one that another socket has handed over."""
         url = at or self.url
-        ticket = await self.ticket()
+        ticket = ticket or await self.ticket()
         ws = await self.http.ws_connect(
             url.replace("http", "ws", 1) + "/ws/",
             protocols=("chat.v1", f"ticket.{ticket}"),

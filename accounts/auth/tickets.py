@@ -1,7 +1,7 @@
 """Tickets that authenticate a WebSocket upgrade, so that no secret is in a URL (docs/protocol.md §1).
 
-A ticket is 256 random bits, valid once, for 30 s. Redis stores its SHA-256 and its claims; only the browser has the
-ticket itself.
+A ticket is 256 random bits, valid once, for 30 s; one that an open socket has handed over for the next one, for a day
+(`accounts.auth.resuming`). Redis stores its SHA-256 and its claims; only the browser has the ticket itself.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import re
 import secrets
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -19,7 +20,10 @@ from accounts.auth.revocation import session_hash, was_revoked
 from accounts.lib.redis import async_redis, sync_redis
 
 LIFETIME = 30  # seconds
-FOR_PROGRAMS = "program"  # the purpose of tickets for API tokens
+RESUMABLE_LIFETIME = 24 * 3600
+FOR_PAGES = "ws"  # the purpose of tickets for a page's socket
+FOR_PROGRAMS = "program"  # of those for API tokens
+TO_RESUME = "resume"  # of those that a socket hands over for the next one of its page
 _REPLAY_SECONDS = 10  # a handshake may repeat its call for this long; longer than both tries (accounts.lib.redis)
 _SHAPE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # 32 bytes as base64url without padding
 
@@ -48,7 +52,7 @@ class Claims(msgspec.Struct, frozen=True):
     language: str = ""
 
 
-def issue_ticket(user_id: uuid.UUID, session_key: str, purpose: str = "ws") -> str:
+def issue_ticket(user_id: uuid.UUID, session_key: str, purpose: str = FOR_PAGES) -> str:
     """A new ticket, 43 characters of base64url. Raises `redis.RedisError` when it cannot be stored."""
     return _store(Claims(user_id, session_hash(session_key), purpose, get_language() or ""))
 
@@ -58,13 +62,28 @@ def issue_token_ticket(user_id: uuid.UUID, hash_: str) -> str:
     return _store(Claims(user_id, hash_, FOR_PROGRAMS, get_language() or ""))
 
 
+async def issue_resumable_ticket(user_id: uuid.UUID, hash_: str, language: str) -> str:
+    """The same for the next socket of a page, whose session has this hash. Raises `redis.RedisError`."""
+    ticket = secrets.token_urlsafe(32)
+    claims = msgspec.msgpack.encode(Claims(user_id, hash_, TO_RESUME, language))
+    await async_redis().set(f"ticket:{_name(ticket)}", claims, ex=RESUMABLE_LIFETIME)
+    return ticket
+
+
+async def withdraw_ticket(ticket: str) -> None:
+    """Makes a ticket that nobody needs any more invalid. Raises `redis.RedisError`."""
+    await async_redis().delete(f"ticket:{_name(ticket)}")
+
+
 def _store(claims: Claims) -> str:
     ticket = secrets.token_urlsafe(32)
     sync_redis().set(f"ticket:{_name(ticket)}", msgspec.msgpack.encode(claims), ex=LIFETIME)
     return ticket
 
 
-async def consume_ticket(ticket: str, session_key: str, purpose: str = "ws") -> Claims | None:
+async def consume_ticket(
+    ticket: str, session_key: str, purposes: Collection[str] = (FOR_PAGES, TO_RESUME)
+) -> Claims | None:
     """The claims of the ticket. None if it is unknown, used, expired, or for another session or purpose.
 
     The ticket is read and deleted in one step: of several simultaneous uses at most one succeeds, and a ticket that
@@ -72,7 +91,7 @@ async def consume_ticket(ticket: str, session_key: str, purpose: str = "ws") -> 
     Raises `redis.RedisError`.
     """
     claims = await _take(ticket)
-    if claims is None or claims.purpose != purpose:
+    if claims is None or claims.purpose not in purposes:
         return None
     if not secrets.compare_digest(claims.session_hash, session_hash(session_key)):
         return None

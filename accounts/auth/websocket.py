@@ -20,7 +20,7 @@ from django.http import parse_cookie
 from django.http.request import validate_host
 
 from accounts.auth.origins import Origin, parse_origin, plain_scheme
-from accounts.auth.tickets import Claims, consume_ticket, consume_token_ticket
+from accounts.auth.tickets import FOR_PROGRAMS, TO_RESUME, Claims, consume_ticket, consume_token_ticket
 from accounts.auth.upgrade_limit import UpgradeLimit
 from accounts.lib.rate_limit import network_of
 
@@ -44,8 +44,10 @@ class HandshakeError(Exception):
 class TicketAuthMiddleware:
     """ASGI middleware that passes on only WebSockets with a valid ticket.
 
-    Sets `scope["user_id"]` (UUID), `scope["session_hash"]` (str) and `scope["language"]` (of the page that asked for
-    the ticket); the consumer behind accepts with `protocol`, the WebSocket subprotocol that a client must offer.
+    Sets `scope["user_id"]` (UUID), `scope["session_hash"]` (str), `scope["language"]` (of the page that asked for the
+    ticket), `scope["resumes"]` (the ticket was handed over by the socket before: the consumer has to ask
+    `resuming.may_resume`) and `scope["is_page"]` (no program with an API token). The consumer behind accepts with
+    `protocol`, the WebSocket subprotocol that a client must offer.
     """
 
     def __init__(self, inner: Application, protocol: str) -> None:
@@ -65,7 +67,14 @@ class TicketAuthMiddleware:
             await receive()  # websocket.connect is always the first message
             await send({"type": "websocket.close", "code": 4401})
             return
-        scope = {**scope, "user_id": claims.user_id, "session_hash": claims.session_hash, "language": claims.language}
+        scope = {
+            **scope,
+            "user_id": claims.user_id,
+            "session_hash": claims.session_hash,
+            "language": claims.language,
+            "resumes": claims.purpose == TO_RESUME,
+            "is_page": claims.purpose != FOR_PROGRAMS,
+        }
         await self.inner(scope, receive, send)
 
     async def _authenticate_within_limit(self, scope: Scope) -> Claims:

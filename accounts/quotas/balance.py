@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from django.db import connection
 
+from accounts.lib.postgresql.prepared import PreparedStatement
 from accounts.models import Unit
 
 NEAR: Final = Decimal("0.8")  # of a limit; from here on the user is notified
@@ -126,6 +127,15 @@ locked AS MATERIALIZED (
 )
 SELECT ARRAY(SELECT group_id FROM locked), pg_advisory_xact_lock_shared(%(key)s)
 """
+# The same, for statements in the same round trip: until the transaction ends they find the groups in a setting.
+LOCK_LEDGER: Final = PreparedStatement(
+    _LOCK_SHARED.replace(
+        "SELECT ARRAY(SELECT group_id FROM locked)",
+        "SELECT set_config('antiphon.groups', ARRAY(SELECT group_id FROM locked)::text, true)",
+    ),
+    {"user": "uuid", "class": "int", "key": "bigint"},
+)
+LOCKED_GROUPS: Final = "current_setting('antiphon.groups')::int[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +230,14 @@ def shared_balances(group_id: int) -> list[Balance]:
 def lock_ledger_for_entry(user_id: uuid.UUID) -> list[int]:
     """Takes the locks for writing a usage entry. Returns the ids of the user's groups."""
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK_SHARED, {"user": user_id, "class": _GROUP_LOCKS, "key": _key(user_id)})
+        cursor.execute(_LOCK_SHARED, ledger_lock(user_id))
         groups: list[int] = cursor.fetchone()[0]
     return groups
+
+
+def ledger_lock(user_id: uuid.UUID) -> dict[str, Any]:
+    """The values of `LOCK_LEDGER`."""
+    return {"user": user_id, "class": _GROUP_LOCKS, "key": _key(user_id)}
 
 
 def lock_ledger_for_allowances(user_id: uuid.UUID | None, group_ids: Iterable[int | None]) -> None:

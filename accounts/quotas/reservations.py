@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
+from accounts.lib.postgresql.prepared import PreparedStatement
 from accounts.models import Unit
 from accounts.quotas.balance import APPLYING, Balance, add_recorded_usage, balance_from_row, lock_ledger_for_allowances
 from accounts.quotas.wording import used_up_message
@@ -29,7 +30,8 @@ METERED: Final = """(NOT u.is_staff AND EXISTS (SELECT FROM accounts_quota q WHE
 
 # If an allowance does not exist yet, the statement reserves nothing and reports it. With `creating` it creates the
 # allowances of the quotas in `seen`, whose locks are then held. A quota added in between applies from the next call on.
-_RESERVE: Final = f"""
+_RESERVE: Final = PreparedStatement(
+    f"""
 WITH {APPLYING}, wanted AS (
     SELECT *, CASE unit
         WHEN 'messages' THEN %(messages)s
@@ -65,7 +67,16 @@ SELECT wanted.id, wanted.model, unit, period, "limit", hard, wanted.ends_at, use
     COALESCE((SELECT name FROM auth_group g WHERE shared AND g.id = group_id), ''), changed.id, fresh, amount,
     group_id
 FROM wanted LEFT JOIN changed ON wanted.id = changed.quota_id ORDER BY wanted.id
-"""  # noqa: S608 -- constants
+""",  # noqa: S608 -- constants
+    {
+        **dict.fromkeys(("user", "run", "recording"), "uuid"),
+        **dict.fromkeys(("input", "output", "messages"), "int"),
+        "model": "text",
+        "creating": "boolean",
+        "seen": "bigint[]",
+    },
+)
+PREPARED: Final = (_RESERVE,)  # for `with_prepared`, of the transaction that reserves
 
 # The balances that the runs of several models count in. `id` is NULL where one does not exist yet.
 _BALANCES_OF_MODELS: Final = f"""
@@ -226,11 +237,11 @@ def _reserve(
     }
     used: dict[int, Decimal] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_RESERVE, {**values, "creating": False, "seen": []})
+        _RESERVE.execute(cursor, {**values, "creating": False, "seen": []})
         rows = cursor.fetchall()
         if any(row[11] is None for row in rows):
             lock_ledger_for_allowances(user_id, [row[14] for row in rows])
-            cursor.execute(_RESERVE, {**values, "creating": True, "seen": [row[0] for row in rows]})
+            _RESERVE.execute(cursor, {**values, "creating": True, "seen": [row[0] for row in rows]})
             rows = cursor.fetchall()
             used = add_recorded_usage([row[11] for row in rows if row[12]])
     return [(balance_from_row((*row[:7], used.get(row[11], row[7]), *row[8:11])), row[13]) for row in rows]

@@ -7,6 +7,7 @@ deletes the reservations. It is part of the transaction that ends the run, so ev
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -16,7 +17,16 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from accounts.lib.ids import uuid7
-from accounts.quotas.balance import AMOUNT, COUNTS, Balance, lock_ledger_for_entry
+from accounts.lib.postgresql.prepared import PreparedStatement
+from accounts.quotas.balance import (
+    AMOUNT,
+    COUNTS,
+    LOCK_LEDGER,
+    LOCKED_GROUPS,
+    Balance,
+    ledger_lock,
+    lock_ledger_for_entry,
+)
 
 _SETTLE: Final = f"""
 WITH price AS (
@@ -77,6 +87,17 @@ LEFT JOIN settled ON settled.starts_at <= statement_timestamp()
     AND (settled.ends_at IS NULL OR settled.ends_at > statement_timestamp())
 ORDER BY settled.id
 """  # noqa: S608 -- constants
+
+_TYPES: Final = {
+    **dict.fromkeys(("id", "user", "run", "entry_run", "recording", "conversation"), "uuid"),
+    **dict.fromkeys(("model", "endpoint", "host", "purpose"), "text"),
+    **dict.fromkeys(("messages", "input", "cached", "output", "reasoning"), "int"),
+    **dict.fromkeys(("counts", "estimated", "known"), "boolean"),
+    **dict.fromkeys(("audio", "reported"), "numeric"),
+    "at": "timestamptz",
+}
+# The statements of `settle_run`, to be executed with others in one round trip (`settling`).
+SETTLING: Final = (LOCK_LEDGER, PreparedStatement(_SETTLE.replace("%(groups)s", LOCKED_GROUPS), _TYPES))
 
 STEP: Final = "step"  # the purpose of an entry for a part of an answer
 
@@ -188,8 +209,38 @@ def _settle(
     recording_id: uuid.UUID | None = None,
     goes_on: bool = False,
 ) -> Settled:
+    values = _values(user_id, at, used, conversation_id, run_id=run_id, recording_id=recording_id, goes_on=goes_on)
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+        # An allowance that is being created sums the ledger under these locks and must not miss this entry.
+        values["groups"] = lock_ledger_for_entry(user_id) if user_id is not None else []
+        cursor.execute(_SETTLE, values)
+        return settled_from(cursor.fetchall())
+
+
+def settling(
+    user_id: uuid.UUID, run_id: uuid.UUID, at: datetime, used: Used | None, conversation_id: uuid.UUID
+) -> dict[str, Any]:
+    """The values of `SETTLING`. The statements do what `settle_run` does; `settled_from` reads the last one's rows."""
+    return {**_values(user_id, at, used, conversation_id, run_id=run_id), **ledger_lock(user_id)}
+
+
+def settled_from(rows: Sequence[Sequence[Any]]) -> Settled:
+    """What a settlement has returned."""
+    return Settled(rows[0][0], [Balance(*row[1:11]) for row in rows if row[1] is not None])
+
+
+def _values(
+    user_id: uuid.UUID | None,
+    at: datetime,
+    used: Used | None,
+    conversation_id: uuid.UUID | None,
+    *,
+    run_id: uuid.UUID | None = None,
+    recording_id: uuid.UUID | None = None,
+    goes_on: bool = False,
+) -> dict[str, Any]:
     usage = used or Used("")
-    values: dict[str, Any] = {
+    return {
         "id": uuid7(),
         "at": at,
         "user": user_id,
@@ -212,9 +263,3 @@ def _settle(
         "purpose": usage.purpose,
         "known": usage.cost_is_known,
     }
-    with transaction.atomic(), connection.cursor() as cursor:
-        # An allowance that is being created sums the ledger under these locks and must not miss this entry.
-        values["groups"] = lock_ledger_for_entry(user_id) if user_id is not None else []
-        cursor.execute(_SETTLE, values)
-        rows = cursor.fetchall()
-    return Settled(rows[0][0], [Balance(*row[1:11]) for row in rows if row[1] is not None])

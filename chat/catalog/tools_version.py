@@ -9,10 +9,12 @@ from typing import Final
 from django.conf import settings
 from django.db import connection
 
+from accounts.lib.postgresql.prepared import PreparedStatement
 from chat.runs.tool_switch import sentence
 
 # A row that was changed has another `xmin` or, within one transaction, another `ctid`.
-_VERSION: Final = """
+_VERSION: Final = PreparedStatement(
+    """
 WITH servers AS (
     SELECT id, slug, xmin, ctid FROM chat_toolserver WHERE owner_id IS NULL OR owner_id = %(user)s
 )
@@ -26,7 +28,9 @@ SELECT
         (SELECT string_agg(concat_ws(':', id, xmin, ctid), ',' ORDER BY id) FROM chat_toolpolicy), '/',
         (SELECT string_agg(group_id::text, ',' ORDER BY group_id) FROM accounts_user_groups WHERE user_id = %(user)s)
     ))
-"""
+""",
+    {"user": "uuid"},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class ToolsVersion:
 def tools_version(user_id: uuid.UUID) -> ToolsVersion:
     """What a user is offered now. One query; raises a database error."""
     with connection.cursor() as cursor:
-        cursor.execute(_VERSION, {"user": user_id})
+        _VERSION.execute(cursor, {"user": user_id})
         reason, digest = cursor.fetchone()
     # What of the tools is not in the database.
     known = f"{settings.TOOL_SERVERS_OF_USERS} {sorted(settings.TOOL_SERVERS_STDIO.items())}"

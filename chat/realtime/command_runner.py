@@ -37,10 +37,10 @@ from chat.protocol.errors import ChatError, Internal, Moderated, RateLimited, Un
 from chat.protocol.frames import encode
 from chat.protocol.limits import COUNTED_FRAME_BYTES
 from chat.realtime import rate_limits
+from chat.realtime.command_time import CommandTime
 from chat.realtime.connection import Connection
 from chat.telemetry import metrics, tracing
 
-COMMAND_SECONDS: Final = 5.0  # the longest a command may take; then it is answered `unavailable`
 COMMANDS_AT_ONCE: Final = 4
 COMMANDS_WAITING: Final = 32
 MALFORMED_LIMIT: Final = 10  # within MALFORMED_SECONDS: closed with 4400
@@ -173,7 +173,7 @@ class CommandRunner:
 
     async def _limited(self, command: AnyCommand) -> None:
         with metrics.count_command(command):
-            async with asyncio.timeout(COMMAND_SECONDS):
+            async with CommandTime(type(command)):
                 user_id, session = self.connection.user_id, self.connection.session_hash
                 limits = rate_limits.limits_of(command, user_id, session, self._address, self._is_shared)
                 await rate_limits.acquire(limits)

@@ -18,28 +18,31 @@ from channels.consumer import AsyncConsumer
 from django.conf import settings
 from django.utils import translation
 
+from accounts.auth import resuming
 from accounts.auth.revocation import session_group, user_group, was_revoked
 from accounts.auth.sessions import still_valid
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from accounts.lib.rate_limit import is_this_machine, network_of
-from chat.catalog import presets
 from chat.eventlog import store
 from chat.protocol.close_codes import Close
 from chat.protocol.commands import AnyCommand, Command
 from chat.protocol.frames import encode
-from chat.protocol.limits import (
-    FEATURES,
-    HEARTBEAT_SECONDS,
-    MAX_AUDIO_BYTES,
-    MAX_FRAME_BYTES,
-    MAX_TEXT_BYTES,
-    PROTOCOL,
-    WINDOW_BYTES,
+from chat.protocol.limits import PROTOCOL
+from chat.realtime import (
+    attention,
+    deciding,
+    greeting,
+    microphone,
+    rate_limits,
+    reading,
+    subscriptions,
+    turns,
+    waiting_line,
 )
-from chat.realtime import attention, deciding, microphone, rate_limits, reading, subscriptions, turns, waiting_line
 from chat.realtime.attention import Attention
-from chat.realtime.command_runner import COMMAND_SECONDS, CommandRunner
+from chat.realtime.command_runner import CommandRunner
+from chat.realtime.command_time import CommandTime
 from chat.realtime.connection import Connection, Handlers, Part
 from chat.realtime.deciding import Deciding
 from chat.realtime.delivery_trace import follow_delivery
@@ -62,6 +65,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
 
     connection: Connection
     user_id: uuid.UUID
+    ticket = ""  # the one that was handed over for the page's next socket
 
     async def __call__(
         self,
@@ -117,7 +121,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         offers: dict[str, Any] = {}
         refusal: Close | None = None
         try:
-            async with asyncio.timeout(COMMAND_SECONDS):
+            async with CommandTime(ChatConsumer):
                 counts = rate_limits.connection_counts()
                 if not await counts.enter(self.connection.connection_id, self.user_id, self.address):
                     metrics.denials["connections"] += 1
@@ -127,7 +131,8 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
                     await self.subscriptions.join(session_group(self.session_hash))
                     if await was_revoked(self.user_id, self.session_hash):
                         refusal = Close.SESSION_ENDED
-                    offers = await in_db(presets.offers, self.user_id)
+                    may_not, offers = await self.greeting()
+                    refusal = refusal or may_not
         except OUTAGE as error:
             logger.warning("socket_not_opened", error=type(error).__name__)
             refusal = Close.GOING_AWAY
@@ -137,11 +142,20 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         if refusal is not None:
             self.connection.close(refusal)
         # What arrived for the user meanwhile, such as the news of another tab, follows the greeting.
-        self.connection.begin(encode(_hello(self.connection.connection_id, offers)))
+        self.connection.begin(encode(greeting.hello(self.connection.connection_id, offers)))
         if self.connection.closed is not None:
             return
         self.connection.spawn(self.revalidate())
         self.connection.spawn(self.subscriptions.renew_presence())
+
+    async def greeting(self) -> tuple[Close | None, dict[str, Any]]:
+        """Why the socket is not opened, if a resumed one is not; and what `hello` offers this user."""
+        resumes = self.scope.get("resumes", False)
+        refusal, offers, resumable = await in_db(greeting.read, self.user_id, self.session_hash, resumes=resumes)
+        if refusal is None and resumable and self.scope.get("is_page"):
+            self.ticket = await resuming.hand_over(self.user_id, self.session_hash, self.scope["language"])
+            offers |= {"resume": self.ticket} if self.ticket else {}
+        return refusal, offers
 
     async def close(self) -> None:
         """The socket has closed: ends and releases everything that belongs to it."""
@@ -153,6 +167,8 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         metrics.count_close(self.connection.closed or 1006)
         await self.subscriptions.end_presence()
         self.layer.release(self.channel)
+        if self.ticket and self.connection.closed in (1000, 1001, Close.SESSION_ENDED):
+            await resuming.withdraw(self.ticket)  # the page has gone, or may not come back
         self.span.set_attribute("antiphon.close.code", self.connection.closed or 1006)
         self.span.end()
 
@@ -231,24 +247,6 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
                 await asyncio.sleep(RECHECK_SECONDS)
             else:
                 return
-
-
-def _hello(connection_id: str, offers: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "hello",
-        "protocol": PROTOCOL,
-        "connection_id": connection_id,
-        "heartbeat_s": HEARTBEAT_SECONDS,
-        "limits": {
-            "text_bytes": MAX_TEXT_BYTES,
-            "frame_bytes": MAX_FRAME_BYTES,
-            "audio_bytes": MAX_AUDIO_BYTES,
-            "window_bytes": WINDOW_BYTES,
-        },
-        **offers,
-        "traceparent": True,
-        "features": [*FEATURES, *(["voice"] if settings.ASR_BACKENDS else [])],
-    }
 
 
 Handler = Callable[[ChatConsumer, Any], Awaitable[None]]

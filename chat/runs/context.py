@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from django.conf import settings
@@ -70,6 +71,7 @@ class ClaimedRun:
     step_count: int = 0  # steps of earlier attempts
     kept_chars: int = 0  # code points of the answer at the end of the last finished one
     kept_reasoning: int = 0  # likewise of the thinking
+    created_at: datetime | None = None
 
     @property
     def begins_with(self) -> int:

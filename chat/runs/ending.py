@@ -117,7 +117,7 @@ def end_run(
     answer, because no worker began, or the one that did was lost: both are judged later. `moderate` opens the case of
     what the answer lacks, and returns what `Message.moderation` says of it; it is called within the transaction.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         run = _lock(run_id, attempt, owner=owner, expired=expired)
         if run is None:
             return None

@@ -38,7 +38,7 @@ WITH claimed AS (
                GREATEST((EXTRACT(EPOCH FROM clock_timestamp() - created_at) * 1000)::int, 0))
     WHERE id = %(run)s AND status = 'queued'
     RETURNING id, conversation_id, prompt_id, message_id, model, attempt, queued_ms, requested_by_id, trace_id,
-        base_chars, step_count, kept_chars, kept_reasoning, parameters, effort
+        base_chars, step_count, kept_chars, kept_reasoning, created_at, parameters, effort
 )
 SELECT claimed.*, c.effort, c.temperature, c.max_tokens, c.system_prompt, own.text, api.turns, {TOOL_COLUMNS}, quota.*
 FROM claimed JOIN chat_conversation c ON c.id = conversation_id

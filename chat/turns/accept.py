@@ -11,12 +11,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from accounts.lib.postgresql.prepared import with_prepared
 from accounts.quotas import reservations
 from chat.eventlog import events
 from chat.eventlog.store import Append
@@ -35,8 +37,10 @@ from chat.turns.comparing import compared_models, insert_comparison, models_of
 from chat.turns.limits import check_runs_under_way, reserve_quota
 from chat.turns.mentioning import note_mentions, people_of, store_mentions
 from chat.turns.places import Place, find_place
-from chat.turns.statements import insert_turn
+from chat.turns.statements import TURN, insert_turn
 from chat.turns.unasked import accept_unasked
+
+PREPARED: Final = (*TURN, *reservations.PREPARED)
 
 
 @dataclass(slots=True)
@@ -76,6 +80,11 @@ def accept(
     known = find_known(user_id, command.client_id, fingerprint)
     if known is not None:
         return known
+    return with_prepared(PREPARED, partial(_accept, user_id, command, fingerprint, check, direction))
+
+
+def _accept(user_id: uuid.UUID, command: NewTurn, fingerprint: bytes, check: Check, direction: Direction) -> Accepted:
+    """`accept` for a command that was not carried out before."""
     try:
         with transaction.atomic():
             place = find_place(user_id, command)

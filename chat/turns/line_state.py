@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from accounts.lib.postgresql.prepared import PreparedStatement
 from accounts.lib.texts import gettext_noop
 from chat.conversations.branches import newest_leaf
 from chat.models import (
@@ -51,6 +52,10 @@ RETRY_SECONDS: Final = 5.0  # at least, after a refusal that may pass
 
 # Conversations with a message that nobody sends although nothing is in progress: its process has ended. A message that
 # waits after a failure or a stop may be due if a run has ended since.
+_HAS_WAITING: Final = PreparedStatement(
+    "SELECT EXISTS (SELECT FROM chat_queuedmessage WHERE conversation_id = %(conversation)s AND state = 'waiting')",
+    {"conversation": "uuid"},
+)
 _OVERDUE: Final = """
 SELECT q.conversation_id FROM chat_queuedmessage q JOIN chat_conversation c ON c.id = q.conversation_id
 WHERE q.state = 'waiting' AND q.changed_at < clock_timestamp() - make_interval(secs => %(seconds)s) AND (
@@ -98,7 +103,9 @@ class Due:
 
 def has_waiting(conversation_id: uuid.UUID) -> bool:
     """Whether any message waits in a conversation."""
-    return QueuedMessage.objects.filter(conversation=conversation_id, state=QueuedState.WAITING).exists()
+    with connection.cursor() as cursor:
+        _HAS_WAITING.execute(cursor, {"conversation": conversation_id})
+        return bool(cursor.fetchone()[0])
 
 
 def overdue_lines(seconds: float, limit: int = 100) -> list[uuid.UUID]:

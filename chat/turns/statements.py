@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from django.db import connection
 
+from accounts.lib.postgresql.prepared import PreparedStatement
 from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from accounts.quotas.reservations import METERED
@@ -31,12 +32,17 @@ LONG_TOGETHER: Final = gettext_noop(
 # Until when and why a user may not write; NULL: they may.
 _SUSPENDED: Final = "CASE WHEN u.suspended_until > now() THEN u.suspended_until END, u.suspension_reason"
 
-_SUBMISSION: Final = """
-SELECT fingerprint, conversation_id, message_id, run_id FROM chat_submission WHERE user_id = %s AND client_id = %s
-"""
+_SUBMISSION: Final = PreparedStatement(
+    """
+SELECT fingerprint, conversation_id, message_id, run_id FROM chat_submission
+WHERE user_id = %(user)s AND client_id = %(client_id)s
+""",
+    {"user": "uuid", "client_id": "uuid"},
+)
 
 # The sender's row is locked, too: turns of one user run one after the other, so that runs under way can be counted.
-_PLACE: Final = f"""
+_PLACE: Final = PreparedStatement(
+    f"""
 SELECT m.role, c.title, c.model, c.temporary, COALESCE(%(parent)s, m.tip_id, c.tip_id), p.id, p.role, p.status,
        p.role = 'user' AND EXISTS (
            SELECT FROM chat_run r WHERE r.prompt_id = p.id AND r.status IN ('waiting', 'queued', 'running')),
@@ -49,10 +55,13 @@ LEFT JOIN chat_message p ON p.id = COALESCE(%(parent)s, m.tip_id, c.tip_id) AND 
 LEFT JOIN chat_comparison x ON x.prompt_id = p.parent_id AND x.chosen_id IS NULL
 WHERE c.id = %(conversation)s AND c.deleted_at IS NULL
 FOR UPDATE OF c FOR NO KEY UPDATE OF u
-"""  # noqa: S608 -- constants
+""",  # noqa: S608 -- constants
+    {"parent": "uuid", "user": "uuid", "conversation": "uuid"},
+)
 
 # The database's clock, read under the conversation's lock, keeps its messages in order whichever process inserts them.
-_INSERT: Final = f"""
+_INSERT: Final = PreparedStatement(
+    f"""
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 ), prompt AS (
@@ -84,10 +93,21 @@ WITH clock AS MATERIALIZED (
 SELECT ARRAY(SELECT user_id FROM chat_member WHERE conversation_id = %(conversation)s),
     (SELECT count(*) FROM chat_run WHERE requested_by_id = %(user)s AND status IN ('queued', 'running')), now
 FROM clock
-"""  # noqa: S608 -- constants
+""",  # noqa: S608 -- constants
+    {
+        **dict.fromkeys(("prompt", "answer", "run", "conversation", "parent", "user", "client_id", "shown"), "uuid"),
+        **dict.fromkeys(("text", "model", "effort", "status", "waiting_for", "trace", "title"), "text"),
+        **dict.fromkeys(("parameters", "moderation", "mentions"), "jsonb"),
+        **dict.fromkeys(("slot", "file_count"), "int"),
+        **dict.fromkeys(("asks", "choose"), "boolean"),
+        "fingerprint": "bytea",
+        "below": "uuid[]",
+    },
+)
 
 
-_BEGIN: Final = f"""
+_BEGIN: Final = PreparedStatement(
+    f"""
 WITH conversation AS (
     INSERT INTO chat_conversation (id, title, model, system_prompt, preset_id, temperature, max_tokens, effort,
         tools, web_search, created_at, updated_at, temporary)
@@ -98,9 +118,22 @@ WITH conversation AS (
     VALUES (%(conversation)s, %(user)s, 'owner', clock_timestamp(), %(folder)s)
 )
 SELECT name, email, {METERED}, {_SUSPENDED} FROM accounts_user u WHERE id = %(user)s FOR NO KEY UPDATE
-"""  # noqa: S608 -- constants
+""",  # noqa: S608 -- constants
+    {
+        **dict.fromkeys(("conversation", "user", "folder", "preset"), "uuid"),
+        **dict.fromkeys(("model", "system_prompt", "effort"), "text"),
+        **dict.fromkeys(("temporary", "web_search"), "boolean"),
+        "temperature": "double precision",
+        "max_tokens": "int",
+        "tools": "jsonb",
+    },
+)
 
 _SENDER: Final = f"SELECT {METERED}, {_SUSPENDED} FROM accounts_user u WHERE id = %s FOR NO KEY UPDATE"  # noqa: S608 -- constants
+
+
+# Of a turn's transaction, for `with_prepared`.
+TURN: Final = (_PLACE, _INSERT, _BEGIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +164,7 @@ def find_submission(
     the message asks nobody.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_SUBMISSION, [user_id, client_id])
+        _SUBMISSION.execute(cursor, {"user": user_id, "client_id": client_id})
         row = cursor.fetchone()
     return (bytes(row[0]), *row[1:]) if row else None
 
@@ -141,7 +174,7 @@ def lock_place(user_id: uuid.UUID, conversation_id: uuid.UUID, parent_id: uuid.U
     asked = {"user": user_id, "conversation": conversation_id, "parent": parent_id}
     with connection.cursor() as cursor:
         for _ in range(2):
-            cursor.execute(_PLACE, asked)
+            _PLACE.execute(cursor, asked)
             row = cursor.fetchone()
             if row is None:
                 return None
@@ -191,7 +224,7 @@ def insert_turn(
         "below": list(below),
     }
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, values)
+        _INSERT.execute(cursor, values)
         members, under_way, now = cursor.fetchone()
     answer.created_at = now + timedelta(microseconds=1)
     if asks:
@@ -230,7 +263,7 @@ def begin_conversation(
         "tools": None if tools is None else json.dumps(tools),
     }
     with connection.cursor() as cursor:
-        cursor.execute(_BEGIN, values)
+        _BEGIN.execute(cursor, values)
         name, email, metered, until, reason = cursor.fetchone()
     check_suspension(until, reason)
     return sender(user_id, name, email), metered

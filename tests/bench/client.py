@@ -154,6 +154,7 @@ class Idle(msgspec.Struct):
     sessions: list[str]
     sockets: list[int]  # measured at each of these numbers
     sources: int = 4
+    resumed: bool = False  # then all are cut, and each is opened again with the ticket that it has handed over
 
 
 async def run_idle(runner: Runner, plan: Idle) -> dict[str, Any]:
@@ -171,6 +172,13 @@ async def run_idle(runner: Runner, plan: Idle) -> dict[str, Any]:
         failed += len(problems)
         first = first or (repr(problems[0]) if problems else "")
         await runner.step("open", sockets=len(sockets), refused=failed, why=first, seconds=time.monotonic() - began)
+    if plan.resumed:
+        for one in sockets:
+            one.drop()
+        began = time.monotonic()
+        pairs = zip(plan.sessions, sockets, strict=False)
+        sockets = await asyncio.gather(*(door.open(session, one.resume) for session, one in pairs))
+        await runner.step("open", sockets=len(sockets), refused=0, why="", seconds=time.monotonic() - began)
     lost = sum(1 for one in sockets if one.transport is None)
     await leave(sockets, door)
     return {"opened": len(sockets), "refused": failed, "lost": lost}

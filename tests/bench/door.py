@@ -47,13 +47,14 @@ class Door:
                 raise ConnectionError(f"the login was refused: {answer.status}")
             return f"sessionid={answer.cookies['sessionid'].value}"
 
-    async def open(self, session: str) -> ChatSocket:
+    async def open(self, session: str, ticket: str = "") -> ChatSocket:
+        """`ticket`: one that another socket of the session has handed over."""
         async with self.gate:
             number = self.opened
             self.opened += 1
             url = self.urls[number % len(self.urls)]
             cookie = f"{session}; csrftoken={self.csrf}"
-            ticket = await self.ticket(url, cookie)
+            ticket = ticket or await self.ticket(url, cookie)
             source = f"127.0.0.{2 + number % self.sources}" if self.sources > 1 else None
             return await open_chat(url, cookie, ticket, source=source)
 

@@ -108,6 +108,7 @@ def render_docs(report: Report) -> str:
 
 
 MEASURED_APART: Final = {  # sections that `make bench` does not measure, as they were written then
+    "The account of one message": "account.md",  # by `tests.bench.account`
     "Reading a stream": "reading.md",  # by `tests.bench.reading`
     "A first visit": "first_visit.md",  # by `tests.bench.visit`
     "Search": "search.md",

@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -82,9 +82,15 @@ def run_ours(
     rooms: list[str],
     models: list[str],
     metrics: str = "on",
+    env: Mapping[str, str] | None = None,
+    env_of: Mapping[str, Mapping[str, str]] | None = None,
+    postgres: Mapping[str, str] | None = None,
 ) -> Generator[System, None, None]:
-    """The project as it is run, with `people` logged in and rooms of them (`NUMBERxSIZE`). `metrics`: see `--help`."""
-    env = {
+    """The project as it is run, with `people` logged in and rooms of them (`NUMBERxSIZE`). `metrics`: see `--help`.
+
+    `env`, and `env_of` by the process's name, change its environment; `postgres` are further settings of that server.
+    """
+    settings = {
         **environment(upstream),
         "CHAT_MODELS": ",".join(models),
         "LOGIN_RATE": "1000/m/ip",
@@ -93,13 +99,14 @@ def run_ours(
         "SHARE_WITH_ANYONE": "1",
         "RATE_SHARE_OPENS": "off",
         "RATE_WATCHERS_PER_ADDRESS": "off",
+        **(env or {}),
     }
     if metrics == "off":
-        env["METRICS"] = "0"
+        settings["METRICS"] = "0"
     elif metrics == "scraped":
-        env |= {"WEB_METRICS_PORT": "0", "WORKER_METRICS_PORT": "0"}
-    stack = Stack(web=web, workers=workers, beat=False, env=env, own_postgres=True)
-    stack.postgres.options = POSTGRES
+        settings |= {"WEB_METRICS_PORT": "0", "WORKER_METRICS_PORT": "0"}
+    stack = Stack(web=web, workers=workers, beat=False, env=settings, env_of=env_of, own_postgres=True)
+    stack.postgres.options = {**POSTGRES, **(postgres or {})}
     try:
         stack.start()
         made = run_module(stack.env, "tests.bench.people", f"--people={people}", "--rooms", *rooms)

@@ -62,7 +62,8 @@ class Follower:
         self.level_s = time.monotonic() - began
 
     async def _resume(self, before: ChatSocket) -> None:
-        self.socket = socket = await self.door.open(self.session)
+        ticket, before.resume = before.resume, ""
+        self.socket = socket = await self.door.open(self.session, ticket)
         socket.run, socket.length = before.run, before.length
         reply = await socket.subscribe(self.room, Position(before.epoch, before.seq))
         self.recovered = reply.recovered

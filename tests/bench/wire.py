@@ -44,6 +44,7 @@ class Incoming(msgspec.Struct):
     text_length: int = 0
     timing: dict[str, Any] | None = None
     snapshot: dict[str, Any] | None = None
+    resume: str = ""
     done: bool = False  # the baselines
 
 
@@ -128,6 +129,7 @@ class ChatSocket(Line):
         super().__init__()
         self.hello: asyncio.Future[None] = self.loop.create_future()
         self.replies: dict[str, asyncio.Future[Incoming]] = {}
+        self.resume = ""  # a ticket for the next socket
         self.conversation_id = ""
         self.epoch = ""
         self.seq = 0
@@ -148,6 +150,7 @@ class ChatSocket(Line):
         elif frame.type == "ping":
             self.write({"type": "pong"})
         elif frame.type == "hello":
+            self.resume = frame.resume
             self.hello.set_result(None)
         elif frame.type in ("message.accepted", "subscribed") and frame.position is not None:
             if frame.type == "message.accepted":

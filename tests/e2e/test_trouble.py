@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
 
 from tests.e2e.browsing import STREAMING, answers, ended, reopen, send, shoot
+from tests.e2e.wire import connected
 from tests.stack import Stack
 
 pytestmark = pytest.mark.timeout(120)
@@ -32,6 +33,26 @@ class TestTrouble:
         page.reload()
         expect(page.locator("#text")).to_have_value("a draft meanwhile")
         page.locator("#text").fill("")
+
+    def test_a_lost_connection_is_resumed_without_asking_for_a_ticket(self, page: Page) -> None:
+        asked: list[str] = []
+        routes: list[WebSocketRoute] = []
+
+        def follow(route: WebSocketRoute) -> None:
+            routes.append(route)
+            route.connect_to_server()
+
+        page.on("request", lambda request: asked.append(request.url) if "/ws/ticket/" in request.url else None)
+        reopen(page, follow)
+        connected(page)
+        assert (len(asked), len(routes)) == (1, 1)
+        routes[0].close(code=4000)
+        while len(routes) < 2:  # within the test's own time limit
+            page.wait_for_timeout(50)
+        connected(page)
+        send(page, "Here again [[tokens=2]]")
+        ended(page)
+        assert len(asked) == 1
 
     def test_a_failed_answer_names_what_finds_it_in_the_logs(self, page: Page, stack: Stack) -> None:
         send(page, "No [[status=400]]")

@@ -24,6 +24,7 @@ from chat.runs.barge_in import cut_answer
 from chat.runs.ending import Ended
 from chat.runs.lifecycle import Claim
 from chat.runs.lost import Lost
+from chat.runs.plain_ending import end_plain_run
 from chat.telemetry import latency_marks, tracing
 from chat.turns.going_on import go_on
 from workers.generation.announcement import announce, close_previous_attempt
@@ -191,7 +192,6 @@ class Generation:
         behind = not await self._flush()
         if self.log.fenced:
             return
-        text = screened.text
         may_go_on = self.answer.has_steps or not self.log.own_text
         if self.handing_over and outcome.status is RunStatus.INTERRUPTED and may_go_on:
             await self.services.give_back(run, Lost(self.log.text, self.log.reasoning))
@@ -200,7 +200,7 @@ class Generation:
         if behind:
             self.log.abandon()
         with tracing.span("render"):
-            rendered = await self._render(text)
+            rendered = await self._render(screened.text)
         with tracing.span("commit", attributes={"db.system.name": "postgresql"}):
             ended = await self._commit(outcome, screened, rendered)
         if ended is None:
@@ -223,9 +223,9 @@ class Generation:
         self.services.emitter.close_run(
             replace(ended, event=event), partial(self._note_closed, is_traced=self.span.is_recording())
         )
-        count_ended(run, outcome, ended, self.answer, self.clock, characters=len(text))
+        count_ended(run, outcome, ended, self.answer, self.clock, characters=len(screened.text))
         if self.output.active:
-            self.services.spawn(self.output.finish(text, withheld=outcome.withheld is not None))
+            self.services.spawn(self.output.finish(screened.text, withheld=outcome.withheld is not None))
         if outcome.status is RunStatus.DONE:
             spawn_writers(self.services, run, self.answer.context, ended.used)
         if ended.user_id is not None and ended.near:
@@ -250,9 +250,8 @@ class Generation:
         """The closing event is in the log: the next waiting message goes, and browsers report when they received it."""
         self.services.spawn(go_on(self.claimed.conversation_id))
         if is_traced:
-            traceparent = tracing.traceparent_of(self.span)
-            report = announce_end(self.claimed.conversation_id, end, traceparent=traceparent, shown=self.shown)
-            self.services.spawn(report)
+            parent = tracing.traceparent_of(self.span)
+            self.services.spawn(announce_end(self.claimed.conversation_id, end, traceparent=parent, shown=self.shown))
 
     async def _render(self, text: str) -> dict[str, str]:
         """The HTML of what is kept of the answer, by its text; empty if it takes too long. The lease is renewed
@@ -281,6 +280,9 @@ class Generation:
         produced = screened.original[self.log.base_length :]
         ending = make_ending(outcome, screened, self.answer, self.clock, produced=produced, rendered=rendered)
         moderate = self.case.record if self.case and self.case.concerns else None
+        plain = moderate is None and outcome.withheld is None and not (self.answer.has_steps or self.unread.concerns)
+        if plain and (ended := end_plain_run(self.claimed, outcome.status, ending, owner=self.services.owner)):
+            return ended
         note = partial(self.unread.note, outcome, screened.text)
         return end_withheld(self.claimed, outcome, ending, self.services.owner, moderate=moderate, note_unread=note)
 

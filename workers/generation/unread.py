@@ -23,6 +23,11 @@ class UnreadTexts:
         self._output = output
         self.question = self._judged and not claim.shown_text and not claim.begun
 
+    @property
+    def concerns(self) -> bool:
+        """Whether a judge reads the question or the answer, so that there may be something to note."""
+        return self._judged or self._output.active
+
     def note(self, outcome: Outcome, text: str) -> None:
         """A part of the transaction that has ended the run with `text`. Sync."""
         if self.question:

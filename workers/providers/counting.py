@@ -24,7 +24,7 @@ from workers.providers.token_estimate import (
     image_tokens,
     larger_usage,
     least_usage,
-    tools_text,
+    tool_size,
     turn_text,
 )
 
@@ -110,7 +110,7 @@ class Ratios:
         for text in map(turn_text, turns):
             of_text = kind_of(text)
             sizes[of_text] = sizes.get(of_text, 0) + estimate_tokens(text)
-        offered = sum(estimate_tokens(tools_text([tool])) for tool in tools)
+        offered = sum(tool_size(tool)[1] for tool in tools)
         factors = self.factors()
         kind = _learnt_kind(sizes, offered, known=TOOLS in factors)
         if kind is None:
@@ -167,10 +167,10 @@ class TokenCount:
 
     def tools(self, tools: Iterable[ToolSpec]) -> int:
         """The tokens that tools add to a request."""
-        return sum(TOOL_TOKENS + self._tool(tools_text([tool])) for tool in tools)
+        return sum(TOOL_TOKENS + self._tool(*tool_size(tool)) for tool in tools)
 
-    def _tool(self, text: str) -> int:
-        return math.ceil(estimate_tokens(text) * (self.factors.get(TOOLS) or self.factor(text)))
+    def _tool(self, text: str, size: int) -> int:
+        return math.ceil(size * (self.factors.get(TOOLS) or self.factor(text)))
 
     def turns(self, turns: Iterable[ChatTurn], tools: Iterable[ToolSpec] = ()) -> int:
         """The tokens of a request with these turns and tools."""

@@ -18,9 +18,9 @@ import json
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from workers.providers.base import ChatTurn, RequestedCall, TokenUsage, ToolImage, ToolSpec
 
@@ -33,6 +33,9 @@ IMAGE_TOKENS: Final = (
 IMAGE_PIXELS: Final = 750  # for each token of an image, as Anthropic counts; OpenAI and Gemini count fewer tokens
 LEAST_IMAGE, GREATEST_IMAGE = 100, 4800  # tokens of an image
 TAIL_CHARS: Final = 256  # how much of a growing text is counted again with each piece
+
+KEPT_TOOLS: Final = 1_000
+_tool_sizes: Final[dict[tuple[str, str, int], tuple[Mapping[str, Any], str, int]]] = {}
 
 _LETTERS: Final = "\u00aa-\u10ff\u1200-\u1fff"
 _CJK: Final = "\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"
@@ -85,9 +88,25 @@ def tools_text(tools: Iterable[ToolSpec]) -> str:
     return "\n".join(f"{tool.name}: {tool.description} {json.dumps(tool.parameters, default=str)}" for tool in tools)
 
 
+def tool_size(tool: ToolSpec) -> tuple[str, int]:
+    """A tool as a model is told about it, and an estimate of the tokens of that.
+
+    Kept for the last `KEPT_TOOLS`, because every answer asks again, and parameters are never changed in place.
+    """
+    key = (tool.name, tool.description, id(tool.parameters))
+    known = _tool_sizes.get(key)
+    if known is None:
+        text = tools_text([tool])
+        # With the parameters, so that nothing else gets their id.
+        known = _tool_sizes[key] = (tool.parameters, text, estimate_tokens(text))
+        while len(_tool_sizes) > KEPT_TOOLS:
+            _tool_sizes.pop(next(iter(_tool_sizes)), None)
+    return known[1:]
+
+
 def estimate_tools(tools: Iterable[ToolSpec]) -> int:
     """An estimate of the tokens that tools add to a request."""
-    return sum(TOOL_TOKENS + estimate_tokens(tools_text([tool])) for tool in tools)
+    return sum(TOOL_TOKENS + tool_size(tool)[1] for tool in tools)
 
 
 def image_tokens(images: Sequence[ToolImage]) -> int:

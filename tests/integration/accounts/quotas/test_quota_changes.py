@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 
+from accounts.lib.postgresql.prepared import PreparedStatement
 from accounts.models import Allowance, Plan, Quota, Reservation, Unit, UsageEntry, User
 from accounts.quotas import reservations, top_ups
 from accounts.quotas.balance import user_balances
@@ -105,7 +106,9 @@ def test_a_clock_set_back_counts_everything_in_its_own_period(alice: User, monke
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     with monkeypatch.context() as ahead:
         at = f"(SELECT timestamptz '{tomorrow.isoformat()}' AS at) AS clock"
-        ahead.setattr(reservations, "_RESERVE", reservations._RESERVE.replace("statement_timestamp() AS at", at))
+        usual = reservations._RESERVE
+        moved = PreparedStatement(usual.sql.replace("statement_timestamp() AS at", at), usual.types)
+        ahead.setattr(reservations, "_RESERVE", moved)
         early = send(alice).run_id
         Run.objects.filter(pk=early).update(created_at=tomorrow)
     late = [send(alice).run_id for _ in range(2)]

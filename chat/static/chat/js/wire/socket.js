@@ -52,6 +52,8 @@ export class Socket {
     this.heardAt = 0; // when the last frame came
     this.frameBytes = LIMITS.frame_bytes;
     this.csrf = options.csrf;
+    this.resume = ""; // a ticket for the next connection
+    this.taken = ""; // the one before
     this.refusals = 0; // of tickets, one after another
     this.traces = false; // whether the server takes a `traceparent`; one of an older version does not
     this.unanswered = new Unanswered();
@@ -60,6 +62,7 @@ export class Socket {
     addEventListener("online", () => this.wake());
     addEventListener("offline", () => this.lostNetwork());
     setInterval(() => this.listen(), 1_000);
+    addEventListener("pagehide", () => (this.resume = this.taken = "")); // the server withdraws it
     addEventListener("pageshow", (event) => event.persisted && this.wake());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.wake());
     for (const use of ["pointerdown", "keydown", "focus"]) {
@@ -73,7 +76,7 @@ export class Socket {
     if (this.socket) return;
     const turn = ++this.turn;
     if (this.failures === 0 && this.state !== "resting") this.enter("connecting");
-    const ticket = await this.fetchTicket();
+    const ticket = this.takeTicket() || (await this.fetchTicket());
     if (turn !== this.turn || ticket === null) return;
     const url = new URL(this.options.path, location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
@@ -156,6 +159,13 @@ export class Socket {
     } else if (this.ready) this.probe(PROBE_MS);
   }
 
+  /** The ticket that the connection before has handed over, once. */
+  takeTicket() {
+    this.taken = this.resume;
+    this.resume = "";
+    return this.taken;
+  }
+
   /** @returns {Promise<string | null>} null when there is none, and what follows is on its way */
   async fetchTicket() {
     const turn = this.turn;
@@ -173,6 +183,7 @@ export class Socket {
       }
       this.retry(Number(response.headers.get("Retry-After")) * 1000 || 0);
     } catch {
+      this.resume = this.taken; // nobody was there to take it
       if (turn === this.turn) this.retry();
     }
     return null;
@@ -214,6 +225,8 @@ export class Socket {
     this.ready = true;
     this.heartbeat = hello.heartbeat_s ?? this.heartbeat;
     this.traces = Boolean(hello.traceparent);
+    this.resume = hello.resume ?? "";
+    this.taken = "";
     this.frameBytes = hello.limits?.frame_bytes ?? LIMITS.frame_bytes;
     this.openedAt = performance.now();
     this.enter("open");
