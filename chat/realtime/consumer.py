@@ -26,26 +26,30 @@ from accounts.lib.rate_limit import is_this_machine, network_of
 from chat.catalog import presets
 from chat.eventlog import store
 from chat.protocol.close_codes import Close
-from chat.protocol.commands import AnyCommand, Command
+from chat.protocol.commands import AnyCommand, AudioInterrupt, Command
 from chat.protocol.frames import encode
-from chat.protocol.limits import (
-    FEATURES,
-    HEARTBEAT_SECONDS,
-    MAX_AUDIO_BYTES,
-    MAX_FRAME_BYTES,
-    MAX_TEXT_BYTES,
-    PROTOCOL,
-    WINDOW_BYTES,
+from chat.protocol.limits import PROTOCOL
+from chat.realtime import (
+    attention,
+    deciding,
+    microphone,
+    rate_limits,
+    reading,
+    speaking,
+    subscriptions,
+    turns,
+    waiting_line,
 )
-from chat.realtime import attention, deciding, microphone, rate_limits, reading, subscriptions, turns, waiting_line
 from chat.realtime.attention import Attention
 from chat.realtime.command_runner import COMMAND_SECONDS, CommandRunner
 from chat.realtime.connection import Connection, Handlers, Part
 from chat.realtime.deciding import Deciding
 from chat.realtime.delivery_trace import follow_delivery
+from chat.realtime.greeting import hello
 from chat.realtime.microphone import Microphone
 from chat.realtime.open_sockets import open_sockets
 from chat.realtime.reading import Reading
+from chat.realtime.speaking import Speaking
 from chat.realtime.subscriptions import Subscriptions
 from chat.realtime.turns import Turns
 from chat.realtime.waiting_line import WaitingLine
@@ -93,6 +97,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.microphone = Microphone(
             self.connection, self.user_id, "" if is_this_machine(self.address) else self.address, reply=reply, fail=fail
         )
+        self.speaking = Speaking(self.connection, reply=reply, fail=fail)
         self.layer = store.channel_layer()
         await receive()  # websocket.connect
         self.channel: str = await self.layer.new_channel()
@@ -137,7 +142,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         if refusal is not None:
             self.connection.close(refusal)
         # What arrived for the user meanwhile, such as the news of another tab, follows the greeting.
-        self.connection.begin(encode(_hello(self.connection.connection_id, offers)))
+        self.connection.begin(encode(hello(self.connection.connection_id, offers)))
         if self.connection.closed is not None:
             return
         self.connection.spawn(self.revalidate())
@@ -148,6 +153,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         open_sockets().remove(self.connection)
         rate_limits.connection_counts().leave(self.connection.connection_id)
         await self.microphone.end()
+        await self.speaking.stop_speech()
         await self.connection.end()
         await self.attention.end()
         metrics.count_close(self.connection.closed or 1006)
@@ -159,6 +165,8 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
     # --- from the client ----------------------------------------------------------------------------------------
 
     async def carry_out(self, command: AnyCommand) -> None:
+        if isinstance(command, AudioInterrupt):
+            await self.speaking.stop_speech("interrupted")
         await HANDLERS[type(command)](self, command)
 
     def on_audio(self, data: bytes) -> None:
@@ -233,24 +241,6 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
                 return
 
 
-def _hello(connection_id: str, offers: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "hello",
-        "protocol": PROTOCOL,
-        "connection_id": connection_id,
-        "heartbeat_s": HEARTBEAT_SECONDS,
-        "limits": {
-            "text_bytes": MAX_TEXT_BYTES,
-            "frame_bytes": MAX_FRAME_BYTES,
-            "audio_bytes": MAX_AUDIO_BYTES,
-            "window_bytes": WINDOW_BYTES,
-        },
-        **offers,
-        "traceparent": True,
-        "features": [*FEATURES, *(["voice"] if settings.ASR_BACKENDS else [])],
-    }
-
-
 Handler = Callable[[ChatConsumer, Any], Awaitable[None]]
 
 
@@ -272,6 +262,7 @@ HANDLERS: Final[dict[type[Command], Handler]] = (
     | _by(lambda consumer: consumer.reading, reading.HANDLERS)
     | _by(lambda consumer: consumer.attention, attention.HANDLERS)
     | _by(lambda consumer: consumer.microphone, microphone.HANDLERS)
+    | _by(lambda consumer: consumer.speaking, speaking.HANDLERS)
 )
 
 LAYER_HANDLERS: Final[dict[str, Callable[[ChatConsumer, dict[str, Any]], None]]] = {
