@@ -15,6 +15,7 @@ from config.settings.environment import env
 _ASR_INSTALLED = ["moonshine"] if find_spec("moonshine_voice") else []
 ASR_BACKENDS: list[str] = [name for name in env.list("ASR_BACKENDS", _ASR_INSTALLED, subcast=str) if name]
 ASR_LANGUAGE: str = env.str("ASR_LANGUAGE", "en")
+ASR_KEYWORDS: list[str] = [word for word in env.list("ASR_KEYWORDS", [], subcast=str) if word]  # names, rare words
 ASR_SILENCE_MS = env.int("ASR_SILENCE_MS", 500, validate=at_least(200))  # silence that ends an utterance
 ASR_SPEAKERS = env.int("ASR_SPEAKERS", 0, validate=at_least(0))  # per worker; 0: see docs/voice.md
 POCKETSPHINX_GRAMMAR: str = env.str("POCKETSPHINX_GRAMMAR", "")  # a JSGF file: only its sentences are recognised

@@ -98,8 +98,10 @@ class FakeSpeech:
                     request.transport.close()
                     break
             await answer.write_eof()
-        except (ConnectionError, asyncio.CancelledError):
+        except ConnectionError:
             seen.broken_off = not self.breaks
+        except asyncio.CancelledError:
+            seen.broken_off = True
             raise
         return answer
 

@@ -222,7 +222,7 @@ async def test_a_quota_of_seconds_ends_it(stack: Stack, server: FakeSpeech) -> N
         await client.next("tts.sentence")
         async with asyncio.timeout(5):
             while not stack.sql(
-                "SELECT FROM accounts_usageentry WHERE user_id = %s AND purpose = 'speech'", person["id"]
+                "SELECT id FROM accounts_usageentry WHERE user_id = %s AND purpose = 'speech'", person["id"]
             ):
                 await asyncio.sleep(0.05)
         refused = await client.ask("tts.say", speech_id=started["speech_id"], number=1, text="Words here.")
