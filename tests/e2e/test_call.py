@@ -99,7 +99,7 @@ def test_an_answer_is_read_by_the_server_s_voice(page: Page, calling: Stack, spe
     send(page, 'Speak [[text="First things first. Then **more** of it."]]')
     expect(page.locator("#reading")).to_be_visible()
     expect(page.locator("#reading")).to_be_hidden(timeout=40_000)
-    assert speech.texts[-2:] == ["First things first.", "Then more of it."]
+    assert {"First things first.", "Then more of it."} <= set(speech.texts)
     speech.ms_per_character = 400
 
 

@@ -43,6 +43,7 @@ export class Voice {
     /** @type {string[]} final transcripts that this page sends once no answer is in progress */
     this.finals = [];
     conversation.onChanged = () => this.sendFinals();
+    conversation.listeners.push((/** @type {Frame} */ frame) => this.onFrame(frame));
     button.addEventListener("click", () => (this.phase === "off" ? this.start("auto") : this.finish()));
     document.getElementById("call")?.addEventListener("click", (event) => this.openCall(/** @type {HTMLElement} */ (event.currentTarget)));
     byId("voice-cancel").addEventListener("click", () => this.cancel());
@@ -57,10 +58,7 @@ export class Voice {
     if (isComposing(event) || this.call) return;
     if (event.code === "KeyV" && event.altKey && !event.ctrlKey && !event.metaKey && down) {
       event.preventDefault();
-      if (!event.repeat && this.phase === "off") {
-        this.held = true;
-        this.start("push_to_talk");
-      }
+      if (!event.repeat && this.phase === "off") this.startHeld();
     } else if (!down && this.held && (event.code === "KeyV" || event.key === "Alt")) {
       event.preventDefault();
       this.release();
@@ -69,6 +67,12 @@ export class Voice {
       event.stopPropagation();
       this.cancel();
     }
+  }
+
+  /** Push-to-talk: records until the key is released. */
+  startHeld() {
+    this.held = true;
+    return this.start("push_to_talk");
   }
 
   release() {
@@ -276,15 +280,4 @@ export class Voice {
     if (phase === "starting") this.limitMs = Infinity;
     this.panel.enter(phase, words);
   }
-}
-
-/**
- * Without speech recognition on the server there is no button.
- * @param {import("antiphon/conversation/conversation").Conversation} conversation @param {import("antiphon/voice/speech-playback").SpeechPlayback | null} playback
- */
-export function startVoice(conversation, playback) {
-  const button = document.getElementById("mic");
-  if (!button) return;
-  const voice = new Voice(conversation, /** @type {HTMLButtonElement} */ (button), playback);
-  conversation.listeners.push((/** @type {Frame} */ frame) => voice.onFrame(frame));
 }
