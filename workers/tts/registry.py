@@ -30,7 +30,7 @@ def _kokoro() -> TtsBackend:
     if find_spec("kokoro_onnx") is None:
         raise ImproperlyConfigured(
             "SPEECH_BACKENDS: the optional package kokoro-onnx is not installed. Install it with `pip install -r "
-            "requirements-kokoro.txt` (docs/voice.md), or name another backend"
+            "requirements/kokoro.txt` (docs/voice.md), or name another backend"
         )
     files = {name: Path(getattr(settings, name)) for name in ("KOKORO_MODEL", "KOKORO_VOICES")}
     for name, path in files.items():
