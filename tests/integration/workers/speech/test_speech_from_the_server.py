@@ -206,10 +206,10 @@ async def test_a_server_that_fails_is_reported(stack: Stack, server: FakeSpeech)
 
 
 async def test_a_quota_of_seconds_ends_it(stack: Stack, server: FakeSpeech) -> None:
-    async with user(stack, "carol") as carol:
-        client = await carol.connect()
+    async with user(stack, "mallory") as mallory:
+        client = await mallory.connect()
         message = await answered(client, "Some more words here.")
-        [person] = stack.sql("SELECT id FROM accounts_user WHERE email = 'carol@example.org'")
+        [person] = stack.sql("SELECT id FROM accounts_user WHERE email = 'mallory@example.org'")
         stack.sql(
             'INSERT INTO accounts_quota (user_id, model, unit, period, "limit", hard, starts_at)'
             " VALUES (%s, '', 'audio_seconds', 'day', 0.1, true, now()) RETURNING id",
