@@ -88,6 +88,7 @@ class Client:
         self.ws = ws
         self.frames: list[dict[str, Any]] = []
         self.times: list[float] = []
+        self.audio: list[bytes] = []  # binary frames
         self.sent: list[dict[str, Any]] = []
         self.views = views if views is not None else {}
         self.following: set[str] = set()  # conversations this socket gets events of
@@ -104,6 +105,11 @@ class Client:
 
     async def _read(self) -> None:
         async for message in self.ws:
+            if message.type is aiohttp.WSMsgType.BINARY:
+                self.audio.append(message.data)
+                async with self._changed:
+                    self._changed.notify_all()
+                continue
             if message.type is not aiohttp.WSMsgType.TEXT:
                 break
             frame = json.loads(message.data)

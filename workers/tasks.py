@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connections
 
 from chat.jobs import tool_servers
-from chat.jobs.dispatch import GENERATE_QUEUE, READ_FILE, TRANSCRIBE_QUEUE
+from chat.jobs.dispatch import GENERATE_QUEUE, READ_FILE, SPEAK, TRANSCRIBE_QUEUE
 from chat.notifications import notify
 from chat.portability import export_jobs, import_jobs, transfers
 from chat.telemetry import latency_marks
@@ -41,6 +41,12 @@ def generate(self: Task, run_id: str) -> None:
 def transcribe(self: Task, recording_id: str) -> None:
     """Hands a recording to the loop. A second delivery finds it claimed."""
     runtime().start_transcription(uuid.UUID(recording_id), _traceparent(self))
+
+
+@shared_task(name=SPEAK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
+def speak(speech_id: str, number: int) -> None:
+    """Speaks a sentence of an answer, on the loop. A second delivery finds it claimed."""
+    runtime().start_soon(runtime().speaker.speak(uuid.UUID(speech_id), number))
 
 
 def _traceparent(task: Task) -> str:
@@ -124,6 +130,7 @@ def _warm_up(sender: Any = None, **_: Any) -> None:
     running.takes_runs = GENERATE_QUEUE in sender.app.amqp.queues.consume_from
     if TRANSCRIBE_QUEUE in sender.app.amqp.queues:
         running.prepare_speech()
+        running.start_soon(running.speaker.prepare())
 
 
 @signals.task_prerun.connect  # type: ignore[untyped-decorator]  # as above

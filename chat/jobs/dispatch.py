@@ -23,6 +23,7 @@ GENERATE: Final = "workers.tasks.generate"
 GENERATE_QUEUE: Final = "generate"
 TRANSCRIBE: Final = "workers.tasks.transcribe"
 TRANSCRIBE_QUEUE: Final = "transcribe"
+SPEAK: Final = "workers.tasks.speak"
 READ_FILE: Final = "workers.tasks.read_file"
 READ_FILE_QUEUE: Final = "maintenance"
 ASK_SECONDS: Final = 5.0  # for a connection to ask the broker on
@@ -137,6 +138,18 @@ def enqueue_transcription(recording_id: uuid.UUID) -> None:
             ignore_result=True,
             headers=_headers(tracing.traceparent_of(span) or tracing.current.get()),
         )
+
+
+def enqueue_speech(speech_id: uuid.UUID, number: int) -> None:
+    """Publishes the job of a sentence to be spoken (`chat.voice.speeches`). Raises `BrokerAway`. It is not published
+    again: nobody waits for it longer than seconds, and a late job finds that the sentence is wanted no more.
+    """
+    current_app.send_task(SPEAK, args=[str(speech_id), number], queue=TRANSCRIBE_QUEUE, retry=False, ignore_result=True)
+
+
+async def enqueue_sentence(speech_id: uuid.UUID, number: int) -> None:
+    """`enqueue_speech` from a coroutine."""
+    await asyncio.get_running_loop().run_in_executor(_executor(), enqueue_speech, speech_id, number)
 
 
 def enqueue_reading(blob_id: uuid.UUID) -> None:

@@ -22,6 +22,7 @@ from chat.protocol.errors import Invalid, TooLarge, UnknownCommand
 from chat.protocol.limits import MAX_COMPARED, MAX_FRAME_BYTES, MAX_TEXT_BYTES, MAX_TOOL_NAME, MAX_TOOLS, MIN_COMPARED
 from chat.protocol.queue import AnyQueueCommand
 from chat.protocol.reading import AnyReadingCommand
+from chat.protocol.speaking import AnySpeechCommand
 
 ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Effort = Literal["none", "low", "medium", "high"]
@@ -42,9 +43,7 @@ class Unsubscribe(Command, frozen=True, tag="unsubscribe"):
 
 
 class TurnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How the model should answer this once, or from a new conversation's first message on. None is: as the
-    conversation says. `chat.protocol.parameters` has the bounds.
-    """
+    """Options of an answer, or of a new conversation. None: as the conversation says. Bounds: `protocol.parameters`."""
 
     web_search: bool | None = None  # whether models may search the web; of a new conversation only
     temperature: float | None = None
@@ -170,7 +169,7 @@ class Pong(Command, frozen=True, tag="pong"):
 
 AnyCommand = (
     Subscribe | Unsubscribe | MessageSend | MessageEdit | MessageRegenerate | MessageContinue | AnswerChoose | RunStop
-    | Ack | Typing | Ping | Pong | AnyReadingCommand
+    | Ack | Typing | Ping | Pong | AnyReadingCommand | AnySpeechCommand
     | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt | AnyQueueCommand | ToolDecide
 )  # fmt: skip
 

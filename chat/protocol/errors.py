@@ -7,6 +7,7 @@ ChatError
  ├─ Moderated                           the site's rules refuse the text (`case_id`)
  ├─ RateLimited, QuotaExceeded          try again later (`retry_after`, seconds)
  ├─ AsrUnavailable                      speech recognition is down, has crashed, or is full
+ ├─ SpeechUnavailable                   speech from the server is off, down, or full
  └─ Unavailable, Internal               a fault of the server; the same `client_id` may be sent again
 """
 
@@ -127,6 +128,13 @@ class AsrUnavailable(ChatError):
     def __init__(self, message: str = "", *, code: str = "asr_unavailable") -> None:
         super().__init__(message)
         self.code = code
+
+
+class SpeechUnavailable(ChatError):
+    code = "speech_unavailable"
+    default_message = gettext_noop(
+        "The server can’t read aloud right now. Use one of this browser’s voices, or try again in a moment."
+    )
 
 
 def retryable_codes() -> list[str]:

@@ -36,6 +36,7 @@ from chat.protocol.commands import (
 from chat.protocol.errors import ChatError, Internal, Moderated, RateLimited, Unavailable
 from chat.protocol.frames import encode
 from chat.protocol.limits import COUNTED_FRAME_BYTES
+from chat.protocol.speaking import SpeechStop
 from chat.realtime import rate_limits
 from chat.realtime.command_time import CommandTime
 from chat.realtime.connection import Connection
@@ -139,7 +140,7 @@ class CommandRunner:
     async def _run(self, command: AnyCommand) -> None:
         """Carries out one command and answers it, whatever happens."""
         try:
-            if isinstance(command, RunStop | AudioInterrupt):
+            if isinstance(command, RunStop | AudioInterrupt | SpeechStop):
                 await self._limited(command)
             elif isinstance(command, Traced):
                 await self._traced(command)

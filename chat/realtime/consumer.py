@@ -26,7 +26,7 @@ from accounts.lib.outage import OUTAGE
 from accounts.lib.rate_limit import is_this_machine, network_of
 from chat.eventlog import store
 from chat.protocol.close_codes import Close
-from chat.protocol.commands import AnyCommand, Command
+from chat.protocol.commands import AnyCommand, AudioInterrupt, Command
 from chat.protocol.frames import encode
 from chat.protocol.limits import PROTOCOL
 from chat.realtime import (
@@ -36,6 +36,7 @@ from chat.realtime import (
     microphone,
     rate_limits,
     reading,
+    speaking,
     subscriptions,
     turns,
     waiting_line,
@@ -46,9 +47,11 @@ from chat.realtime.command_time import CommandTime
 from chat.realtime.connection import Connection, Handlers, Part
 from chat.realtime.deciding import Deciding
 from chat.realtime.delivery_trace import follow_delivery
+from chat.realtime.greeting import hello
 from chat.realtime.microphone import Microphone
 from chat.realtime.open_sockets import open_sockets
 from chat.realtime.reading import Reading
+from chat.realtime.speaking import Speaking
 from chat.realtime.subscriptions import Subscriptions
 from chat.realtime.turns import Turns
 from chat.realtime.waiting_line import WaitingLine
@@ -97,6 +100,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.microphone = Microphone(
             self.connection, self.user_id, "" if is_this_machine(self.address) else self.address, reply=reply, fail=fail
         )
+        self.speaking = Speaking(self.connection, reply=reply, fail=fail)
         self.layer = store.channel_layer()
         await receive()  # websocket.connect
         self.channel: str = await self.layer.new_channel()
@@ -162,6 +166,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         open_sockets().remove(self.connection)
         rate_limits.connection_counts().leave(self.connection.connection_id)
         await self.microphone.end()
+        await self.speaking.stop_speech()
         await self.connection.end()
         await self.attention.end()
         metrics.count_close(self.connection.closed or 1006)
@@ -175,6 +180,8 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
     # --- from the client ----------------------------------------------------------------------------------------
 
     async def carry_out(self, command: AnyCommand) -> None:
+        if isinstance(command, AudioInterrupt):
+            await self.speaking.stop_speech("interrupted")
         await HANDLERS[type(command)](self, command)
 
     def on_audio(self, data: bytes) -> None:
@@ -270,6 +277,7 @@ HANDLERS: Final[dict[type[Command], Handler]] = (
     | _by(lambda consumer: consumer.reading, reading.HANDLERS)
     | _by(lambda consumer: consumer.attention, attention.HANDLERS)
     | _by(lambda consumer: consumer.microphone, microphone.HANDLERS)
+    | _by(lambda consumer: consumer.speaking, speaking.HANDLERS)
 )
 
 LAYER_HANDLERS: Final[dict[str, Callable[[ChatConsumer, dict[str, Any]], None]]] = {

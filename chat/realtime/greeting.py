@@ -57,5 +57,9 @@ def hello(connection_id: str, offers: dict[str, Any]) -> dict[str, Any]:
         },
         **offers,
         "traceparent": True,
-        "features": [*FEATURES, *(["voice"] if settings.ASR_BACKENDS else [])],
+        "features": [
+            *FEATURES,
+            *(["voice"] if settings.ASR_BACKENDS else []),
+            *(["speech"] if settings.SPEECH_BACKENDS else []),
+        ],
     }

@@ -36,6 +36,14 @@ class Outbox:
             self._outbox.append({"type": "websocket.send", "text": frame})
             self._flush()
 
+    def put_bytes(self, data: bytes) -> None:
+        """Sends a binary frame, after those before it."""
+        if self.closed is None:
+            counted.frames_sent += 1
+            counted.bytes_sent += len(data)
+            self._outbox.append({"type": "websocket.send", "bytes": data})
+            self._flush()
+
     def begin(self, greeting: str) -> None:
         """The handshake is over: sends the greeting, then what waits. A connection that was closed is only closed.
 

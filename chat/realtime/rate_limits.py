@@ -43,6 +43,7 @@ from chat.protocol.commands import (
     RunStop,
 )
 from chat.protocol.errors import RateLimited
+from chat.protocol.speaking import SpeechSay, SpeechStop
 from chat.telemetry import metrics
 
 GROUP: Final = "limits"  # if the channel layer has several servers, the one of this group counts everything
@@ -121,7 +122,7 @@ def limits_of(
 
     `is_shared`: whether the sender is in this conversation of several people. Nobody else counts under its limits.
     """
-    if isinstance(command, RunStop | AudioInterrupt):
+    if isinstance(command, RunStop | AudioInterrupt | SpeechStop):
         return required_limits((f"stops:{session_hash}", settings.RATE_COMMANDS))
     named = [(f"commands:{session_hash}", settings.RATE_COMMANDS)]
     if isinstance(command, MessageSend | MessageEdit | MessageRegenerate | MessageContinue):
@@ -134,6 +135,8 @@ def limits_of(
         return [*required_limits(*named), *(replace(limit, count=answers) for limit in messages)]
     if isinstance(command, AudioStart):
         named.append((f"recordings:{user_id.hex}", settings.RATE_RECORDINGS))
+    if isinstance(command, SpeechSay):
+        named.append((f"speech:{user_id.hex}", settings.RATE_SPEECH))
     return required_limits(*named)
 
 

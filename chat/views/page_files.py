@@ -29,6 +29,7 @@ ADDED: Final = ("temml", "temml.css")
 EVERYWHERE: Final = ("tokens", "base", "branding")
 PAGES: Final = ("pages", "settings-parts", "settings", "library", "shared", "print")
 STAFF: Final = ("staff", "staff-moderation")
+CALL: Final = ("call",)  # loaded with the first call
 FILES: Final = ("files", "message-files", "file-parts", "file-viewer")  # loaded with the first file
 ANSWERS: Final = ("prose", "code", "answer-parts", "messages", "sources", "thinking", "steps")  # beyond their page
 SHEETS: Final = (  # of the conversation page, in the order of the cascade; others that are its own follow by name
@@ -56,7 +57,7 @@ SHEETS: Final = (  # of the conversation page, in the order of the cascade; othe
 @functools.cache
 def stylesheets() -> dict[str, list[str]]:
     """The paths of the style sheets of each kind of page, in the order of the cascade."""
-    known = {*EVERYWHERE, *PAGES, *STAFF, *SHEETS, *FILES}
+    known = {*EVERYWHERE, *PAGES, *STAFF, *SHEETS, *FILES, *CALL}
     new = sorted(path.stem for path in (HERE / STYLES).glob("*.css") if path.stem not in known)
     names = {
         "pages": (*EVERYWHERE, "pages", "settings-parts"),
@@ -64,6 +65,7 @@ def stylesheets() -> dict[str, list[str]]:
         # The conversation page adds it when the settings are opened.
         "settings-sheet": ("settings-parts", "settings", "library"),
         "files": FILES,
+        "call": CALL,
         "conversation": (*EVERYWHERE, *SHEETS, *new),
         "share-pages": (*EVERYWHERE, "pages", "settings-parts", "shared"),
         "print": (*EVERYWHERE, *ANSWERS, "shared", "files", "message-files", "print"),

@@ -19,6 +19,7 @@ from workers.providers import discovery
 from workers.providers.base import ProviderError
 from workers.providers.config import Definition
 from workers.providers.router import ModelRouter
+from workers.tts.registry import open_backends
 
 MODEL_SECONDS: Final = 10.0
 MODEL_ADVICE: Final = {
@@ -99,4 +100,6 @@ def check_voice(_url: str) -> Found:
             "(docs/voice.md); then restart."
         )
         return OK, "Voice input is off: no recogniser is configured.", advice
-    return OK, f"Voice input is on: {', '.join(backend.name for backend in backends)}.", ""
+    speakers = open_backends()  # likewise
+    aloud = f" Read aloud by the server: {', '.join(one.name for one in speakers)}." if speakers else ""
+    return OK, f"Voice input is on: {', '.join(backend.name for backend in backends)}.{aloud}", ""

@@ -21,6 +21,7 @@ RATE_MESSAGES_PER_CONVERSATION: str = env.str("RATE_MESSAGES_PER_CONVERSATION", 
 RATE_MESSAGES_PER_MEMBER: str = env.str("RATE_MESSAGES_PER_MEMBER", "20/m", validate=a_rate)
 MENTIONS_PER_HOUR = count_or_off(env, "MENTIONS_PER_HOUR", 100)  # people that one user mentions
 RATE_RECORDINGS: str = env.str("RATE_RECORDINGS", "30/m", validate=a_rate)  # started by one user
+RATE_SPEECH: str = env.str("RATE_SPEECH", "240/m", validate=a_rate)  # sentences that one user asks to be spoken
 RATE_HTTP_COMMANDS: str = env.str("RATE_HTTP_COMMANDS", "60/m", validate=a_rate)  # per user: all but GET; and exports
 MAX_REQUEST_BYTES = 1_048_576 * env.int("MAX_REQUEST_MB", 20, validate=validate.Range(min=1, max=2_000))  # of its body
 IMPORT_MAX_MB = env.int("IMPORT_MAX_MB", 100, validate=at_least(0))  # of an uploaded file; 0: no imports in the page

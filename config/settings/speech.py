@@ -1,4 +1,4 @@
-"""Voice input: the recognisers and the limits of recordings. See docs/voice.md."""
+"""Voice: the recognisers, the limits of recordings, and speech from the server. See docs/voice.md."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from config.settings.environment import env
 _ASR_INSTALLED = ["moonshine"] if find_spec("moonshine_voice") else []
 ASR_BACKENDS: list[str] = [name for name in env.list("ASR_BACKENDS", _ASR_INSTALLED, subcast=str) if name]
 ASR_LANGUAGE: str = env.str("ASR_LANGUAGE", "en")
+ASR_KEYWORDS: list[str] = [word for word in env.list("ASR_KEYWORDS", [], subcast=str) if word]  # names, rare words
 ASR_SILENCE_MS = env.int("ASR_SILENCE_MS", 500, validate=at_least(200))  # silence that ends an utterance
 ASR_SPEAKERS = env.int("ASR_SPEAKERS", 0, validate=at_least(0))  # per worker; 0: see docs/voice.md
 POCKETSPHINX_GRAMMAR: str = env.str("POCKETSPHINX_GRAMMAR", "")  # a JSGF file: only its sentences are recognised
@@ -42,3 +43,19 @@ RECORDINGS_PER_USER = count_or_off(env, "RECORDINGS_PER_USER", 1)  # at once
 RECORDINGS_AT_ONCE = env.int("RECORDINGS_AT_ONCE", 2 * (os.cpu_count() or 1), validate=at_least(1))  # on the server
 RECORDINGS_PER_ADDRESS = count_or_off(env, "RECORDINGS_PER_ADDRESS", max(1, RECORDINGS_AT_ONCE // 2))  # at once
 RECORDING_SECONDS = env.int("RECORDING_SECONDS", 600, validate=at_least(1))  # maximum length of one recording
+
+# Speech from the server: openai (any server with /v1/audio/speech), kokoro. Empty: browsers read with their own voices.
+SPEECH_BACKENDS: list[str] = [name for name in env.list("SPEECH_BACKENDS", [], subcast=str) if name]
+SPEECH_URL: str = env.str("SPEECH_URL", "https://api.openai.com/v1")
+SPEECH_API_KEY: str = env.str("SPEECH_API_KEY", "")
+SPEECH_MODEL: str = env.str("SPEECH_MODEL", "gpt-4o-mini-tts")
+SPEECH_VOICES: list[str] = [
+    name
+    for name in env.list("SPEECH_VOICES", ["alloy", "coral", "echo", "nova", "sage", "shimmer"], subcast=str)
+    if name
+]  # that people can choose; the first is the default
+KOKORO_MODEL: str = env.str("KOKORO_MODEL", "")
+KOKORO_VOICES: str = env.str("KOKORO_VOICES", "")
+SPEECH_AT_ONCE = env.int("SPEECH_AT_ONCE", 8, validate=at_least(1))  # sentences, in one worker
+SPEECH_CACHE_MB = env.int("SPEECH_CACHE_MB", 32, validate=at_least(0))  # of spoken sentences in one worker; 0: none
+SPEECH_CACHE_SECONDS = env.int("SPEECH_CACHE_SECONDS", 3600, validate=at_least(1))  # how long one is used again

@@ -3,8 +3,8 @@
 Everything runs as in production: web, worker, Redis, PostgreSQL. Speakers send 100 ms frames at the pace of speech,
 each when its last sample would have been recorded. Moonshine recognises them; where it is not installed, a scripted
 OpenAI Realtime takes its place. The second table is a scripted Deepgram in this process, which answers at once: what is
-left is the time that the audio and the transcript take to get there and back. The third is how many words of twenty
-sentences are wrong (`word_errors`).
+left is the time that the audio and the transcript take to get there and back. The third is speech from the server
+(`first_sound`), the fourth how many words of twenty sentences are wrong (`word_errors`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any, Final
 import psutil
 
 from tests.bench import word_errors
+from tests.bench.first_sound import first_sounds
 from tests.client import Client, session
 from tests.fakes.asr_deepgram import FakeDeepgram
 from tests.fakes.asr_ears import QUIET_MS, Ears
@@ -194,6 +195,9 @@ async def run(speakers: list[int], sentences: int) -> None:
         finally:
             await asyncio.to_thread(manager.__exit__, None, None, None)
 
+    print("\nspeech from the server that is made at once: from a sentence to its first sound")
+    for listeners, found in (await first_sounds(3 * sentences)).items():
+        print(f"  {listeners:<12} {percentiles(found)}", flush=True)
     if MOONSHINE_INSTALLED:
         await word_errors.show()
 

@@ -32,3 +32,21 @@ RESAMPLED = """async ([rate, hertz]) => {
     for (let n = 0; n < 100 && samples.length < 14_400; n += 1) await new Promise((resolve) => setTimeout(resolve, 20));
     return samples;
 }"""
+# A microphone that hears what the page is told to speak into it, and nothing else. `spoken`: WAV files by their text.
+MICROPHONE = """
+window.tracks = [];
+navigator.mediaDevices && (navigator.mediaDevices.getUserMedia = async () => {
+    const context = (window.room = new AudioContext());
+    window.outlet = new MediaStreamAudioDestinationNode(context);
+    window.tracks.push(...outlet.stream.getAudioTracks());
+    return outlet.stream;
+});
+window.speakInto = async (text) => {
+    const bytes = Uint8Array.from(atob(spoken[text]), (one) => one.charCodeAt(0));
+    const buffer = await room.decodeAudioData(bytes.buffer);
+    const source = new AudioBufferSourceNode(room, { buffer });
+    source.connect(outlet);
+    source.start();
+    window.spokeAt = performance.now();
+};
+"""

@@ -65,6 +65,31 @@ def tone(ms: int, hertz: float = 440, volume: float = 0.3) -> bytes:
     return array.array("h", samples).tobytes()
 
 
+def music(ms: int, volume: float = 0.5) -> bytes:
+    """Chords with overtones, each struck and fading, two a second."""
+    chords = ((262, 330, 392), (220, 262, 330), (175, 220, 262), (196, 247, 294))
+    out, beat = array.array("h"), RATE // 2
+    for n in range(ms * RATE // 1000):
+        chord, fading = chords[n // beat % 4], math.exp(-3 * (n % beat) / beat)
+        waves = (math.sin(2 * math.pi * hertz * k * n / RATE) / k for hertz in chord for k in (1, 2, 3))
+        out.append(round(32767 * volume * fading * sum(waves) / 5.5))
+    return out.tobytes()
+
+
+def typing_noise(ms: int) -> bytes:
+    """A keyboard: short bursts of noise at irregular times, each followed by a softer one as the key comes up."""
+    out, state = b"", 7
+    while len(out) < ms * BYTES_PER_MS:
+        state = (1103515245 * state + 12345) & 0x7FFFFFFF
+        out += (
+            white_noise(8, 0.5, state)
+            + silence(40 + state % 30)
+            + white_noise(5, 0.2, state)
+            + silence(60 + state % 110)
+        )
+    return out[: ms * BYTES_PER_MS]
+
+
 def white_noise(ms: int, volume: float = 0.6, seed: int = 1) -> bytes:
     state, out = seed, array.array("h")
     for _ in range(ms * RATE // 1000):

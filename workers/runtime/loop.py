@@ -54,6 +54,7 @@ from workers.runtime.rendering import FALLBACK_SECONDS, MissingHtml
 from workers.runtime.repeat import repeat
 from workers.runtime.stops import StopListener
 from workers.runtime.unwatched import stop_unwatched
+from workers.speech.speaker import Speaker
 from workers.speech.transcription import Transcriber
 from workers.tools.registry import find_tools
 from workers.tools.search import search_test
@@ -80,7 +81,7 @@ class Runtime:
         self.since = time.time()
         self.takes_runs = False  # whether this worker consumes the queue of answers; known when Celery is up
         self.liveness = Liveness(settings.WORKER_STUCK_SECONDS)
-        self.speech = Transcriber(self.owner, self.spawn)
+        self.speech, self.speaker = Transcriber(self.owner, self.spawn), Speaker(self.owner)
         self.files = ReadingJobs(self.start_soon)
         self._slots = threading.BoundedSemaphore(settings.WORKER_STREAMS)
         self._loop = uvloop.new_event_loop()
@@ -283,6 +284,7 @@ class Runtime:
         await emitter.stop()
         await self.services.model.close()
         await self.judge_sync.panel.aclose()
+        await self.speaker.aclose()
 
 
 _runtime: Runtime | None = None

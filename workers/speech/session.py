@@ -73,6 +73,7 @@ class TranscriptionSession:
             language=self.recording.language,
             endpoint_silence_ms=settings.ASR_SILENCE_MS,
             max_utterance_ms=MAX_UTTERANCE_MS,
+            vocabulary=tuple(settings.ASR_KEYWORDS),
         )
         await recordings.renew(self.recording, self._owner)
         try:

@@ -46,7 +46,7 @@ def test_fields_of_commands(command: type) -> None:
 
 def test_features() -> None:
     [row] = re.findall(r"^\| `hello` .*", PROTOCOL, re.MULTILINE)
-    assert [name for name in (*FEATURES, "voice") if f"`{name}`: " not in row] == []
+    assert [name for name in (*FEATURES, "voice", "speech") if f"`{name}`: " not in row] == []
 
 
 def test_error_codes() -> None:

@@ -27,6 +27,7 @@ FINISH_SECONDS: Final = 15.0
 READY_SECONDS: Final = 5.0
 VAD_MODELS: Final = ("gpt-4o-", "whisper-1")  # these can find turns themselves; the live models refuse to
 VAD: Final = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300}
+KEYWORD_MODELS: Final = ("gpt-live-transcribe", "gpt-transcribe")  # others take a prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,9 @@ class RealtimeBackend:
 
     def _update(self, config: AsrConfig) -> dict[str, Any]:
         transcription: dict[str, Any] = {"model": self.model, "language": config.language.partition("-")[0]}
-        if config.vocabulary:
+        if config.vocabulary and self.model in KEYWORD_MODELS:
+            transcription["keywords"] = list(config.vocabulary)
+        elif config.vocabulary:
             transcription["prompt"] = ", ".join(config.vocabulary)
         turns = {**VAD, "silence_duration_ms": config.endpoint_silence_ms} if self.server_vad else None
         if self.form == "beta":

@@ -20,7 +20,7 @@ import { Search } from "antiphon/search/open";
 import { Sidebar } from "antiphon/sidebar/sidebar";
 import { startSettings } from "antiphon/settings/open";
 import { startTheme } from "antiphon/lib/theme";
-import { startVoice } from "antiphon/voice/voice";
+import { startVoice } from "antiphon/voice/open";
 import { takeShared } from "antiphon/conversation/shared-text";
 
 const page = JSON.parse(document.getElementById("page")?.textContent ?? "{}");

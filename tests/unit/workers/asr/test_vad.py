@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes.asr_speech import BYTES_PER_MS, frames, silence, speak, tone, utterance, white_noise
+from tests.fakes.asr_speech import (
+    BYTES_PER_MS,
+    frames,
+    music,
+    silence,
+    speak,
+    tone,
+    typing_noise,
+    utterance,
+    white_noise,
+)
 from workers.asr.audio.vad import GateStep, SpeechAudio, SpeechEnded, SpeechPaused, SpeechStarted, VoiceGate, is_noise
 
 SENTENCE = "open the window"
@@ -63,12 +73,14 @@ def test_silence_is_nothing() -> None:
     assert steps_of(VoiceGate(), silence(3000)) == []
 
 
-@pytest.mark.parametrize("noise", ["white", "hum", "tone", "clicks"])
+@pytest.mark.parametrize("noise", ["white", "hum", "tone", "clicks", "music", "keyboard"])
 def test_noise_is_no_speech(noise: str) -> None:
     pcm = {
         "white": lambda: white_noise(5_000),
         "hum": lambda: tone(5_000, 50, 0.6),
         "tone": lambda: tone(5_000, 440, 0.6),
+        "music": lambda: music(6_000),
+        "keyboard": lambda: typing_noise(6_000),
         "clicks": lambda: (white_noise(20, 0.9) + silence(180)) * 25,
     }[noise]()
     assert steps_of(VoiceGate(), pcm) == []

@@ -1,4 +1,4 @@
-/** Guesses the language of a text from its script and its commonest words: good enough to choose a voice by. Pure. */
+/** Guesses the language of a text from its script and its commonest words, and chooses a voice by it. */
 
 const SCRIPTS = /** @type {[RegExp, string][]} */ ([
   [/[\u3040-\u30ff]/g, "ja"], [/\p{Script=Hangul}/gu, "ko"], [/\p{Script=Han}/gu, "zh"], [/\p{Script=Cyrillic}/gu, "ru"],
@@ -38,4 +38,11 @@ export function guessLanguage(text, usual) {
 /** @param {string} tag of a language, such as `de-AT` or, as Android has it, `de_AT` */
 export function base(tag) {
   return tag.split(/[-_]/)[0].toLowerCase();
+}
+
+/** The chosen voice where it speaks the language; else the best for it: on this device rather than online. @param {SpeechSynthesisVoice[]} voices @param {string} language @param {string | null} chosen */
+export function chooseVoice(voices, language, chosen) {
+  const score = (/** @type {SpeechSynthesisVoice} */ voice) =>
+    (voice.name === chosen ? 8 : 0) + (voice.localService ? 4 : 0) + (voice.default ? 2 : 0) + (voice.lang === navigator.language ? 1 : 0);
+  return voices.filter((voice) => base(voice.lang) === language).sort((a, b) => score(b) - score(a))[0] ?? null;
 }

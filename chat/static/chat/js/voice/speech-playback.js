@@ -1,14 +1,15 @@
-/** Reads answers aloud with the browser's speech synthesis, sentence by sentence as they arrive (docs/voice.md). */
+/** Reads answers aloud, sentence by sentence as they arrive, with the browser's or the server's voice (docs/voice.md). */
 
 import { isComposing } from "antiphon/lib/keys";
 import { t } from "antiphon/lib/texts";
-import { base, guessLanguage } from "antiphon/voice/language";
+import { chooseVoice, guessLanguage } from "antiphon/voice/language";
 import { showNote } from "antiphon/conversation/status";
 import { recall, remember } from "antiphon/lib/storage";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
 /** @typedef {import("antiphon/voice/markdown-to-speech").Sentence} Sentence */
+/** @typedef {import("antiphon/voice/server-voice").ServerVoice} ServerVoice */
 /** @typedef {import("antiphon/voice/markdown-to-speech").Sentences} Sentences */
 
 const RECENT_MS = 2_000; // what was said can still be heard as an echo
@@ -27,6 +28,7 @@ const TROUBLE = /** @type {Record<string, string>} */ ({
  * @property {MessageView} view
  * @property {boolean} first read automatically while it arrives: at a barge-in, the user has heard no more of it
  * @property {Sentences} sentences
+ * @property {SpeechSynthesis | ServerVoice} engine who reads
  * @property {Set<SpeechSynthesisUtterance>} waiting kept, or the browser may forget them and their events
  * @property {number} heard code points of the answer that were said
  * @property {string} text of the answer, as it was fed last
@@ -37,7 +39,9 @@ export class SpeechPlayback {
   /** @param {import("antiphon/conversation/conversation").Conversation} conversation */
   constructor(conversation) {
     this.conversation = conversation;
-    this.voices = /** @type {SpeechSynthesis} */ (window.speechSynthesis);
+    this.voices = /** @type {SpeechSynthesis | undefined} */ (window.speechSynthesis);
+    /** Loaded with the first answer that it reads. @type {ServerVoice | null} */
+    this.server = null;
     this.toggle = /** @type {HTMLButtonElement} */ (document.getElementById("aloud"));
     this.line = /** @type {HTMLElement} */ (document.getElementById("reading"));
     /** @type {Reading | null} */
@@ -55,7 +59,7 @@ export class SpeechPlayback {
     this.turn(recall("aloud") === "on");
     this.toggle.addEventListener("click", () => this.switch());
     this.line.querySelector("button")?.addEventListener("click", () => this.stop());
-    this.voices.getVoices(); // some browsers list them only after the first question
+    this.voices?.getVoices(); // some browsers list them only after the first question
     document.addEventListener("keydown", (event) => this.onKey(event), true);
     addEventListener("pagehide", () => this.stop());
   }
@@ -84,17 +88,17 @@ export class SpeechPlayback {
   switch() {
     this.turn(!this.on);
     if (!this.on) this.stop();
-    else if (!this.voices.getVoices().length) showNote(NO_VOICE);
+    else if (!this.hasVoice) showNote(NO_VOICE);
     this.conversation.announcer.say(this.on ? t("Answers will be read aloud.") : t("Answers will no longer be read aloud."));
   }
 
-  /** The chosen voice where it speaks the language; else the best for it: on this device rather than online. @param {string} language */
-  voiceFor(language) {
-    const fitting = this.voices.getVoices().filter((voice) => base(voice.lang) === language);
-    const chosen = recall("voice.name");
-    const score = (/** @type {SpeechSynthesisVoice} */ voice) =>
-      (voice.name === chosen ? 8 : 0) + (voice.localService ? 4 : 0) + (voice.default ? 2 : 0) + (voice.lang === navigator.language ? 1 : 0);
-    return fitting.sort((a, b) => score(b) - score(a))[0] ?? null;
+  get hasVoice() {
+    return this.usesServer || Boolean(this.voices?.getVoices().length);
+  }
+
+  /** Whether the server reads: where a voice of it is chosen, or the browser has none. */
+  get usesServer() {
+    return "served" in this.toggle.dataset && Boolean(recall("voice.server") || !this.voices?.getVoices().length);
   }
 
   // --- what is read -------------------------------------------------------------------------------------------------
@@ -154,12 +158,14 @@ export class SpeechPlayback {
   /** @param {MessageView} view @param {boolean} first */
   begin(view, first) {
     this.stop();
-    if (!this.voices.getVoices().length) {
+    if (!this.hasVoice) {
       if (!first) showNote(NO_VOICE);
       return undefined;
     }
-    if (!this.Sentences) return void this.load(view, first);
-    this.reading = { view, first, sentences: new this.Sentences(), waiting: new Set(), text: "", heard: 0, since: 0 };
+    const engine = this.usesServer ? this.server : this.voices;
+    if (!this.Sentences || !engine) return void this.load(view, first);
+    if (engine === this.server) this.server.message = view.id;
+    this.reading = { view, first, engine, sentences: new this.Sentences(), waiting: new Set(), text: "", heard: 0, since: 0 };
     this.show();
     this.feed();
     return undefined;
@@ -170,6 +176,7 @@ export class SpeechPlayback {
     this.awaited = view;
     try {
       this.Sentences = (await import("antiphon/voice/markdown-to-speech")).Sentences;
+      if (this.usesServer) this.server ??= new (await import("antiphon/voice/server-voice")).ServerVoice(this.conversation.socket);
     } catch {
       if (!first) showNote(t("The server can’t be reached. Try again in a moment."));
     }
@@ -188,10 +195,12 @@ export class SpeechPlayback {
   /** @param {Reading} reading @param {Sentence} sentence */
   say(reading, sentence) {
     const language = guessLanguage(reading.text.slice(0, 600), document.documentElement.lang || navigator.language);
-    const voice = this.voiceFor(language);
-    const utterance = new SpeechSynthesisUtterance(sentence.text);
+    const served = reading.engine === this.server;
+    const voice = served ? null : chooseVoice(this.voices?.getVoices() ?? [], language, recall("voice.name"));
+    const utterance = served ? /** @type {SpeechSynthesisUtterance} */ ({ text: sentence.text }) : new SpeechSynthesisUtterance(sentence.text);
     utterance.lang = voice?.lang.replace("_", "-") ?? language;
     utterance.voice = voice;
+    utterance.rate = Number(recall("voice.speed")) || 1;
     reading.waiting.add(utterance);
     const reached = (/** @type {number} */ place) => (reading.heard = Math.max(reading.heard, place));
     utterance.onstart = () => {
@@ -207,12 +216,12 @@ export class SpeechPlayback {
     };
     utterance.onerror = (event) => {
       if (this.reading === reading && event.error !== "interrupted" && event.error !== "canceled") {
-        showNote(TROUBLE[event.error] ?? t("Reading aloud failed ({error}).", { error: event.error }));
+        showNote(/** @type {any} */ (event).message || TROUBLE[event.error] || t("Reading aloud failed ({error}).", { error: event.error }));
         this.stop();
       }
     };
-    if (reading.waiting.size === 1) this.silence = setTimeout(() => this.reading === reading && this.giveUp(), SILENT_MS);
-    this.voices.speak(utterance);
+    if (reading.waiting.size === 1 && !served) this.silence = setTimeout(() => this.reading === reading && this.giveUp(), SILENT_MS);
+    reading.engine.speak(utterance);
   }
 
   /** @param {Reading} reading @param {SpeechSynthesisUtterance} utterance */
@@ -240,7 +249,7 @@ export class SpeechPlayback {
     if (!reading) return;
     this.reading = null;
     this.quietAt = performance.now();
-    this.voices.cancel();
+    reading.engine.cancel();
     this.show(reading.view);
   }
 
@@ -277,7 +286,8 @@ export class SpeechPlayback {
 
 /** Where the browser has no voice there are no buttons. @param {import("antiphon/conversation/conversation").Conversation} conversation */
 export function startSpeechPlayback(conversation) {
-  if (!("speechSynthesis" in window) || !("SpeechSynthesisUtterance" in window)) return null;
+  const served = "served" in /** @type {HTMLElement} */ (document.getElementById("aloud")).dataset;
+  if (!served && (!("speechSynthesis" in window) || !("SpeechSynthesisUtterance" in window))) return null;
   const playback = new SpeechPlayback(conversation);
   conversation.onEvent = (/** @type {Frame} */ event) => playback.onEvent(event);
   conversation.onAsked = (/** @type {Frame} */ frame) => playback.onAccepted(frame);

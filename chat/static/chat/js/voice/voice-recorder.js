@@ -76,17 +76,17 @@ export class Recorder {
     await Promise.race([this.context.resume(), silence]);
   }
 
-  /** Ends it. What the audio thread still holds comes before this resolves. */
+  /** Ends it: the microphone at once, also where the page is left. What the audio thread holds comes before this resolves. */
   async stop() {
     const { stream, context, node } = this;
     this.stream = this.context = this.node = null;
+    for (const track of stream?.getTracks() ?? []) track.stop();
     if (node) {
       node.port.postMessage("stop");
       await new Promise((resolve) => setTimeout(resolve, 40));
       node.port.onmessage = null;
       node.disconnect();
     }
-    for (const track of stream?.getTracks() ?? []) track.stop();
     if (context && context.state !== "closed") await context.close();
   }
 }

@@ -27,7 +27,8 @@ export class Voice {
   constructor(conversation, button, playback) {
     this.conversation = conversation;
     this.playback = playback;
-    this.talkOver = playback && new TalkOver(playback);
+    this.talkOver = /** @type {TalkOver | import("antiphon/voice/call-turns").CallTurns | null} */ (playback && new TalkOver(playback));
+    this.call = /** @type {import("antiphon/voice/call").Call | null} */ (null);
     this.button = button;
     this.panel = new VoicePanel(button, conversation.announcer);
     this.limitMs = Infinity;
@@ -42,23 +43,22 @@ export class Voice {
     /** @type {string[]} final transcripts that this page sends once no answer is in progress */
     this.finals = [];
     conversation.onChanged = () => this.sendFinals();
+    conversation.listeners.push((/** @type {Frame} */ frame) => this.onFrame(frame));
     button.addEventListener("click", () => (this.phase === "off" ? this.start("auto") : this.finish()));
+    document.getElementById("call")?.addEventListener("click", (event) => this.openCall(/** @type {HTMLElement} */ (event.currentTarget)));
     byId("voice-cancel").addEventListener("click", () => this.cancel());
     document.addEventListener("keydown", (event) => this.onKey(event, true), true);
     document.addEventListener("keyup", (event) => this.onKey(event, false), true);
     addEventListener("blur", () => this.held && this.release());
-    addEventListener("pagehide", () => this.cancel());
+    addEventListener("pagehide", () => void (this.call?.end(), this.cancel()));
   }
 
   /** Alt + V, held, is push-to-talk; Escape discards the recording. @param {KeyboardEvent} event @param {boolean} down */
   onKey(event, down) {
-    if (isComposing(event)) return;
+    if (isComposing(event) || this.call) return;
     if (event.code === "KeyV" && event.altKey && !event.ctrlKey && !event.metaKey && down) {
       event.preventDefault();
-      if (!event.repeat && this.phase === "off") {
-        this.held = true;
-        this.start("push_to_talk");
-      }
+      if (!event.repeat && this.phase === "off") this.startHeld();
     } else if (!down && this.held && (event.code === "KeyV" || event.key === "Alt")) {
       event.preventDefault();
       this.release();
@@ -67,6 +67,12 @@ export class Voice {
       event.stopPropagation();
       this.cancel();
     }
+  }
+
+  /** Push-to-talk: records until the key is released. */
+  startHeld() {
+    this.held = true;
+    return this.start("push_to_talk");
   }
 
   release() {
@@ -79,14 +85,14 @@ export class Voice {
     const { socket, page } = this.conversation;
     this.sender = new AudioSender(null);
     this.id = "";
-    this.here = Boolean(this.playback?.on); // the page sends, for only it can tell an echo
+    this.here = Boolean(this.call || this.playback?.on); // the page sends, for only it can tell an echo
     // The server would begin an ordinary conversation: a temporary one begins with a message sent from here.
-    this.sends = recall("voice.send") === "on" && (this.here || !this.conversation.temporary.begins);
+    this.sends = Boolean(this.call) || recall("voice.send") === "on" && (this.here || !this.conversation.temporary.begins);
     this.enter("starting", t("Starting…"));
     dropNote(); // of an earlier try
     if (!(await this.connected())) {
       await this.end();
-      return void showNote(NOT_CONNECTED);
+      return this.tell(NOT_CONNECTED);
     }
     this.sender = new AudioSender(socket.socket);
     const worklet = this.button.dataset.worklet ?? "";
@@ -114,8 +120,27 @@ export class Voice {
     } catch (error) {
       clearTimeout(asking);
       await this.end();
-      showNote(/** @type {Error} */ (error).message);
+      this.tell(/** @type {Error} */ (error).message);
     }
+    return undefined;
+  }
+
+  /** @param {HTMLElement} button */
+  async openCall(button) {
+    if (this.phase !== "off" || !this.playback?.hasVoice) return this.tell(this.playback?.hasVoice ? t("Stop the recording first.") : t("This browser has no voice for reading aloud."));
+    try {
+      const { Call } = await import("antiphon/voice/call");
+      await new Call(this).open(button.dataset.styles ?? "");
+    } catch {
+      this.tell(t("The server can’t be reached. Try again in a moment."));
+    }
+    return undefined;
+  }
+
+  /** What ended a recording, or one that did not begin. @param {string} message @param {string} [reason] */
+  tell(message, reason = "failed") {
+    if (this.call) this.call.ended(reason, message);
+    else if (message) showNote(message);
   }
 
   /** Whether there is a connection; one that is being made is waited for. */
@@ -129,7 +154,7 @@ export class Voice {
   /** @param {ArrayBuffer} pcm @param {number} level 0 to 1 */
   onAudio(pcm, level) {
     this.panel.showLevel(level);
-    this.sender.add(pcm);
+    this.sender.add(this.call?.onAudio(pcm, level) ?? pcm);
     this.pass();
   }
 
@@ -164,7 +189,7 @@ export class Voice {
   async fail(message) {
     const { id } = this;
     await this.end();
-    showNote(message);
+    this.tell(message);
     if (id && this.conversation.socket.ready) this.close("audio.stop", id);
   }
 
@@ -185,30 +210,34 @@ export class Voice {
     else if (frame.type === "speech.started") {
       this.panel.state.textContent = t("Speech detected…");
       this.talkOver?.onSpeech(this.sender.duration - frame.at_ms);
+      this.call?.onSpeech(true);
     } else if (frame.type === "speech.stopped") {
       this.panel.state.textContent = t("Listening…");
       this.talkOver?.onQuiet();
+      this.call?.onSpeech(false);
     } else if (frame.type === "audio.warning" && WARNINGS[frame.code]) showNote(WARNINGS[frame.code](frame.ms));
     else if (frame.type === "audio.unsent") this.giveBack(frame);
     else if (frame.type === "moderation.notice") showNote(told(frame.reason), SEE_CASES);
     else if (frame.type === "message.accepted") this.conversation.accepted(frame, { type: "message.send" });
     else if (frame.type === "audio.closed") {
       const message = (frame.message ? told(frame.message) : ENDINGS[frame.reason]);
-      if (message) showNote(message);
-      this.end();
+      this.end().then(() => this.tell(message, frame.reason));
     }
   }
 
   /** @param {string} text @param {number} stable how many characters will stay */
   hear(text, stable) {
-    if (this.talkOver?.onWords(text) ?? true) this.panel.show(text, stable);
+    if (!(this.talkOver?.onWords(text) ?? true)) return;
+    this.panel.show(text, stable);
+    this.call?.hear(text);
   }
 
   /** A final transcript: into the field, unless it is sent automatically. Echoes are dropped. @param {string} text */
   take(text) {
     this.panel.show("", 0);
     if (!text || this.talkOver?.onWords(text) === false) return;
-    if (!this.sends) this.write(text);
+    if (this.call) this.call.take(text);
+    else if (!this.sends) this.write(text);
     else if (this.here) {
       this.finals.push(text);
       this.sendFinals();
@@ -217,7 +246,7 @@ export class Voice {
 
   /** Sends what was said during an answer, as one message. */
   sendFinals() {
-    if (!this.finals.length || this.conversation.transcript.busy) return;
+    if (!this.finals.length || this.conversation.transcript.busy || this.call?.isFinished === false) return;
     this.conversation.send(this.finals.splice(0).join(" "), true); // who speaks is answered
   }
 
@@ -251,15 +280,4 @@ export class Voice {
     if (phase === "starting") this.limitMs = Infinity;
     this.panel.enter(phase, words);
   }
-}
-
-/**
- * Without speech recognition on the server there is no button.
- * @param {import("antiphon/conversation/conversation").Conversation} conversation @param {import("antiphon/voice/speech-playback").SpeechPlayback | null} playback
- */
-export function startVoice(conversation, playback) {
-  const button = document.getElementById("mic");
-  if (!button) return;
-  const voice = new Voice(conversation, /** @type {HTMLButtonElement} */ (button), playback);
-  conversation.listeners.push((/** @type {Frame} */ frame) => voice.onFrame(frame));
 }

@@ -57,6 +57,8 @@ export class Socket {
     this.refusals = 0; // of tickets, one after another
     this.traces = false; // whether the server takes a `traceparent`; one of an older version does not
     this.unanswered = new Unanswered();
+    /** Speech of the server. @type {((data: ArrayBuffer) => void) | null} */
+    this.onBytes = null;
     /** Who else wants frames, by their type. @type {Map<string, ((frame: Frame) => void)[]>} */
     this.listeners = new Map();
     addEventListener("online", () => this.wake());
@@ -82,7 +84,8 @@ export class Socket {
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(url, [PROTOCOL, `ticket.${ticket}`]);
     this.socket = socket;
-    socket.onmessage = (event) => this.socket === socket && this.receive(JSON.parse(event.data));
+    socket.binaryType = "arraybuffer";
+    socket.onmessage = ({ data }) => this.socket === socket && (typeof data === "string" ? this.receive(JSON.parse(data)) : this.onBytes?.(data));
     socket.onclose = (event) => this.socket === socket && this.closed(event.code);
     this.watch(CONNECT_MS);
   }

@@ -1,0 +1,272 @@
+"""Speech from the server on one connection: sentences go to workers, their audio comes back and goes to the client.
+
+One answer is spoken at a time. Sentences are asked of workers a little ahead and sent in order. What was sent but not
+yet played is bounded, so a client that falls silent gets nothing more, and whoever interrupts has little to discard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import redis
+import structlog
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from accounts.lib.db import in_db
+from accounts.lib.ids import uuid7
+from accounts.lib.outage import OUTAGE
+from chat.jobs.dispatch import BrokerAway
+from chat.protocol.errors import Busy, ChatError, Invalid, NotFound, SpeechUnavailable
+from chat.protocol.frames import encode
+from chat.protocol.speaking import (
+    MAX_SENTENCE,
+    MAX_WAITING,
+    SPEECH_AHEAD_MS,
+    SPEECH_BYTES_PER_MS,
+    SPEECH_RATE,
+    SpeechPlayed,
+    SpeechSay,
+    SpeechStart,
+    SpeechStop,
+    speech_frame,
+)
+from chat.realtime.connection import Connection, Handlers, Reply
+from chat.voice import speeches
+from chat.voice.speeches import Sentence
+
+AHEAD: Final = 2  # sentences that workers speak at once: the one that is sent and the next
+SILENT_SECONDS: Final = 15.0  # without audio of a sentence that was asked for
+
+logger = structlog.get_logger(__name__)
+
+Fail = Callable[[ChatError, str | None], None]
+
+
+@dataclass(slots=True)
+class Speech:
+    """An answer that is spoken. `sending` is the number of the sentence whose audio is sent."""
+
+    id: uuid.UUID
+    stream: int
+    message_id: uuid.UUID
+    voice: str
+    speed: float
+    language: str
+    texts: dict[int, str] = field(default_factory=dict)  # of sentences that are not sent yet
+    asked: set[int] = field(default_factory=set)  # of a worker, and not sent yet
+    sending: int = 0
+    frames: int = 0
+    sent_ms: dict[int, float] = field(default_factory=dict)  # by sentence
+    played: tuple[int, int] = (0, 0)  # number of a sentence, ms of it
+    closed: bool = False
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def total_ms(self) -> float:
+        return sum(self.sent_ms.values())
+
+    @property
+    def played_ms(self) -> float:
+        """Never more than was sent, whatever the client says."""
+        number, ms = self.played
+        whole = sum(sent for one, sent in self.sent_ms.items() if one < number)
+        return whole + min(ms, self.sent_ms.get(number, 0))
+
+
+class Speaking:
+    """Speaks one answer at a time."""
+
+    def __init__(self, connection: Connection, *, reply: Reply, fail: Fail) -> None:
+        self._connection = connection
+        self._reply = reply
+        self._fail = fail
+        self._speech: Speech | None = None
+        self._streams = 0
+
+    # --- commands -----------------------------------------------------------------------------------------------
+
+    async def start(self, command: SpeechStart) -> None:
+        if not settings.SPEECH_BACKENDS:
+            raise SpeechUnavailable(_("Reading aloud by the server is turned off on this server."))
+        if command.voice is not None and command.voice not in settings.SPEECH_VOICES:
+            raise Invalid(_("This server does not have that voice."))
+        user_id = self._connection.user_id
+        await in_db(speeches.check_may_hear, user_id, command.message_id)
+        await in_db(speeches.check_seconds_left, user_id)
+        await self.stop_speech()
+        self._streams = (self._streams + 1) % 65536
+        voice = command.voice or settings.SPEECH_VOICES[0]
+        speech = self._speech = Speech(
+            uuid7(), self._streams, command.message_id, voice, command.speed, command.language or ""
+        )
+        self._reply(
+            {
+                "type": "tts.started",
+                "speech_id": str(speech.id),
+                "stream": speech.stream,
+                "encoding": "pcm_s16le",
+                "sample_rate": SPEECH_RATE,
+                "voice": voice,
+                "limits": {"sentence_chars": MAX_SENTENCE, "waiting": MAX_WAITING, "ahead_ms": SPEECH_AHEAD_MS},
+            },
+            command.ref,
+        )
+        self._connection.spawn(self._send_all(speech))
+
+    async def say(self, command: SpeechSay) -> None:
+        """Queues a sentence. Whether it may be spoken is checked here and again just before it is sent."""
+        speech = self._current(command.speech_id)
+        if command.number < speech.sending or command.number in speech.texts:
+            raise Invalid(_("This sentence was sent before."))
+        if len(speech.texts) >= MAX_WAITING or command.number >= speech.sending + MAX_WAITING:
+            raise Busy(_("Too many sentences are waiting to be spoken."))
+        await in_db(speeches.check_sentence, self._connection.user_id, speech.message_id, command.text)
+        speech.texts[command.number] = command.text
+        speech.wake.set()
+        self._reply({"type": "ok"}, command.ref)
+
+    async def note_played(self, command: SpeechPlayed) -> None:
+        """Has no answer. News of a speech that is over is no error: it was on its way."""
+        speech = self._speech
+        if speech is not None and speech.id == command.speech_id:
+            speech.played = max(speech.played, (command.number, command.ms))
+            self._connection.last_used = time.monotonic()
+            speech.wake.set()
+
+    async def stop(self, command: SpeechStop) -> None:
+        self._current(command.speech_id)
+        await self.stop_speech()
+        self._reply({"type": "ok"}, command.ref)
+
+    def _current(self, speech_id: uuid.UUID) -> Speech:
+        speech = self._speech
+        if speech is None or speech.id != speech_id:
+            raise NotFound(_("That answer is not being spoken on this connection."))
+        return speech
+
+    async def stop_speech(self, reason: str = "stopped") -> None:
+        """Sends nothing more of the speech in progress, if there is one, and stops the workers that speak it."""
+        speech, self._speech = self._speech, None
+        if speech is None or speech.closed:
+            return
+        speech.closed = True
+        speech.wake.set()
+        if self._connection.closed is None:
+            frame = {
+                "type": "tts.closed",
+                "speech_id": str(speech.id),
+                "reason": reason,
+                "sent_ms": round(speech.total_ms),
+                "played_ms": round(speech.played_ms),
+            }
+            self._connection.put(encode(frame))
+        try:
+            await speeches.drop(speech.id, sorted(speech.asked))
+        except (redis.RedisError, OSError) as error:
+            logger.warning("speech_not_dropped", error=type(error).__name__, note="it expires")
+
+    # --- audio --------------------------------------------------------------------------------------------------
+
+    async def _send_all(self, speech: Speech) -> None:
+        """Sends sentence after sentence until the speech is stopped or fails."""
+        try:
+            while not speech.closed:
+                if speech.sending not in speech.texts:
+                    await self._wait(speech)
+                    continue
+                await self._ask(speech)
+                await self._send(speech)
+        except ChatError as error:
+            await self._end(speech, error)
+        except (*OUTAGE, BrokerAway) as error:
+            logger.warning("speech_failed", speech=str(speech.id), error=type(error).__name__)
+            await self._end(speech, SpeechUnavailable())
+
+    async def _end(self, speech: Speech, error: ChatError) -> None:
+        if not speech.closed:
+            self._fail(error, None)
+            await self.stop_speech("quota_exceeded" if error.code == "quota_exceeded" else "failed")
+
+    @staticmethod
+    async def _wait(speech: Speech) -> None:
+        await speech.wake.wait()
+        speech.wake.clear()
+
+    async def _ask(self, speech: Speech) -> None:
+        """Asks workers for the next sentences that are not asked for yet. Raises what refuses one of them."""
+        for number in range(speech.sending, speech.sending + AHEAD):
+            text = speech.texts.get(number)
+            if text is None or speech.closed:
+                return
+            if number in speech.asked:
+                continue
+            spoken = await in_db(speeches.check_sentence, self._connection.user_id, speech.message_id, text)
+            speech.asked.add(number)
+            sentence = Sentence(
+                text, self._connection.user_id, spoken.conversation_id, speech.voice, speech.speed, speech.language
+            )
+            await speeches.request(speech.id, number, sentence)
+
+    async def _send(self, speech: Speech) -> None:
+        """Sends the audio of one sentence as it comes, as far ahead of what is played as is allowed."""
+        number, at = speech.sending, "0"
+        await in_db(speeches.check_may_hear, self._connection.user_id, speech.message_id)
+        speech.sent_ms[number] = 0.0
+        heard = time.monotonic()
+        while not speech.closed:
+            await self._ask(speech)  # what came meanwhile is spoken while this is sent
+            entries = await speeches.read(speech.id, number, at, block_ms=500)
+            now = time.monotonic()
+            if entries:
+                heard = now
+            elif now - heard > SILENT_SECONDS:
+                logger.warning("speech_silent", speech=str(speech.id), number=number)
+                raise SpeechUnavailable
+            for at, piece in entries:  # noqa: B007 -- read on from the last
+                if piece.code:
+                    raise SpeechUnavailable(piece.message)
+                if piece.pcm:
+                    await self._put(speech, number, piece.pcm)
+                elif piece.ended:
+                    await self._finish(speech, number)
+                    return
+
+    async def _put(self, speech: Speech, number: int, pcm: bytes) -> None:
+        while speech.total_ms - speech.played_ms > SPEECH_AHEAD_MS and not speech.closed:
+            await self._wait(speech)
+        if not speech.closed:
+            self._connection.put_bytes(speech_frame(speech.stream, speech.frames, pcm))
+            speech.frames += 1
+            speech.sent_ms[number] += len(pcm) / SPEECH_BYTES_PER_MS
+
+    async def _finish(self, speech: Speech, number: int) -> None:
+        """All of a sentence is sent: an empty frame ends it, and the next one follows."""
+        if speech.closed:
+            return
+        self._connection.put_bytes(speech_frame(speech.stream, speech.frames, b"", ends_sentence=True))
+        speech.frames += 1
+        frame: dict[str, Any] = {
+            "type": "tts.sentence",
+            "speech_id": str(speech.id),
+            "number": number,
+            "ms": round(speech.sent_ms[number]),
+        }
+        self._connection.put(encode(frame))
+        speech.asked.discard(number)
+        del speech.texts[number]
+        speech.sending += 1
+        await speeches.drop(speech.id, [number])
+
+
+HANDLERS: Final[Handlers[Speaking]] = {
+    SpeechStart: Speaking.start,
+    SpeechSay: Speaking.say,
+    SpeechPlayed: Speaking.note_played,
+    SpeechStop: Speaking.stop,
+}

@@ -1,0 +1,59 @@
+"""How long it takes from a sentence of an answer to its first sound, where the speech server answers at once: what is
+left is our part of it. Called by `tests.bench.voice`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from tests.client import Client, session
+from tests.fakes.asr_recognisers import KEY, run_in_thread
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fakes.speech_server import FakeSpeech
+from tests.stack import Stack, run_stack
+
+LISTENERS: Final = (1, 4)
+
+
+async def listen(client: Client, sentences: int, name: str) -> list[float]:
+    """Milliseconds from `tts.say` to the first binary frame, of each sentence."""
+    accepted = await client.say('Speak [[text="One sentence."]]')
+    message = (await client.ended(accepted["run_id"]))["message_id"]
+    found = []
+    for number in range(sentences):
+        started = await client.ask("tts.start", message_id=message)
+        before, began = len(client.audio), time.monotonic()
+        text = f"This is sentence {number} of {name}, of which nothing is in a cache."
+        await client.send("tts.say", speech_id=started["speech_id"], number=0, text=text)
+        await client.until(lambda: len(client.audio) > before, "audio")  # noqa: B023 -- awaited at once
+        found.append((time.monotonic() - began) * 1000)
+        await client.ask("tts.stop", speech_id=started["speech_id"])
+    return found
+
+
+async def measure(stack: Stack, listeners: int, sentences: int) -> list[float]:
+    async with session(stack.url) as alice:
+        clients = [await alice.connect() for _ in range(listeners)]
+        work = (listen(client, sentences, f"{listeners}-{place}") for place, client in enumerate(clients))
+        found = await asyncio.gather(*work)
+        for client in clients:
+            await client.close()
+    return [one for each in found for one in each]
+
+
+async def first_sounds(sentences: int) -> dict[int, list[float]]:
+    """Milliseconds by how many listen at once."""
+    with FakeOpenAI() as upstream, run_in_thread(lambda: FakeSpeech.run(KEY)) as speech:
+        env = {
+            "OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", "CHAT_MODELS": "small",
+            "SPEECH_BACKENDS": "openai", "SPEECH_URL": speech.url, "SPEECH_API_KEY": KEY,
+        }  # fmt: skip
+        manager = run_stack(env=env)
+        stack = await asyncio.to_thread(manager.__enter__)
+        try:
+            await measure(stack, 1, 1)  # the first is for caches
+            return {listeners: await measure(stack, listeners, sentences) for listeners in LISTENERS}
+        finally:
+            await asyncio.to_thread(manager.__exit__, None, None, None)

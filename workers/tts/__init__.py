@@ -1,0 +1,1 @@
+"""Speech synthesis: one interface, one backend a file."""

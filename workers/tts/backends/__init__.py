@@ -1,0 +1,1 @@
+"""The backends of `workers.tts`, one a file."""
