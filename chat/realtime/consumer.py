@@ -47,7 +47,6 @@ from chat.realtime.command_time import CommandTime
 from chat.realtime.connection import Connection, Handlers, Part
 from chat.realtime.deciding import Deciding
 from chat.realtime.delivery_trace import follow_delivery
-from chat.realtime.greeting import hello
 from chat.realtime.microphone import Microphone
 from chat.realtime.open_sockets import open_sockets
 from chat.realtime.reading import Reading
