@@ -32,11 +32,13 @@ from workers.tools.base import Question, QuestionAskedError, Tool, ToolContext, 
 STILL_SECONDS: Final = 0.2
 CANCEL_SECONDS: Final = 0.5  # how long a cancelled call may take to end; then it is left to itself
 MOST_FILES: Final = 10  # of one call
-MOST_FILE_BYTES: Final = 16 * 1024 * 1024
+MOST_FILE_BYTES: Final = 16 * 1024 * 1024  # of all of them together
 MOST_PICTURES: Final = 8  # of one call
 MOST_PICTURE_BYTES: Final = 10 * 1024 * 1024  # of all of them together
 MOST_SOURCES: Final = 50
 PROGRESS_SECONDS: Final = 0.25  # between two events of one call's progress
+MOST_QUESTIONS: Final = 10  # of one call
+ALWAYS_ASKS: Final = f"This call was ended because its tool asked more than {MOST_QUESTIONS} questions."
 LATE: Final = "This call was not made: the time for tools in this answer is used up."
 BROKEN: Final = "This tool failed because of an internal error."
 
@@ -111,6 +113,8 @@ class Calls:
 
     async def _question(self, call: ToolCall, asked: Question) -> dict[str, Any]:
         """A question as it may be asked. Raises `ValueError` for one that cannot be, and `CallWithheld`."""
+        if len(call.answers) >= MOST_QUESTIONS:  # a server may ask for ever
+            raise ValueError(ALWAYS_ASKS)
         usable = usable_question(clean(asked.sentence)[:1_000], asked.schema)
         sentence, schema, found = await self.screen.question(usable["sentence"], usable["schema"])
         if found is None:
@@ -206,11 +210,11 @@ def end_of(result: ToolResult, *, outside: bool) -> CallEnd:
         {"title": clean(one.title)[:300], "url": clean(one.url)[:2_000], "passage": clean(one.passage)[:2_000]}
         for one in result.sources[:MOST_SOURCES]
     ]
-    files = [
-        (clean(one.name)[:200] or "file", one.media_type[:100], one.content)
-        for one in result.files[:MOST_FILES]
-        if len(one.content) <= MOST_FILE_BYTES
-    ]
+    files, size = [], 0
+    for one in result.files:
+        if len(files) < MOST_FILES and size + len(one.content) <= MOST_FILE_BYTES:
+            files.append((clean(one.name)[:200] or "file", one.media_type[:100], one.content))
+            size += len(one.content)
     if len(files) < len(result.files):
         output += f"\n[{len(result.files) - len(files)} files were left out: too many, or too large.]"
     files += _pictures(result)
