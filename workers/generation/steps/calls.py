@@ -16,7 +16,7 @@ import structlog
 from django.conf import settings
 
 from chat.eventlog import tool_events
-from chat.models import CallStatus, ToolCall
+from chat.models import CallStatus, Step, ToolCall
 from chat.runs.context import ClaimedRun
 from chat.runs.questions import usable_question
 from chat.runs.step_rows import Begun, CallEnd, EndedCall, begin_calls
@@ -65,6 +65,8 @@ class Calls:
     at_once: int
     screen: CallScreen
     asked: list[Asked] = field(default_factory=list)
+    _unlogged: int = 0  # results that are stored, or about to be, and not in the log yet
+    _ended_step: Step | None = None  # its end is logged after them
 
     async def make(self, calls: Sequence[ToolCall], seconds: float) -> None:
         """Makes these calls and stores their results. They have so many seconds together. Raises `Gone` if the run is
@@ -172,11 +174,18 @@ class Calls:
         await self._store(call, await self.screen.end(end))
 
     async def _store(self, call: ToolCall, screened: ScreenedEnd) -> None:
-        ended: EndedCall = await stored(end_call, self.run, self.owner, call.pk, screened)
-        self.log.event(await _event_of(self.run, ended))
+        self._unlogged += 1
+        try:
+            ended: EndedCall = await stored(end_call, self.run, self.owner, call.pk, screened)
+            self.log.event(await _event_of(self.run, ended))
+        finally:
+            self._unlogged -= 1
         self._count(ended.call)
         if ended.step.ended_at is not None:
-            self.log.event(tool_events.run_step(self.run, ended.step))
+            self._ended_step = ended.step
+        if self._ended_step is not None and not self._unlogged:  # the last one stored may be the first one logged
+            self.log.event(tool_events.run_step(self.run, self._ended_step))
+            self._ended_step = None
         if (withheld := screened.withholds) is not None:
             raise CallWithheld(withheld.finding.notice)
 

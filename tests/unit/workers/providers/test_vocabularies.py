@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import sys
 from collections.abc import Iterator, MutableMapping
@@ -121,7 +122,7 @@ def test_without_the_package_the_log_says_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: list[MutableMapping[str, Any]]
 ) -> None:
     write_tokenizer(tmp_path / "m")
-    monkeypatch.setattr(vocabularies.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     assert load_vocabularies(str(tmp_path)).of("m") is None
     assert "pip install -r requirements/tokenizers.txt" in logs[0]["reason"]
 

@@ -7,18 +7,17 @@ import contextlib
 import time
 import uuid
 import zlib
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from starlette.responses import Response
 
 from chat.models import KnownTool, ServerKind
 from tests.fakes.mcp_server import PNG, Running, Scripted, Seen, make_server, running, tool
 from workers.tools.base import QuestionAskedError, ToolContext, ToolError, ToolResult
 from workers.tools.servers import pool as pools
-from workers.tools.servers.pool import SessionPool, session_pool
+from workers.tools.servers.pool import SessionPool
 from workers.tools.servers.refresh import fetch_listing
 from workers.tools.servers.stored import StoredServer
 from workers.tools.servers.tool import ServerTool
@@ -38,12 +37,6 @@ def fake(seen: Seen) -> Generator[Running]:
 @pytest.fixture(autouse=True)
 def no_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.tools.servers.refresh.known_names", lambda slug: {})
-
-
-@pytest_asyncio.fixture(autouse=True)
-async def closed() -> AsyncGenerator[None]:
-    yield
-    await session_pool().close()
 
 
 def stored(address: str, **more: Any) -> StoredServer:
@@ -280,6 +273,17 @@ async def test_lists_that_never_end() -> None:
         scripted.answers["tools/list"] = {"tools": [tool("one")], "nextCursor": "same"}
         listing = await fetch_listing(stored(f"{fake.origin}/mcp"))
         assert listing.notes[0] == "Its list of tools goes in a circle: it was read once."
+
+
+async def test_entries_that_are_none_cost_no_others() -> None:
+    odd = [{"name": "array", "inputSchema": {"type": "array"}}, {"inputSchema": {"type": "object"}}, 7, None]
+    for protocol in ("", "2025-06-18"):
+        scripted = Scripted({"tools/list": {"tools": [tool("one"), *odd, tool("two")]}})
+        with running(scripted.app()) as fake:
+            listing = await fetch_listing(stored(f"{fake.origin}/mcp", protocol=protocol))
+        assert [one.name for one in listing.tools] == ["one", "two"]
+        assert len(listing.notes) == len(odd)
+        assert listing.notes[0] == "array was skipped: it is none of the protocol's tools."
 
 
 async def test_a_person_without_a_connection_reads_where_to_connect(fake: Running) -> None:
