@@ -117,7 +117,9 @@ class AnswerVocabulary:
         counted of its kind. None: nobody knows.
         """
         found = self._vocabulary.kept(text)
-        if found is None and self._left > 0 and self._vocabulary.works:
+        if found is not None:
+            return found
+        if self._left > 0 and self._vocabulary.works:
             found, spent = self._vocabulary.count(text, self._left)
             self._left -= spent
         estimated = estimate_tokens(text)
