@@ -26,7 +26,7 @@ from workers.tools.servers.http import guarded_client
 from workers.tools.servers.mcp_client.changes import listen_for_changes
 from workers.tools.servers.mcp_client.elicitation import answer_of, question_of
 from workers.tools.servers.mcp_client.failures import explain
-from workers.tools.servers.mcp_client.odd_entries import skip_odd_entries
+from workers.tools.servers.mcp_client.raw_results import bound_results
 from workers.tools.servers.stored import StoredServer
 
 OPEN_SECONDS: Final = 20.0
@@ -168,7 +168,7 @@ class McpSession:
                     cache=None,
                 )
                 await stack.enter_async_context(client)
-                skip_odd_entries(client, self.skipped.append)
+                bound_results(client, self.skipped.append)
                 client.session.validate_tool_result = _accept_any  # type: ignore[method-assign]  # a server may lie
                 stack.callback(asyncio.create_task(listen_for_changes(client, self._note_change)).cancel)
                 self._opened.set_result(client)
