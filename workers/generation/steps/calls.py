@@ -219,7 +219,8 @@ def end_of(result: ToolResult, *, outside: bool) -> CallEnd:
         {"title": clean(one.title)[:300], "url": clean(one.url)[:2_000], "passage": clean(one.passage)[:2_000]}
         for one in result.sources[:MOST_SOURCES]
     ]
-    files, size = [], 0
+    files: list[tuple[str, str, bytes]] = []
+    size = 0
     for one in result.files:
         if len(files) < MOST_FILES and size + len(one.content) <= MOST_FILE_BYTES:
             files.append((clean(one.name)[:200] or "file", one.media_type[:100], one.content))

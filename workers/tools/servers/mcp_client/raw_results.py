@@ -1,7 +1,7 @@
 """Results of a server before the package `mcp` checks them: bounded, and without entries that are none.
 
-The package checks a result on the loop, and takes a minute for a list of some hundred thousand parts, during which a
-worker would do nothing else. And it refuses a whole list for one entry.
+The package checks a result on the loop, and takes seconds of CPU for one of some hundred thousand parts, during which
+the worker does nothing else. And it refuses a whole list for one entry.
 """
 
 from __future__ import annotations

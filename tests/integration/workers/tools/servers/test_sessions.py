@@ -259,7 +259,7 @@ async def test_a_result_that_its_own_schema_forbids() -> None:
 
 
 async def test_a_result_of_many_parts_is_cut_before_it_is_checked() -> None:
-    """The package takes a minute for as many, on the worker's loop."""
+    """The package takes seconds of CPU for as many, on the worker's loop."""
     parts = [{"type": "text", "text": "b"}] * 200_000
     with running(Scripted({"tools/list": {"tools": [tool("does")]}, "tools/call": {"content": parts}}).app()) as fake:
         found = await named(stored(f"{fake.origin}/mcp", protocol="2025-06-18"), "does").run({}, context())
