@@ -42,6 +42,8 @@ TOOL_CALL_SECONDS = env.float("TOOL_CALL_SECONDS", 60.0, validate=at_least(0.1))
 # window (0: as much as it holds).
 MODEL_CONTEXT_TOKENS = env.int("MODEL_CONTEXT_TOKENS", 32_000)
 MODEL_CONTEXT_MAX_TOKENS = env.int("MODEL_CONTEXT_MAX_TOKENS", 200_000, validate=at_least(0))
+# A folder with the `tokenizer.json` of models, each in a folder of the model's name (docs/endpoints.md). Empty: none.
+TOKENIZERS_DIR: str = env.str("TOKENIZERS_DIR", "").strip()
 # The model that summarises the oldest messages when a conversation fills four fifths of the window; "same": the one
 # that answers. Empty: the oldest messages are left out.
 SUMMARY_MODEL: str = env.str("SUMMARY_MODEL", "same").strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -20,6 +21,7 @@ from workers.providers.config import NO_EXTRAS, Definition, Extras, Timeouts
 from workers.providers.discovery import Environment, make_client, publish_offered
 from workers.providers.model_facts import ModelFacts
 from workers.providers.router import ModelRouter
+from workers.providers.vocabularies import load_vocabularies
 
 UNREADABLE: Final = (
     "Its API key or a header cannot be decrypted: SECRET_KEY or ENCRYPTION_KEYS have changed since it was stored."
@@ -100,7 +102,10 @@ class EndpointSync:
         self._known = False  # the rows have been read
 
     async def open(self) -> None:
-        """Reads the endpoints and opens the connections that the first answer must not wait for."""
+        """Reads the endpoints, loads what tokens are counted with, and opens the connections that the first answer must
+        not wait for.
+        """
+        self.router.facts.vocabularies = await asyncio.to_thread(load_vocabularies, settings.TOKENIZERS_DIR)
         try:
             endpoints = await in_db(self._load)
             self._known = True

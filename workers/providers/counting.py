@@ -1,4 +1,5 @@
-"""Counts tokens by the estimate times a factor that is learnt from the usage which an endpoint reports.
+"""Counts tokens with the model's own vocabulary where one is at hand (`workers.providers.vocabulary`), else by the
+estimate times a factor that is learnt from the usage which an endpoint reports.
 
 Tokenizers differ most between scripts: Georgian or Tamil has two to four times as many tokens as the estimate, Japanese
 about two thirds. So there is a factor for each kind of text of each model, and one for the descriptions of tools, which
@@ -27,6 +28,7 @@ from workers.providers.token_estimate import (
     tool_size,
     turn_text,
 )
+from workers.providers.vocabulary import AnswerVocabulary
 
 KEPT_RATIOS: Final = 11  # of each kind; their median is the factor
 LEAST_RATIO, GREATEST_RATIO = 0.2, 6.0  # no tokenizer is beyond; such a report is ignored
@@ -145,21 +147,31 @@ def _learnt_kind(texts: Mapping[str, int], offered: int, *, known: bool) -> str 
 
 @dataclass(frozen=True, slots=True)
 class TokenCount:
-    """Counts for one model of one endpoint. `factors` are by kind of text; where there is none, the estimate counts."""
+    """Counts for one model of one endpoint, for one answer. `factors` are by kind of text; without a `vocabulary`, the
+    estimate times its factor counts.
+    """
 
     factors: Mapping[str, float] = field(default_factory=dict)
+    vocabulary: AnswerVocabulary | None = field(default=None, compare=False)
 
     def factor(self, text: str) -> float:
-        """What the estimate of a text is multiplied with. The factor of plain text stands in for a kind without one,
-        but only where it is about right for it.
+        """What the estimate of a text is multiplied with, and of others like it: a short text says too little by its
+        own tokens. 1 for a kind of text without a factor.
         """
-        if not self.factors:
-            return 1.0
-        return self.factors.get(kind_of(text), 1.0)
+        kind = kind_of(text) if self.factors or self.vocabulary is not None else PLAIN
+        if self.vocabulary is not None and (estimated := estimate_tokens(text)) >= LEAST_TOKENS:
+            exact = self.vocabulary.tokens(text, kind)
+            if exact is not None:
+                return exact / estimated
+        return self.factors.get(kind, 1.0)
 
     def text(self, text: str) -> int:
         """The tokens of a text."""
-        return math.ceil(estimate_tokens(text) * self.factor(text))
+        if self.vocabulary is not None:
+            exact = self.vocabulary.tokens(text, kind_of(text))
+            if exact is not None:
+                return exact
+        return math.ceil(estimate_tokens(text) * (self.factors.get(kind_of(text), 1.0) if self.factors else 1.0))
 
     def turn(self, turn: ChatTurn) -> int:
         """The tokens of a turn, with its calls and images."""
@@ -170,7 +182,8 @@ class TokenCount:
         return sum(TOOL_TOKENS + self._tool(*tool_size(tool)) for tool in tools)
 
     def _tool(self, text: str, size: int) -> int:
-        return math.ceil(size * (self.factors.get(TOOLS) or self.factor(text)))
+        learnt = self.factors.get(TOOLS)  # counts more than the vocabulary: each server writes them in its own way
+        return math.ceil(size * learnt) if learnt else self.text(text)
 
     def turns(self, turns: Iterable[ChatTurn], tools: Iterable[ToolSpec] = ()) -> int:
         """The tokens of a request with these turns and tools."""

@@ -16,6 +16,7 @@ import structlog
 
 from workers.providers.base import ChatTurn, TokenUsage, ToolSpec
 from workers.providers.counting import ESTIMATE, Ratios, TokenCount
+from workers.providers.vocabulary import AnswerVocabulary, Vocabularies
 
 REMEMBERED: Final = timedelta(days=1)  # then what a model refused is tried again: a server may have been updated
 TOOLS: Final = "tools"  # the name of what a model refuses that takes no tools
@@ -44,9 +45,12 @@ class Facts:
 
 
 class ModelFacts:
-    """All facts of this process. `load` brings in what other workers have learnt; `take_changed` is to be stored."""
+    """All facts of this process, and the `vocabularies` that it counts with. `load` brings in what other workers have
+    learnt; `take_changed` is to be stored.
+    """
 
     def __init__(self) -> None:
+        self.vocabularies = Vocabularies()
         self._known: dict[tuple[str, str], Facts] = {}
         self._changed: set[tuple[str, str]] = set()
 
@@ -54,9 +58,12 @@ class ModelFacts:
         return self._known.get((endpoint, model))
 
     def count(self, endpoint: str, model: str) -> TokenCount:
-        """How to count tokens for a model."""
+        """How to count tokens for one answer of a model."""
         known = self._known.get((endpoint, model))
-        return ESTIMATE if known is None else TokenCount(known.ratios.factors())
+        vocabulary = self.vocabularies.of(model)
+        if vocabulary is None:
+            return ESTIMATE if known is None else TokenCount(known.ratios.factors())
+        return TokenCount({} if known is None else known.ratios.factors(), AnswerVocabulary(vocabulary))
 
     def note_usage(
         self,

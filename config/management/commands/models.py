@@ -11,6 +11,7 @@ from typing import Any
 
 import django.db
 import psycopg_pool
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -21,6 +22,7 @@ from workers.providers import discovery
 from workers.providers.base import ChatTurn, ProviderError
 from workers.providers.config import Definition
 from workers.providers.router import ModelRouter
+from workers.providers.vocabularies import load_vocabularies
 
 TEST_SECONDS = 60.0
 
@@ -76,7 +78,8 @@ class Command(BaseCommand):
             if said := endpoint.get("said") or endpoint["trouble"]:
                 self.stdout.write(f"    {said}")
         for place, name in enumerate(found["models"]):
-            self.stdout.write(f"  {name}{'   (default)' if place == 0 else ''}")
+            marks = ["default"] * (place == 0) + ["tokens counted exactly"] * (name in found["counted"])
+            self.stdout.write(f"  {name}   ({', '.join(marks)})" if marks else f"  {name}")
         if (tested := found.get("test")) is not None:
             self.stdout.write(
                 f"{tested['model']} answered {tested['characters']} characters; "
@@ -85,9 +88,11 @@ class Command(BaseCommand):
 
 
 async def ask(rows: Sequence[Definition], test: str | None) -> dict[str, Any]:
-    """`endpoint` (the environment's, a sentence), `endpoints` (of the admin), `models` (names on offer) and, for
-    `test`, how long an answer took. Raises `ProviderError`.
+    """`endpoint` (the environment's, a sentence), `endpoints` (of the admin), `models` (names on offer), `counted`
+    (those whose tokens this machine counts with their own vocabulary) and, for `test`, how long an answer took.
+    Raises `ProviderError`.
     """
+    vocabularies = load_vocabularies(settings.TOKENIZERS_DIR)
     router = discovery.open_router(rows)
     try:
         async with asyncio.timeout(TEST_SECONDS):
@@ -104,6 +109,7 @@ async def ask(rows: Sequence[Definition], test: str | None) -> dict[str, Any]:
                 "endpoint": discovery.describe(),
                 "endpoints": [_told(router, row, result) for row, result in zip(rows, results, strict=True)],
                 "models": names,
+                "counted": [name for name in names if vocabularies.of(name) is not None],
             }
             if test is not None and (test or not rows or names):
                 found["test"] = await _test(router, test or names[0])

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NAME = re.compile(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`")
 # Read by something else than `config.settings`: OpenTelemetry, HTTP clients, `manage.py up`, Linux.
-ELSEWHERE = re.compile(r"OTEL_\w+|HTTPS_PROXY|ADMIN_EMAIL|ADMIN_PASSWORD|ANTIPHON_USER|CAP_\w+")
+ELSEWHERE = re.compile(r"OTEL_\w+|HTTPS_PROXY|ADMIN_EMAIL|ADMIN_PASSWORD|ANTIPHON_USER|CAP_\w+|TIKTOKEN_CACHE_DIR")
 # For benches, and a former name that is refused.
 UNDOCUMENTED = {"TIMING_STAMPS", "SIGNUP_OPEN"}
 # Whose default a table says in words.

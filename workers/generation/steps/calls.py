@@ -16,7 +16,7 @@ import structlog
 from django.conf import settings
 
 from chat.eventlog import tool_events
-from chat.models import CallStatus, ToolCall
+from chat.models import CallStatus, Step, ToolCall
 from chat.runs.context import ClaimedRun
 from chat.runs.questions import usable_question
 from chat.runs.step_rows import Begun, CallEnd, EndedCall, begin_calls
@@ -32,11 +32,13 @@ from workers.tools.base import Question, QuestionAskedError, Tool, ToolContext, 
 STILL_SECONDS: Final = 0.2
 CANCEL_SECONDS: Final = 0.5  # how long a cancelled call may take to end; then it is left to itself
 MOST_FILES: Final = 10  # of one call
-MOST_FILE_BYTES: Final = 16 * 1024 * 1024
+MOST_FILE_BYTES: Final = 16 * 1024 * 1024  # of all of them together
 MOST_PICTURES: Final = 8  # of one call
 MOST_PICTURE_BYTES: Final = 10 * 1024 * 1024  # of all of them together
 MOST_SOURCES: Final = 50
 PROGRESS_SECONDS: Final = 0.25  # between two events of one call's progress
+MOST_QUESTIONS: Final = 10  # of one call
+ALWAYS_ASKS: Final = f"This call was ended because its tool asked more than {MOST_QUESTIONS} questions."
 LATE: Final = "This call was not made: the time for tools in this answer is used up."
 BROKEN: Final = "This tool failed because of an internal error."
 
@@ -63,6 +65,8 @@ class Calls:
     at_once: int
     screen: CallScreen
     asked: list[Asked] = field(default_factory=list)
+    _unlogged: int = 0  # results that are stored, or about to be, and not in the log yet
+    _ended_step: Step | None = None  # its end is logged after them
 
     async def make(self, calls: Sequence[ToolCall], seconds: float) -> None:
         """Makes these calls and stores their results. They have so many seconds together. Raises `Gone` if the run is
@@ -111,6 +115,8 @@ class Calls:
 
     async def _question(self, call: ToolCall, asked: Question) -> dict[str, Any]:
         """A question as it may be asked. Raises `ValueError` for one that cannot be, and `CallWithheld`."""
+        if len(call.answers) >= MOST_QUESTIONS:  # a server may ask for ever
+            raise ValueError(ALWAYS_ASKS)
         usable = usable_question(clean(asked.sentence)[:1_000], asked.schema)
         sentence, schema, found = await self.screen.question(usable["sentence"], usable["schema"])
         if found is None:
@@ -168,11 +174,18 @@ class Calls:
         await self._store(call, await self.screen.end(end))
 
     async def _store(self, call: ToolCall, screened: ScreenedEnd) -> None:
-        ended: EndedCall = await stored(end_call, self.run, self.owner, call.pk, screened)
-        self.log.event(await _event_of(self.run, ended))
+        self._unlogged += 1
+        try:
+            ended: EndedCall = await stored(end_call, self.run, self.owner, call.pk, screened)
+            self.log.event(await _event_of(self.run, ended))
+        finally:
+            self._unlogged -= 1
         self._count(ended.call)
         if ended.step.ended_at is not None:
-            self.log.event(tool_events.run_step(self.run, ended.step))
+            self._ended_step = ended.step
+        if self._ended_step is not None and not self._unlogged:  # the last one stored may be the first one logged
+            self.log.event(tool_events.run_step(self.run, self._ended_step))
+            self._ended_step = None
         if (withheld := screened.withholds) is not None:
             raise CallWithheld(withheld.finding.notice)
 
@@ -206,11 +219,12 @@ def end_of(result: ToolResult, *, outside: bool) -> CallEnd:
         {"title": clean(one.title)[:300], "url": clean(one.url)[:2_000], "passage": clean(one.passage)[:2_000]}
         for one in result.sources[:MOST_SOURCES]
     ]
-    files = [
-        (clean(one.name)[:200] or "file", one.media_type[:100], one.content)
-        for one in result.files[:MOST_FILES]
-        if len(one.content) <= MOST_FILE_BYTES
-    ]
+    files: list[tuple[str, str, bytes]] = []
+    size = 0
+    for one in result.files:
+        if len(files) < MOST_FILES and size + len(one.content) <= MOST_FILE_BYTES:
+            files.append((clean(one.name)[:200] or "file", one.media_type[:100], one.content))
+            size += len(one.content)
     if len(files) < len(result.files):
         output += f"\n[{len(result.files) - len(files)} files were left out: too many, or too large.]"
     files += _pictures(result)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from mcp.client.client import Client
 
 from workers.tools.base import ToolError
-from workers.tools.servers.listing import Listing, Offered, clean, shorten, tidy
+from workers.tools.servers.listing import MAX_NOTES, Listing, Offered, clean, shorten, tidy
 from workers.tools.servers.mcp_client.session import McpSession
 
 MAX_PAGES: Final = 20
@@ -36,7 +36,8 @@ async def list_server(session: McpSession, known: dict[str, str]) -> Listing:
     tools, skipped = await asyncio.to_thread(tidy, offered, known)  # many large schemas take a second
     info = client.server_info
     version = shorten(f"{info.name} {info.version}", 200) if info is not None else ""
-    return Listing(tools, [*notes, *skipped], prompts, client.protocol_version, version)
+    notes += [*session.skipped, *skipped]
+    return Listing(tools, notes[:MAX_NOTES], prompts, client.protocol_version, version)
 
 
 async def _pages(session: McpSession, fetch: Callable[[Client, str | None], Any], key: str, notes: list[str]) -> Any:

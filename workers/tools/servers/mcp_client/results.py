@@ -1,4 +1,4 @@
-"""What an MCP server returned, as a `ToolResult`."""
+"""What an MCP server returned, as a `ToolResult`. `raw_results` has bounded the number of its parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from workers.tools.servers.listing import clean, shorten
 
 MAX_PICTURES: Final = 8
 MAX_PICTURE_BYTES: Final = 5 * 1024 * 1024
-MAX_BLOCKS: Final = 500
 MAX_PROMPT_CHARS: Final = 40_000  # a message has at most 48 KiB
 _SIGNATURES: Final = {
     "image/png": (b"\x89PNG\r\n\x1a\n",),
@@ -30,7 +29,7 @@ def convert_result(result: types.CallToolResult, title: str) -> ToolResult:
     parts: list[str] = []
     pictures: list[Picture] = []
     sources: list[Source] = []
-    for block in result.content[:MAX_BLOCKS]:
+    for block in result.content:
         if isinstance(block, types.TextContent):
             parts.append(block.text)
         elif isinstance(block, types.ImageContent):
@@ -41,8 +40,6 @@ def convert_result(result: types.CallToolResult, title: str) -> ToolResult:
             parts.append(_link(block, sources))
         elif isinstance(block, types.EmbeddedResource):
             parts.append(resource_text(block.resource))
-    if len(result.content) > MAX_BLOCKS:
-        parts.append(f"[{len(result.content) - MAX_BLOCKS} more parts were left out.]")
     structured = _structured(result)
     if structured and not _repeats(parts, result.structured_content):
         parts.append(structured)
@@ -115,7 +112,7 @@ def convert_prompt(prompt: types.GetPromptResult) -> str:
     """A prompt as the text of one message; who says what is told where it is a conversation."""
     texts: list[str] = []
     alone = all(one.role == "user" for one in prompt.messages)
-    for one in prompt.messages[:MAX_BLOCKS]:
+    for one in prompt.messages:
         block = one.content
         if isinstance(block, types.TextContent):
             text = block.text
@@ -135,7 +132,7 @@ def convert_resources(read: types.ReadResourceResult, title: str) -> ToolResult:
     """The contents of a resource: its texts, and its pictures."""
     parts: list[str] = []
     pictures: list[Picture] = []
-    for one in read.contents[:MAX_BLOCKS]:
+    for one in read.contents:
         if isinstance(one, types.BlobResourceContents) and (one.mime_type or "").lower() in _SIGNATURES:
             _add_picture(types.ImageContent(data=one.blob, mime_type=one.mime_type or ""), parts, pictures)
         else:

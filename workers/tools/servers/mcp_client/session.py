@@ -26,6 +26,7 @@ from workers.tools.servers.http import guarded_client
 from workers.tools.servers.mcp_client.changes import listen_for_changes
 from workers.tools.servers.mcp_client.elicitation import answer_of, question_of
 from workers.tools.servers.mcp_client.failures import explain
+from workers.tools.servers.mcp_client.raw_results import bound_results
 from workers.tools.servers.stored import StoredServer
 
 OPEN_SECONDS: Final = 20.0
@@ -40,7 +41,8 @@ logger = structlog.get_logger(__name__)
 class McpSession:
     """An open session. The package's task groups belong to one task, so a task of its own opens and closes it.
 
-    `usable`: another call may be made. `list_changed`: the server has said that its lists changed.
+    `usable`: another call may be made. `list_changed`: the server has said that its lists changed. `skipped` are
+    sentences about entries of its lists that were left out.
     """
 
     def __init__(self, server: StoredServer, auth: Bearer) -> None:
@@ -48,6 +50,7 @@ class McpSession:
         self.auth = auth
         self.refusal = LastRefusal()
         self.list_changed = False
+        self.skipped: list[str] = []
         self.spoiled = False
         self._closing = asyncio.Event()
         self._opened: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -165,6 +168,7 @@ class McpSession:
                     cache=None,
                 )
                 await stack.enter_async_context(client)
+                bound_results(client, self.skipped.append)
                 client.session.validate_tool_result = _accept_any  # type: ignore[method-assign]  # a server may lie
                 stack.callback(asyncio.create_task(listen_for_changes(client, self._note_change)).cancel)
                 self._opened.set_result(client)

@@ -21,6 +21,7 @@ from tests.fixtures.run_rows import say
 from tests.fixtures.tool_rows import QUESTION
 from tests.fixtures.tool_runs import CountingTool, ScriptedModel, calls, know_a_tool, rows, says, worker_with
 from tests.fixtures.written_answers import Worker
+from workers.generation.steps import calls as steps_calls
 from workers.generation.tool_use.approval import PolicyApprovals
 from workers.tools.base import Question, QuestionAskedError, ToolContext, ToolResult
 from workers.tools.policy import OFF
@@ -164,6 +165,24 @@ async def test_a_question_is_asked_and_answered(alice: User, turn: Accepted) -> 
     await worker(book).write(turn, ScriptedModel(says("Done.")))
     run, _, made = await in_db(rows, turn.run_id)
     assert (run.status, made[0].output, len(set(book.began))) == ("done", "Booked LH1.", 1)
+
+
+async def test_a_tool_that_asks_for_ever_is_ended(alice: User, turn: Accepted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps_calls, "MOST_QUESTIONS", 2)
+
+    async def ask(arguments: Any, context: ToolContext) -> ToolResult:
+        raise QuestionAskedError(Question(QUESTION["sentence"], QUESTION["schema"]))  # type: ignore[arg-type]  # any
+
+    book = CountingTool("book", work=ask)
+    await worker(book).write(turn, ScriptedModel(calls(("a", "book", {}))))
+    for _ in range(2):
+        run, _, made = await in_db(rows, turn.run_id)
+        assert (run.status, made[0].status) == ("waiting", "waiting")
+        await decide(alice, turn, answer={"flight": "LH1"})
+        await worker(book).write(turn, ScriptedModel(says("Done.")))
+    run, _, [call] = await in_db(rows, turn.run_id)
+    assert (run.status, call.status, len(book.began)) == ("done", "error", 3)
+    assert "questions" in call.output
 
 
 async def test_a_question_that_no_form_can_show_fails_its_call_alone(turn: Accepted) -> None:

@@ -11,7 +11,6 @@ import pytest
 from mcp.server.mcpserver import Context, MCPServer
 
 from tests.fakes.mcp_server import Colour, Running, running
-from tests.integration.workers.tools.servers.test_sessions import closed as closed  # a fixture
 from tests.integration.workers.tools.servers.test_sessions import context, named, stored
 from workers.tools.base import QuestionAskedError, ToolError
 from workers.tools.servers import calling

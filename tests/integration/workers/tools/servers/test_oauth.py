@@ -17,7 +17,6 @@ from accounts.models import User
 from chat.models import ConnectionState, KnownTool, ServerAuth, ServerKind, ToolConnection, ToolServer
 from tests.fakes.mcp_oauth import Authority, make_protected
 from tests.fakes.mcp_server import Running, Scripted, running
-from tests.integration.workers.tools.servers.test_sessions import closed as closed  # a fixture
 from tests.integration.workers.tools.servers.test_sessions import context
 from workers.tools.base import ToolError
 from workers.tools.servers import requests

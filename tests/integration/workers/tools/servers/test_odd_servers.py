@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from tests.fakes.mcp_server import Scripted, running
-from tests.integration.workers.tools.servers.test_sessions import closed as closed  # fixtures
 from tests.integration.workers.tools.servers.test_sessions import context, named, stored
 from tests.integration.workers.tools.servers.test_sessions import no_database as no_database
 from workers.tools.base import ToolError

@@ -12,7 +12,6 @@ import pytest
 from accounts.lib.db import in_db
 from chat.models import ServerKind, ToolServer
 from tests.fakes.mcp_server import Running, Scripted, Seen, make_server, running
-from tests.integration.workers.tools.servers.test_sessions import closed as closed  # a fixture
 from tests.integration.workers.tools.servers.test_sessions import stored
 from workers.tools.base import ToolError
 from workers.tools.servers import requests

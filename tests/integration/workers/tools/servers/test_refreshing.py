@@ -18,7 +18,6 @@ from accounts.lib.db import in_db
 from chat.models import ConnectionState, ToolConnection
 from tests.fakes.mcp_oauth import Authority
 from tests.integration.workers.tools.servers.test_oauth import authority as authority  # fixtures
-from tests.integration.workers.tools.servers.test_oauth import closed as closed
 from tests.integration.workers.tools.servers.test_oauth import connection as connection
 from tests.integration.workers.tools.servers.test_oauth import expire, found, log_in
 from tests.integration.workers.tools.servers.test_oauth import fake as fake

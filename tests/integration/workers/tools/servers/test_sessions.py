@@ -7,18 +7,17 @@ import contextlib
 import time
 import uuid
 import zlib
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from starlette.responses import Response
 
 from chat.models import KnownTool, ServerKind
 from tests.fakes.mcp_server import PNG, Running, Scripted, Seen, make_server, running, tool
 from workers.tools.base import QuestionAskedError, ToolContext, ToolError, ToolResult
 from workers.tools.servers import pool as pools
-from workers.tools.servers.pool import SessionPool, session_pool
+from workers.tools.servers.pool import SessionPool
 from workers.tools.servers.refresh import fetch_listing
 from workers.tools.servers.stored import StoredServer
 from workers.tools.servers.tool import ServerTool
@@ -38,12 +37,6 @@ def fake(seen: Seen) -> Generator[Running]:
 @pytest.fixture(autouse=True)
 def no_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.tools.servers.refresh.known_names", lambda slug: {})
-
-
-@pytest_asyncio.fixture(autouse=True)
-async def closed() -> AsyncGenerator[None]:
-    yield
-    await session_pool().close()
 
 
 def stored(address: str, **more: Any) -> StoredServer:
@@ -265,6 +258,14 @@ async def test_a_result_that_its_own_schema_forbids() -> None:
         assert "as it is" in (await named(server, "does").run({}, context())).text
 
 
+async def test_a_result_of_many_parts_is_cut_before_it_is_checked() -> None:
+    """The package takes seconds of CPU for as many, on the worker's loop."""
+    parts = [{"type": "text", "text": "b"}] * 200_000
+    with running(Scripted({"tools/list": {"tools": [tool("does")]}, "tools/call": {"content": parts}}).app()) as fake:
+        found = await named(stored(f"{fake.origin}/mcp", protocol="2025-06-18"), "does").run({}, context())
+    assert found.text.endswith("[199501 more parts were left out.]")
+
+
 async def test_lists_that_never_end() -> None:
     pages = {"count": 0}
 
@@ -280,6 +281,17 @@ async def test_lists_that_never_end() -> None:
         scripted.answers["tools/list"] = {"tools": [tool("one")], "nextCursor": "same"}
         listing = await fetch_listing(stored(f"{fake.origin}/mcp"))
         assert listing.notes[0] == "Its list of tools goes in a circle: it was read once."
+
+
+async def test_entries_that_are_none_cost_no_others() -> None:
+    odd = [{"name": "array", "inputSchema": {"type": "array"}}, {"inputSchema": {"type": "object"}}, 7, None]
+    for protocol in ("", "2025-06-18"):
+        scripted = Scripted({"tools/list": {"tools": [tool("one"), *odd, tool("two")]}})
+        with running(scripted.app()) as fake:
+            listing = await fetch_listing(stored(f"{fake.origin}/mcp", protocol=protocol))
+        assert [one.name for one in listing.tools] == ["one", "two"]
+        assert len(listing.notes) == len(odd)
+        assert listing.notes[0] == "array was skipped: it is none of the protocol's tools."
 
 
 async def test_a_person_without_a_connection_reads_where_to_connect(fake: Running) -> None:

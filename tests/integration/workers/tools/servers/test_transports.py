@@ -14,7 +14,6 @@ import pytest
 
 from chat.models import ServerKind
 from tests.fakes.mcp_server import Seen, make_server, running
-from tests.integration.workers.tools.servers.test_sessions import closed as closed  # a fixture
 from tests.integration.workers.tools.servers.test_sessions import context, named, stored
 from tests.integration.workers.tools.servers.test_sessions import no_database as no_database  # likewise
 from workers.tools.base import ToolError
