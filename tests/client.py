@@ -13,6 +13,7 @@ import re
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime
 from ssl import SSLContext
 from typing import Any
 
@@ -134,6 +135,7 @@ class Client:
         elif frame["type"] == "message.accepted" and frame["conversation_id"] not in self.following:
             view = self.views.setdefault(frame["conversation_id"], View())
             view.epoch, view.seq = frame["position"]["epoch"], frame["position"]["seq"]
+            view.came_in = datetime.now(UTC).isoformat()
             self.following.add(frame["conversation_id"])
         elif frame["type"] == "reset":
             self.views[frame["conversation_id"]].resets += 1

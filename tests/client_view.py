@@ -29,11 +29,16 @@ class View:
     judged: bool = False  # judges behind the stream may take back what was shown before its end; a new epoch follows
     updated: set[str] = field(default_factory=set)  # messages from before this view, known by a change of them alone
     passed_over: set[str] = field(default_factory=set)  # runs under way when this client came in by speaking elsewhere
+    came_in: str = ""  # when it came in by speaking, ISO 8601; empty: with a snapshot
 
     def first_created(self) -> str:
-        """When the first message was written that this view has had since it was written; empty for none."""
+        """When the first message was written that this view has had since it was written; empty for none.
+
+        Who comes in by speaking has nothing of before, though older messages may be announced later: one whose process
+        lost Redis in the middle, or a question that is asked again.
+        """
         known = (one["created_at"] for one in self.messages.values() if one["id"] not in self.updated)
-        return min(known, default="")
+        return max(min(known, default=""), self.came_in) if self.messages else ""
 
     def text(self, run_id: str) -> str:
         return str(self.runs[run_id]["text"])
@@ -42,7 +47,7 @@ class View:
 def apply_snapshot(view: View, frame: dict[str, Any]) -> None:
     view.epoch, view.seq = frame["position"]["epoch"], frame["position"]["seq"]
     view.messages = {message["id"]: message for message in frame["snapshot"]["messages"]}
-    view.runs, view.passed_over, view.updated = {}, set(), set()
+    view.runs, view.passed_over, view.updated, view.came_in = {}, set(), set(), ""
     view.queued, view.whole = {row["id"]: row for row in frame["snapshot"].get("queued", [])}, True
     for message in view.messages.values():
         run = message.get("run")

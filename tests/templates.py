@@ -104,7 +104,7 @@ def _fill(postgres: PrivatePostgres, environment: Mapping[str, str]) -> None:
 def _manage(env: Mapping[str, str], *command: str) -> None:
     done = subprocess.run(
         [sys.executable, "manage.py", *command],
-        cwd=ROOT, env=dict(env), capture_output=True, text=True, timeout=100, check=False,
+        cwd=ROOT, env=dict(env), capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     if done.returncode != 0:
         raise AssertionError(f"manage.py {command[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")

@@ -28,6 +28,11 @@ _ALIGN: Final = re.compile(r"text-align:(left|center|right)")
 # Where a bare address ends: at these already, and at Chinese and Japanese punctuation.
 _SEPARATORS: Final = ("[><\uff5c]", "[><\uff5c、。，；：！？「」『』（）【】《》〈〉“”‘’]")
 _TEXTS: Final = ("paragraph_open", "heading_open")
+_MANY: Final = 200  # parts of a block that is too large for `dir="auto"`; see `_directions`
+# Hebrew, Arabic and the other scripts that are written from right to left.
+_RIGHT_TO_LEFT: Final = re.compile(
+    "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
+)
 _BOXES: Final = ("bullet_list_open", "ordered_list_open", "blockquote_open", "table_open", "footnotes_open")
 
 
@@ -63,9 +68,10 @@ def _read_break(state: StateInline, silent: bool) -> bool:
 
 def _give_attributes(state: StateCore) -> None:
     """Directions, table alignment as a class (styles are not allowed), and tasks as signs that are read aloud."""
+    directions = _directions(state.tokens)
     for index, token in enumerate(state.tokens):
         if token.type in _BOXES or (token.type in _TEXTS and token.level == 0):
-            token.attrs["dir"] = "auto"  # of the first letter in it that has one
+            token.attrs["dir"] = directions[index]
         if token.type == "footnotes_open":
             token.attrs["class"] = "footnotes"
         elif token.type in ("th_open", "td_open"):
@@ -76,6 +82,37 @@ def _give_attributes(state: StateCore) -> None:
             if index >= 2 and state.tokens[index - 2].type == "list_item_open":
                 _mark_task(state.tokens[index - 2], token)
             _mark_linked_images(token.children or [])
+
+
+def _directions(tokens: list[Token]) -> list[str]:
+    """For each token the `dir` of a block that begins there: of its first letter, which browsers find (`auto`). They
+    look for it anew with each part that a block gets, so thousands of short pieces of code in one paragraph would stop
+    the page of everybody who reads it for a minute: in a block of many parts the letter is found here.
+    """
+    found = ["auto"] * len(tokens)
+    ends: list[tuple[int, str]] = []  # of the blocks around: parts behind its end, and the next letter there
+    parts, letter = 0, ""
+    for index in range(len(tokens) - 1, -1, -1):
+        token = tokens[index]
+        parts += 1 + len(token.children or ())
+        letter = _first_direction(token) or letter
+        if token.nesting < 0:
+            ends.append((parts, letter))
+            letter = ""
+        elif token.nesting > 0:
+            before, after = ends.pop()
+            if parts - before > _MANY:
+                found[index] = letter or "ltr"
+            letter = letter or after
+    return found
+
+
+def _first_direction(token: Token) -> str:
+    """Of the first letter in a text; empty if there is none."""
+    if token.children:
+        return next(filter(None, map(_first_direction, token.children)), "")
+    letter = next(filter(str.isalpha, token.content), "") if token.type == "text" else ""
+    return ("rtl" if _RIGHT_TO_LEFT.match(letter) else "ltr") if letter else ""
 
 
 def _mark_task(item: Token, inline: Token) -> None:

@@ -48,7 +48,7 @@ _cleaner: Final = nh3.Cleaner(
     attributes={"*": set(), "a": {"href"}, "ol": {"start"}, "pre": {"data-language"}},
     tag_attribute_values={
         "div": {"tabindex": {"0"}, "dir": {"ltr"}},
-        **{tag: {"dir": {"auto"}} for tag in _AUTO},
+        **{tag: {"dir": {"auto", "ltr", "rtl"}} for tag in _AUTO},
         **{tag: {"dir": {"ltr"}} for tag in ("pre", "code", "span")},
     },
     set_tag_attribute_values={"a": {"target": "_blank"}},

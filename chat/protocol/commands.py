@@ -23,6 +23,7 @@ from chat.protocol.limits import MAX_COMPARED, MAX_FRAME_BYTES, MAX_TEXT_BYTES, 
 from chat.protocol.queue import AnyQueueCommand
 from chat.protocol.reading import AnyReadingCommand
 from chat.protocol.speaking import AnySpeechCommand
+from chat.protocol.surrogates import encode
 
 ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Effort = Literal["none", "low", "medium", "high"]
@@ -185,7 +186,7 @@ _CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 def parse_command(frame: str) -> AnyCommand:
     """Reads one text frame. Raises `TooLarge`, `UnknownCommand` or `Invalid`, each saying what is wrong and where."""
-    raw = _encode(frame)
+    raw = encode(frame)
     if len(raw) > MAX_FRAME_BYTES:
         raise TooLarge(
             _("A frame can have at most %(max_frame_bytes)s bytes; this one has %(raw)s.")
@@ -216,19 +217,11 @@ def _repair(raw: bytes) -> bytes:
     Each one becomes U+FFFD. Raises `ValueError` for what is not JSON.
     """
     value = json.loads(raw, parse_constant=_refuse_constant)
-    return _encode(json.dumps(value, ensure_ascii=False))
+    return encode(json.dumps(value, ensure_ascii=False))
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
-
-
-def _encode(text: str) -> bytes:
-    """UTF-8, in which each lone surrogate is U+FFFD, as browsers encode it."""
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -252,7 +245,7 @@ def names_of(frame: str | None) -> Named:
     if frame is None:
         return Named()
     try:
-        raw = _encode(frame)
+        raw = encode(frame)
         try:
             found = _loose_decoder.decode(raw)
         except msgspec.ValidationError:
@@ -279,7 +272,7 @@ def named(command: Command) -> Named:
 
 def clean_controls(text: str) -> str:
     """`text` without control characters, and without halves of characters."""
-    return _CONTROLS.sub("", _encode(text).decode())
+    return _CONTROLS.sub("", encode(text).decode())
 
 
 def clean_text(text: str, *, may_be_empty: bool = False) -> str:

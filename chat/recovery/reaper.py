@@ -96,17 +96,19 @@ async def reap() -> None:
     if not found or time.monotonic() - _Outage.seen_at < GRACE_SECONDS:
         return
     owner = f"reaper:{secrets.token_hex(8)}"
+    queued = []
     for run in await in_db(take_expired, owner, TAKEN_SECONDS):
         try:
             # How much users have seen must be known: the answer must not end with less than that.
             await fence(run.conversation_id, run.run_id, run.attempt, silent=not run.has_shown)
-            await _end_or_requeue(run, *await _texts_in_log(run), owner)
-        except BrokerAway:
-            logger.warning("enqueue_failed", run=str(run.run_id), note="the sweeper enqueues it")
+            if await _end_or_requeue(run, *await _texts_in_log(run), owner):
+                queued.append(run.run_id)
         except (*OUTAGE, OSError) as error:  # what holds up one run does not hold up those after it
             logger.warning("reap_delayed", run=str(run.run_id), error=type(error).__name__)
             with contextlib.suppress(*OUTAGE):
                 await in_db(give_up, run.run_id, owner)
+    # Afterwards: a broker that is away costs seconds, and the runs above have to end whether it is there or not.
+    await publish(queued)
 
 
 async def _texts_in_log(run: Expired) -> tuple[str, str]:
@@ -118,7 +120,8 @@ async def _texts_in_log(run: Expired) -> tuple[str, str]:
     return extend(run.text, str(run.run_id), run.attempt, entries) or run.text, reasoning
 
 
-async def _end_or_requeue(run: Expired, text: str, reasoning: str, owner: str) -> None:
+async def _end_or_requeue(run: Expired, text: str, reasoning: str, owner: str) -> bool:
+    """Whether the run is queued now, so that its job must be published."""
     has_written = len(text) > run.base_chars or run.step_count > 0
     if not run.stop_requested and await _may_go_on(run, has_written):
         events = await in_db(requeue, run.run_id, run.attempt, owner=owner, lost=Lost(text, reasoning))
@@ -126,8 +129,7 @@ async def _end_or_requeue(run: Expired, text: str, reasoning: str, owner: str) -
             metrics.recoveries["requeued"] += 1
             logger.warning("run_requeued", attempt=run.attempt, **run.log_context())
             await close_attempt(run.conversation_id, run.run_id, run.attempt, events)
-            await publish([run.run_id])
-        return
+        return events is not None
     status, code, sentence = (
         RunStatus.INTERRUPTED,
         "worker_lost",
@@ -151,6 +153,7 @@ async def _end_or_requeue(run: Expired, text: str, reasoning: str, owner: str) -
         )
         logger.warning("run_reaped", attempt=run.attempt, status=status.value, **run.log_context())
         await close_in_log(ended)
+    return False
 
 
 async def _may_go_on(run: Expired, has_written: bool) -> bool:

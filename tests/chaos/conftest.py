@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +13,16 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.stacks import stack_with_model
 from tests.stack import Process, Stack
 
+# Of a test with the start of its system, where the test says nothing else: a start is up to 30 times slower at load 20.
+SECONDS, LONG_SECONDS = 240, 1800
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What takes long runs in `make chaos` only."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and item.get_closest_marker("timeout") is None:
+            is_long = item.get_closest_marker("long") is not None
+            item.add_marker(pytest.mark.timeout(LONG_SECONDS if is_long else SECONDS))
     if os.environ.get("CHAOS_LONG"):
         return
     if long := [item for item in items if item.get_closest_marker("long")]:

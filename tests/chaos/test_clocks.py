@@ -14,13 +14,14 @@ import pytest
 
 from tests.chaos.clocks import off_by
 from tests.chaos.driving import answer, holder, poll, scene
-from tests.client import Session, session
+from tests.client import Client, Session, session
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.measurements import measured
 from tests.fixtures.stacks import stack_with_model
 from tests.stack import NotReadyError, Stack
 
 LEASE = 3.0
+SLOWLY = 15.0  # seconds beyond its lease until a lost run ends on a busy machine; a wrong clock makes it a month
 MESSAGES = 12  # per hour, for the one who tries to say more
 QUOTA = """
 from accounts.models import User
@@ -82,10 +83,10 @@ async def test_r18_leases(system: tuple[Stack, FakeOpenAI]) -> None:
         took = time.monotonic() - killed
         assert run["ended"] == "run.interrupted"
         measured("R18 a killed worker whose clock is a month off", round(took, 1))
-        assert LEASE - 1.5 < took < LEASE + 5.5, "the lease ends when the database says so"
+        assert LEASE - 1.5 < took < LEASE + SLOWLY, "the lease ends when the database says so"
         await here.judge()
         [row] = stack.sql("SELECT min(queued_ms) AS least, max(queued_ms) AS most FROM chat_run")
-        assert 0 <= row["least"] <= row["most"] < 10_000
+        assert 0 <= row["least"] <= row["most"] < 60_000, "milliseconds, not a month"
 
 
 async def test_r18_sessions_and_tickets(system: tuple[Stack, FakeOpenAI]) -> None:
@@ -107,7 +108,7 @@ async def test_r18_sessions_and_tickets(system: tuple[Stack, FakeOpenAI]) -> Non
         )
         assert [round(row["days"], 1) for row in rows] == [14.0, 14.0]
         assert (await first.post("/accounts/logout/")).status == 302
-        assert [await socket.closed(2) for socket in sockets[:2]] == [4401, 4401]
+        assert [await socket.closed() for socket in sockets[:2]] == [4401, 4401]
         assert [socket.close_code for socket in sockets[2:]] == [None, None]
         stack.sql("UPDATE accounts_session SET expire_date = now() - interval '1 second' WHERE user_id ="
                   " (SELECT id FROM accounts_user WHERE email LIKE 'mallory%%')")  # fmt: skip
@@ -121,12 +122,10 @@ async def test_r18_limits(system: tuple[Stack, FakeOpenAI]) -> None:
     stack, _ = system
     await asyncio.to_thread(stack.manage, "shell", "--no-imports", "-c", QUOTA)
     async with session(stack.webs[1].url, "mallory@example.org") as mallory:
-        assert await refusals(stack, mallory, MESSAGES) == [("rate_limited", 300), ("rate_limited", 300)]
+        assert await refusals(stack, mallory, MESSAGES, 3600 / MESSAGES) == ["rate_limited"] * 2
     async with session(stack.webs[1].url, "bob@example.org") as bob:
         [left] = stack.sql("SELECT EXTRACT(EPOCH FROM date_trunc('day', now(), 'UTC') + interval '1 day' - now()) AS s")
-        refused = await refusals(stack, bob, 3)
-        assert [code for code, _ in refused] == ["quota_exceeded", "quota_exceeded"]
-        assert [after for _, after in refused] == pytest.approx([float(left["s"])] * 2, abs=30)
+        assert await refusals(stack, bob, 3, float(left["s"])) == ["quota_exceeded"] * 2
         sockets = [await bob.connect(at=web.url) for web in reversed(stack.webs)]
         fields: dict[str, Any] = {
             "encoding": "pcm_s16le",
@@ -134,13 +133,7 @@ async def test_r18_limits(system: tuple[Stack, FakeOpenAI]) -> None:
             "mode": "push_to_talk",
             "auto_send": False,
         }
-        begun: list[dict[str, Any]] = []
-        for one in sockets:
-            for _ in range(4):  # a worker that has just started loads its recogniser
-                reply = await one.ask("audio.start", conversation_id=None, client_id=str(uuid.uuid4()), **fields)
-                if reply.get("code") != "asr_unavailable":
-                    break
-            begun.append(reply)
+        begun = [await start_recording(one, fields) for one in sockets]
         assert begun[0]["type"] == "audio.started", begun
         assert begun[1].get("code") == "busy", "one at a time, wherever"
         assert (await sockets[0].ask("audio.cancel", recording_id=begun[0]["recording_id"]))["type"] == "ok"
@@ -149,12 +142,28 @@ async def test_r18_limits(system: tuple[Stack, FakeOpenAI]) -> None:
         await poll(lambda: not stack.sql("SELECT 1 FROM chat_recording WHERE finished_at IS NULL"), "end of recordings")
 
 
-async def refusals(stack: Stack, person: Session, room: int) -> list[tuple[str, int]]:
-    """Says as much as there is room for, at both web processes in turn, then more at each; how that is refused."""
+async def start_recording(client: Client, fields: dict[str, Any]) -> dict[str, Any]:
+    """The reply of a worker whose recogniser is loaded."""
+    async with asyncio.timeout(60):
+        while True:
+            reply = await client.ask("audio.start", conversation_id=None, client_id=str(uuid.uuid4()), **fields)
+            if reply.get("code") != "asr_unavailable":
+                return reply
+            await asyncio.sleep(0.5)
+
+
+async def refusals(stack: Stack, person: Session, room: int, wait: float) -> list[str]:
+    """Says as much as there is room for, at both web processes in turn, then more at each; how that is refused. Both
+    must say that the way is free again `wait` seconds after the beginning.
+    """
+    began = time.monotonic()
     sockets = [await person.connect(at=web.url) for web in stack.webs]
     for number in range(room):
         accepted = await sockets[number % 2].say(f"Room {number} [[tokens=1]]")
         assert accepted["type"] == "message.accepted", accepted
     replies = [await socket.say("More [[tokens=1]]") for socket in sockets]
+    took = time.monotonic() - began
     await asyncio.gather(*(socket.close() for socket in sockets))
-    return [(reply["code"], round(reply["retry_after"], -1)) for reply in replies]
+    for reply in replies:
+        assert wait - took - 10 < reply["retry_after"] < wait + 10, (reply, wait, took)
+    return [reply["code"] for reply in replies]

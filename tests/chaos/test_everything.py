@@ -114,10 +114,10 @@ async def break_things(world: Crowd, stack: Stack, how: str) -> int:
     "how", ["all at once", "all in turn", "stopped in turn", "workers in turn", "workers frozen in turn"]
 )
 async def test_r22_everything_ends_again_and_again(
-    system: tuple[Stack, FakeOpenAI], how: str, monkeypatch: pytest.MonkeyPatch
+    new_system: tuple[Stack, FakeOpenAI], how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(people, "AWAY_SECONDS", 120.0)  # on a busy machine processes start slowly
-    stack, _ = system
+    stack, _ = new_system
     [row] = stack.sql("SELECT clock_timestamp() AS now")
     began = row["now"]
     hand = Hand(stack)

@@ -13,6 +13,7 @@ from playwright.sync_api import Page
 
 from chat.markdown.rendering import render
 from tests.corpus import markdown_snippets
+from tests.unit.chat.markdown.test_directions import MANY_PARTS
 from tests.unit.chat.markdown.test_rendering import HOSTILE
 
 pytestmark = pytest.mark.timeout(120)
@@ -67,14 +68,38 @@ CHANGED_AT_THE_END: Final = {
     "habits: half a mark at the end",
 }
 
+# How long a block takes to appear, in ms; the same without `dir="auto"` is what it has to take.
+DRAW = """async (html) => {
+    const { fromServer } = await import("antiphon/lib/morph");
+    const took = (markup) => {
+        const began = performance.now();
+        const box = document.createElement("div");
+        box.append(fromServer(markup));
+        document.body.append(box);
+        box.getBoundingClientRect();
+        box.remove();
+        return performance.now() - began;
+    };
+    return [took(html), took(html.replaceAll(' dir="auto"', "").replace(' dir="ltr"', ""))];
+}"""
+PIECES: Final = "`|` " * 6_000
+
 
 def test_the_page_writes_what_the_server_writes(bare_page: Page) -> None:
     texts = markdown_snippets()
     assert len(texts) > 200
     texts |= {f"hostile {number}": text for number, text in enumerate(HOSTILE)}
+    texts |= {f"many parts {number}": text for number, text in enumerate(MANY_PARTS)}
     cases = [{"name": name, "text": text, "html": render(text)} for name, text in texts.items()]
     found: list[dict[str, Any]] = bare_page.evaluate(COMPARE, cases)
     differing = [(one["name"], one["server"], one["page"]) for one in found if one["server"] != one["page"]]
     assert differing == []
     early = {one["name"] for one in found if one["before"] != one["page"]}
     assert early == CHANGED_AT_THE_END
+
+
+@pytest.mark.parametrize("text", [PIECES, f"a {PIECES}", "1\n" * 6_000], ids=["code", "code after a letter", "lines"])
+def test_a_block_of_many_parts_appears_at_once(bare_page: Page, text: str) -> None:
+    """Chromium took a time that grew with the square: a minute for 15,000 pieces of code."""
+    took, least = bare_page.evaluate(DRAW, render(text))
+    assert took < 5 * least + 500

@@ -8,11 +8,14 @@ import re
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from celery import Celery
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
+from kombu.exceptions import OperationalError
 
 from accounts.lib.rate_limit import parse_rate
 from config.env import (
@@ -85,6 +88,16 @@ def test_redis_addresses_that_are_refused_say_why(url: str, reason: str) -> None
 def test_rabbitmq_confirms_jobs() -> None:
     assert broker_options("amqp://guest@127.0.0.1//")["confirm_publish"] is True
     assert broker_options("redis://127.0.0.1") == {}
+
+
+def test_publishing_fails_at_once_where_no_host_of_rabbitmq_takes_a_connection() -> None:
+    url = "amqp://guest@127.0.0.1:1//;amqp://guest@127.0.0.1:2//"
+    app = Celery(broker=url, set_as_current=False)
+    app.conf.update(broker_transport_options=broker_options(url), broker_connection_timeout=5)
+    began = time.monotonic()
+    with pytest.raises(OperationalError):
+        app.send_task("any", retry=False)
+    assert time.monotonic() - began < 4, "not after 6 s of attempts"
 
 
 @pytest.mark.parametrize("url", ["mysql://x/y", "accounts.lib.db", "postgresql://h:port/x", "postgresql://h:99999/x"])

@@ -20,3 +20,11 @@ def test_a_change_of_an_older_message_is_not_the_beginning() -> None:
     assert view.first_created() == "2026-01-01T00:00:05Z"
     apply_event(view, event(6, "updated", 5))
     assert view.first_created() == "2026-01-01T00:00:05Z"
+
+
+def test_an_older_message_that_is_announced_later_is_not_the_beginning() -> None:
+    view = View(epoch="e", seq=3, came_in="2026-01-01T00:00:04Z")
+    apply_event(view, event(4, "created", 1))
+    assert view.first_created() == "2026-01-01T00:00:04Z"
+    apply_event(view, event(5, "created", 5))
+    assert view.first_created() == "2026-01-01T00:00:04Z"

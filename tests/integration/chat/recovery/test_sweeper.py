@@ -17,8 +17,9 @@ from chat.recovery import reaper
 from chat.recovery.reaper import reap, sweep
 from chat.runs.lifecycle import claim
 from chat.turns.accepted import Accepted
+from chat.turns.submit import announce
 from tests.fixtures.run_rows import row, say, shift
-from tests.integration.chat.recovery.lost_runs import lose_lease
+from tests.integration.chat.recovery.lost_runs import lose_lease, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,16 +94,33 @@ async def test_a_job_that_the_broker_has_refused_is_published_in_the_next_round(
 async def test_a_broker_that_is_away_holds_up_no_other_run(
     alice: User, layer: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Each attempt to publish may take seconds, so there is one, after all runs were ended or queued."""
     lost = [(await in_db(say, alice)).run_id for _ in range(3)]
-    for run_id in lost:
+    shown = await in_db(say, alice)
+    await announce(shown)
+    for run_id in (*lost, shown.run_id):
         await lose_lease(run_id)
+    await write(shown, "seen by all", number=2)
+    tried: list[list[str]] = []
 
     async def refuse(_run_id: uuid.UUID) -> None:
+        tried.append([(await in_db(row, run_id)).status for run_id in (*lost, shown.run_id)])
         raise BrokerAway
 
     monkeypatch.setattr(reaper, "enqueue", refuse)
-    await reap()
-    assert [(await in_db(row, run_id)).status for run_id in lost] == ["queued"] * 3
+    with pytest.raises(BrokerAway):
+        await reap()
+    assert tried == [["queued", "queued", "queued", "interrupted"]]
+    published: list[uuid.UUID] = []
+
+    async def note(run_id: uuid.UUID) -> None:
+        published.append(run_id)
+
+    monkeypatch.setattr(reaper, "enqueue", note)
+    for run_id in lost:
+        await in_db(shift, run_id, created_at=-5, enqueued_at=-5)
+    await sweep()
+    assert sorted(published) == sorted(lost), "none of them waits to be looked for"
 
 
 async def test_the_sweeper_publishes_a_lost_job_once(turn: Accepted) -> None:

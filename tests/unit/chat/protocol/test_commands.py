@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
+from collections.abc import Callable
 
 import pytest
 
@@ -65,6 +67,19 @@ def test_halves_of_characters_and_control_characters_are_cleaned(text: str, stor
     """As `JSON.stringify` writes them: the surrogate as an escape."""
     assert text_of(frame(text, ascii_only=True)) == stored
     assert clean_text(text) == stored
+
+
+@pytest.mark.parametrize("unit", ["\ud800", "a\udc00", "\udfff\ud800"])
+def test_a_frame_full_of_halves_costs_little_more_than_any_other(unit: str) -> None:
+    """Each took 40 ms of the loop that all sockets share, so one account could make everybody wait for seconds."""
+    sent = frame(unit * (40_000 // len(unit)), ascii_only=True)
+
+    def cost(read: Callable[[str], object]) -> float:
+        began = time.process_time()
+        read(sent)
+        return time.process_time() - began
+
+    assert min(cost(parse_command) for _ in range(5)) < 20 * min(cost(json.loads) for _ in range(5))
 
 
 def test_a_text_of_control_characters_only_is_empty() -> None:

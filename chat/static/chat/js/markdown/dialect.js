@@ -15,6 +15,9 @@ const ALIGN = /text-align:(left|center|right)/;
 // Where a bare address ends: at Chinese and Japanese punctuation too.
 const SEPARATORS = /[><\uff5c、。，；：！？「」『』（）【】《》〈〉“”‘’]/;
 const TEXTS = ["paragraph_open", "heading_open"];
+const MANY = 200; // parts of a block that is too large for `dir="auto"`; see `directions`
+const LETTER = /\p{L}/u;
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 const BOXES = ["bullet_list_open", "ordered_list_open", "blockquote_open", "table_open", "footnotes_open"];
 
 /** A parser of the dialect. Its parsing throws `TooCostly` for texts beyond the limits. */
@@ -50,8 +53,9 @@ function trim(state) {
 
 /** @param {any} state */
 function giveAttributes(state) {
+  const found = directions(state.tokens);
   state.tokens.forEach((/** @type {any} */ token, /** @type {number} */ index) => {
-    if (BOXES.includes(token.type) || (TEXTS.includes(token.type) && token.level === 0)) token.attrSet("dir", "auto");
+    if (BOXES.includes(token.type) || (TEXTS.includes(token.type) && token.level === 0)) token.attrSet("dir", found[index]);
     if (token.type === "footnotes_open") token.attrSet("class", "footnotes");
     else if (token.type === "th_open" || token.type === "td_open") {
       const align = ALIGN.exec(token.attrGet("style") ?? "")?.[1];
@@ -61,6 +65,42 @@ function giveAttributes(state) {
       markLinkedImages(token.children);
     }
   });
+}
+
+/**
+ * For each token the `dir` of a block that begins there: of its first letter, which browsers find (`auto`), but anew with
+ * each part that a block gets. In a block of many parts it is found here.
+ * @param {any[]} tokens @returns {string[]}
+ */
+function directions(tokens) {
+  const found = tokens.map(() => "auto");
+  /** @type {[number, string][]} of the blocks around: parts behind its end, and the next letter there */
+  const ends = [];
+  let [parts, letter] = [0, ""];
+  for (let index = tokens.length - 1; index >= 0; index -= 1) {
+    const token = tokens[index];
+    parts += 1 + (token.children?.length ?? 0);
+    letter = firstDirection(token) || letter;
+    if (token.nesting < 0) {
+      ends.push([parts, letter]);
+      letter = "";
+    } else if (token.nesting > 0) {
+      const [before, after] = /** @type {[number, string]} */ (ends.pop());
+      if (parts - before > MANY) found[index] = letter || "ltr";
+      letter ||= after;
+    }
+  }
+  return found;
+}
+
+/** Of the first letter in a text; empty if there is none. @param {any} token @returns {string} */
+function firstDirection(token) {
+  for (const child of token.children ?? []) {
+    const direction = firstDirection(child);
+    if (direction) return direction;
+  }
+  const letter = token.type === "text" && LETTER.exec(token.content)?.[0];
+  return letter ? (RIGHT_TO_LEFT.test(letter) ? "rtl" : "ltr") : "";
 }
 
 /** An image within a link is its words: a link cannot stand in another one. @param {any[]} children */
