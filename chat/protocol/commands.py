@@ -42,9 +42,7 @@ class Unsubscribe(Command, frozen=True, tag="unsubscribe"):
 
 
 class TurnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How the model should answer this once, or from a new conversation's first message on. None is: as the
-    conversation says. `chat.protocol.parameters` has the bounds.
-    """
+    """How the model answers this once, or in a new conversation from now on. None: as the conversation says."""
 
     web_search: bool | None = None  # whether models may search the web; of a new conversation only
     temperature: float | None = None
@@ -88,6 +86,7 @@ class ApiSend(MessageSend, frozen=True, kw_only=True):
     turns: list[tuple[str, str]]  # (role, text) as the model gets them, exactly
     head: int = 0  # how many of the first are instructions of this request alone
     token_id: uuid.UUID
+    top_p: float | None = None
 
 
 class MessageEdit(Turn, frozen=True, tag="message.edit"):
