@@ -23,7 +23,6 @@ from accounts.auth.sessions import still_valid
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from accounts.lib.rate_limit import is_this_machine, network_of
-from chat.catalog import presets
 from chat.eventlog import store
 from chat.protocol.close_codes import Close
 from chat.protocol.commands import AnyCommand, Command
@@ -46,6 +45,7 @@ from chat.realtime.delivery_trace import follow_delivery
 from chat.realtime.microphone import Microphone
 from chat.realtime.open_sockets import open_sockets
 from chat.realtime.reading import Reading
+from chat.realtime.site_banner import read_offers
 from chat.realtime.subscriptions import Subscriptions
 from chat.realtime.turns import Turns
 from chat.realtime.waiting_line import WaitingLine
@@ -127,7 +127,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
                     await self.subscriptions.join(session_group(self.session_hash))
                     if await was_revoked(self.user_id, self.session_hash):
                         refusal = Close.SESSION_ENDED
-                    offers = await in_db(presets.offers, self.user_id)
+                    offers = await in_db(read_offers, self.user_id)
         except OUTAGE as error:
             logger.warning("socket_not_opened", error=type(error).__name__)
             refusal = Close.GOING_AWAY
