@@ -1,7 +1,19 @@
 from django.urls import path
 from django.views.generic.base import RedirectView
 
-from accounts.views import api_tokens, deletion, language, resets, security, settings, site, sso, tickets, waiting
+from accounts.views import (
+    api_tokens,
+    deletion,
+    language,
+    resets,
+    security,
+    security_txt,
+    settings,
+    site,
+    sso,
+    tickets,
+    waiting,
+)
 from accounts.views.invitations import accept_invitation, open_invitation
 
 urlpatterns = [
@@ -46,6 +58,7 @@ urlpatterns = [
     path("accounts/delete/done/", deletion.show_deleted, name="account_deleted"),
     path("accounts/delete/keep/", deletion.keep_account, name="account_keep"),
     path("accounts/language/", language.choose_language, name="account_language"),
+    path(".well-known/security.txt", security_txt.show_security_txt, name="security_txt"),
     path("accounts/tokens/", api_tokens.show_tokens, name="account_api_tokens"),
     path("accounts/tokens/new/", api_tokens.create, name="account_api_token_new"),
     path("accounts/tokens/<uuid:token_id>/revoke/", api_tokens.revoke, name="account_api_token_revoke"),

@@ -40,8 +40,10 @@ class ChatConfig(AppConfig):
         from chat.views.appeals import check_person_name
         from chat.views.settings import register_sections
         from chat.voice import audio_files
+        from chat.webhooks.sources import register_sources
 
         translate_derived_names(self)
+        register_sources()
         uploads.after_stored.append(enqueue_reading)
         register_suspension_listener(announce_suspension)
         closing.after_end.append(going_on.after_end)

@@ -18,12 +18,13 @@ from django.conf import settings  # noqa: E402
 from accounts.auth.websocket import SOCKET_PATH  # noqa: E402
 from chat.api import endpoint as api  # noqa: E402
 from chat.realtime.watching import endpoint as share_streams  # noqa: E402
-from config.web import health, metrics  # noqa: E402
+from config.web import health, metrics, rest  # noqa: E402
 from config.web.pages import Pages  # noqa: E402
 from config.web.static_files import StaticFiles  # noqa: E402
 
 pages = Pages()
 static_files = StaticFiles(pages)
+rest_api = rest.RestApi()
 
 
 def make_sockets() -> Any:
@@ -48,6 +49,8 @@ async def answer_http(scope: dict[str, Any], receive: Any, send: Any) -> None:
         handler = share_streams.application
     elif path.startswith(api.PREFIX) or path == api.TICKET_PATH:
         handler = api.application
+    elif path.startswith(rest.PREFIX):
+        handler = rest_api
     elif path.startswith(settings.STATIC_URL):
         handler = static_files
     await handler(scope, receive, send)

@@ -100,6 +100,15 @@ def networks(env: Env, name: str) -> list[str]:
     return found
 
 
+def contacts(env: Env, name: str) -> list[str]:
+    """Addresses at which people are reached: `mailto:`, `https:` or `tel:`."""
+    found = [one.strip() for one in env.list(name, [], subcast=str) if one.strip()]
+    for one in found:
+        if not re.fullmatch(r"(mailto:[^@\s]+@[^@\s]+|https://\S+|tel:\+[\d-]+)", one):
+            raise ImproperlyConfigured(f"{name}: {one} is not an address such as mailto:security@example.org.")
+    return found
+
+
 def _kept(path: Path, make: Callable[[], str]) -> str:
     """What is in a file; generated first if there is none."""
     var = path.parent

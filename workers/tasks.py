@@ -16,6 +16,7 @@ from chat.jobs.dispatch import GENERATE_QUEUE, READ_FILE, SPEAK, TRANSCRIBE_QUEU
 from chat.notifications import notify
 from chat.portability import export_jobs, import_jobs, transfers
 from chat.telemetry import latency_marks
+from chat.webhooks import record
 from workers.endpoints import connection_test
 from workers.moderation import judge_test
 from workers.push import mention_mails
@@ -23,6 +24,7 @@ from workers.push.delivery import deliver
 from workers.runtime.loop import runtime
 from workers.tools.search import search_test
 from workers.tools.servers import requests
+from workers.webhooks.delivery import deliver_due
 
 _TRANSFERS: Final = threading.BoundedSemaphore(2)  # imports and exports at once, in this process
 
@@ -92,6 +94,12 @@ def push(kind: str, conversation_id: str, message_id: str | None, users: list[st
 def mail_mentions() -> None:
     """Mails people what mentions them and they have not seen for a while (settings.CELERY_BEAT_SCHEDULE)."""
     runtime().start_soon(mention_mails.mail_mentions())
+
+
+@shared_task(name=record.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
+def send_webhooks() -> None:
+    """Sends the events of webhooks that are due; beat asks for it as well (settings.CELERY_BEAT_SCHEDULE)."""
+    runtime().start_soon(deliver_due())
 
 
 @shared_task(name=transfers.IMPORT_TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above

@@ -80,7 +80,8 @@ class TokenAccess:
         return token_hash(self.token_id)
 
     def may(self, scope: TokenScope) -> bool:
-        return scope.value in self.scopes
+        """Whoever may write in conversations may read them."""
+        return scope.value in self.scopes or (scope == TokenScope.READ and TokenScope.SOCKET.value in self.scopes)
 
 
 @dataclass(frozen=True, slots=True)

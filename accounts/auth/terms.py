@@ -22,7 +22,7 @@ ACCEPTED: Final = "terms"  # in the session: the version that its user has accep
 # Pages that work before: those of the terms, leaving, what is not of one user, and the admin, where terms are written.
 _open = {
     "account_terms", "account_accept_terms", "account_logout", "account_delete", "account_reauthenticate", "site_logo",
-    "csp_report",
+    "csp_report", "security_txt",
 }  # fmt: skip
 
 

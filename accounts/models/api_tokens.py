@@ -17,7 +17,9 @@ class TokenScope(models.TextChoices):
 
     MODELS = "models.read", _("List the models")
     CHAT = "chat", _("Ask models")
+    READ = "conversations.read", _("Read your conversations and files")
     SOCKET = "conversations", _("Read your conversations and write in them, as the page does")
+    USAGE = "usage.read", _("Read your usage and quotas")
 
 
 class ApiToken(models.Model):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 from allauth.account.decorators import secure_admin_login
 from csp.constants import UNSAFE_EVAL, UNSAFE_INLINE
 from csp.decorators import csp_update
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import path
+from django.utils.translation import gettext as _
 from unfold.sites import UnfoldAdminSite
 
 from accounts.auth.requests import user_of
+from accounts.staff.networks import is_allowed
 from accounts.staff.notices import notices_for
 
 View = Callable[..., HttpResponseBase]
@@ -45,7 +49,17 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no types
 
     def admin_view(self, view: View, cacheable: bool = False) -> View:
         relaxed: View = csp_update(POLICY)(super().admin_view(view, cacheable))
-        return relaxed
+
+        @functools.wraps(relaxed)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if not is_allowed(request):
+                raise PermissionDenied(_("The administration is not available from this network."))
+            return relaxed(request, *args, **kwargs)
+
+        return guarded
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        return is_allowed(request) and super().has_permission(request)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context: dict[str, Any] = super().each_context(request)

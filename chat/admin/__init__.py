@@ -26,6 +26,7 @@ from chat.admin import (
     tool_figures,
     tool_servers,
     tools,
+    webhooks,
 )
 
 __all__ = [
@@ -50,4 +51,5 @@ __all__ = [
     "tool_figures",
     "tool_servers",
     "tools",
+    "webhooks",
 ]

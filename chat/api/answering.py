@@ -137,7 +137,7 @@ async def submitted(access: TokenAccess, asked: Asked, address: str, key: str) -
     command = ApiSend(
         conversation_id=None, client_id=uuid.uuid5(access.token_id, key) if key else uuid.uuid4(), text=written(turns),
         model=asked.model, temporary=not asked.store, options=asked.options, turns=turns, head=asked.head,
-        token_id=access.token_id,
+        token_id=access.token_id, top_p=asked.top_p,
     )  # fmt: skip
     followers: list[RunFollower] = []
     runs: list[uuid.UUID] = []

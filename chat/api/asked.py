@@ -18,7 +18,7 @@ EFFORTS: Final = {"none": "none", "minimal": "none", "low": "low", "medium": "me
 TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text"})
 # Parameters that change the answer and that no model is asked with here, with the values that change nothing.
 _NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
-    "n": (1,), "top_p": (1,), "frequency_penalty": (0,), "presence_penalty": (0,), "logit_bias": ({},),
+    "n": (1,), "frequency_penalty": (0,), "presence_penalty": (0,), "logit_bias": ({},),
     "logprobs": (False,), "top_logprobs": (0,), "tools": ([],), "functions": ([],),
     "modalities": (["text"],), "audio": (), "prediction": (), "web_search_options": (),
     "background": (False,), "conversation": (), "prompt": (),
@@ -39,6 +39,7 @@ class Asked:
     include_usage: bool = False
     store: bool = False
     stop: tuple[str, ...] = ()
+    top_p: float | None = None
     previous: str = ""  # the id of the response that this one follows
     echoed: Mapping[str, Any] = field(default_factory=dict)  # what a response repeats of its request
 
@@ -91,6 +92,17 @@ def read_options(temperature: Any, max_tokens: Any, effort: Any, *, length_name:
         raise invalid(error.message, length_name) from None
     chosen: Any = EFFORTS.get(effort) if effort is not None else None
     return TurnOptions(temperature=temperature, max_tokens=max_tokens, effort=chosen, tools=[])
+
+
+def read_top_p(value: Any) -> float | None:
+    """None for 1, with which nothing is left out. Raises `ApiError`."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise invalid("'top_p' must be a number.", "top_p", "invalid_type")
+    if not 0 < value <= 1:
+        raise invalid("'top_p' must be above 0, and at most 1.", "top_p")
+    return None if value == 1 else float(value)
 
 
 def read_stop(value: Any) -> tuple[str, ...]:

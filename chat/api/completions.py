@@ -18,6 +18,7 @@ from chat.api.asked import (
     read_options,
     read_role,
     read_stop,
+    read_top_p,
 )
 from chat.api.errors import invalid, unsupported
 from chat.api.outcome import Begun, Outcome
@@ -59,6 +60,7 @@ def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
         include_usage=read_flag(stream_options, "include_usage", where="stream_options."),
         store=read_flag(body, "store"),
         stop=read_stop(body.get("stop")),
+        top_p=read_top_p(body.get("top_p")),
     )  # fmt: skip
 
 

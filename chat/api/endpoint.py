@@ -9,155 +9,73 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
-import structlog
 from django.conf import settings
 
-from accounts.auth.api_tokens import RefusedAccess, TokenAccess, find_access
-from accounts.auth.counters import api_refusals
-from accounts.auth.origins import plain_scheme
+from accounts.auth.api_tokens import TokenAccess
 from accounts.auth.tickets import LIFETIME, issue_token_ticket
 from accounts.auth.websocket import SOCKET_PATH
 from accounts.lib import rate_limit
 from accounts.lib.db import in_db
-from accounts.lib.outage import OUTAGE
 from accounts.models import TokenScope
 from chat.api import completions, responses
-from chat.api.answering import acquire_rate, submitted
-from chat.api.errors import ApiError, invalid, no_such_model, of_chat_error, unavailable
+from chat.api.answering import submitted
+from chat.api.door import (
+    Receive,
+    Scope,
+    Send,
+    admit,
+    answer_or_refuse,
+    begin_trace,
+    check_scope,
+    header_of,
+    private_headers,
+    send_json,
+)
+from chat.api.errors import ApiError, invalid, no_such_model
 from chat.api.streaming import stream_answer
 from chat.catalog.access import models_of
-from chat.protocol.errors import ChatError
 from chat.realtime import rate_limits
 
 PREFIX: Final = "/v1/"
 TICKET_PATH: Final = "/api/v1/ticket"  # opens a WebSocket of the page's protocol
 BODY_FACTOR: Final = 7  # of the text: JSON may escape each byte, and has names of its own
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
-_REFUSED: Final = {
-    "expired": "This token has expired. Create another one in your settings.",
-    "revoked": "This token was revoked. Create another one in your settings.",
-    "inactive": "The account of this token is disabled.",
-}
-PRIVATE: Final = [
-    (b"cache-control", b"no-store, no-transform"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-]
-
-logger = structlog.get_logger(__name__)
-
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """The ASGI application."""
-    try:
-        await _answer(scope, receive, send)
-    except ApiError as error:
-        await send_json(send, error.status, error.body, error.headers)
-    except ChatError as error:
-        refused = of_chat_error(error)
-        await send_json(send, refused.status, refused.body, refused.headers)
-    except OUTAGE as error:
-        logger.warning("api_request_failed", error=type(error).__name__)
-        refused = unavailable()
-        await send_json(send, refused.status, refused.body, refused.headers)
+    begin_trace(scope)
+    await answer_or_refuse(send, _answer(scope, receive, send))
 
 
 async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
-    if not settings.API_ENABLED:
-        raise ApiError(404, "The API is switched off on this site.", code="api_disabled")
-    if settings.SECURE_SSL_REDIRECT and not _is_secure(scope):
-        raise ApiError(403, "Use https: a token must not be sent unencrypted.", code="https_required")
-    address = rate_limit.network_of((scope.get("client") or ("",))[0])
+    access, address = await admit(scope)
     path = unquote(scope["path"]).removeprefix(PREFIX).rstrip("/") or "/"
-    access = await _authenticate(scope, address)
-    await acquire_rate(access)
     if path == "models" or path.startswith("models/"):
         _check_method(scope, "GET")
-        _check_scope(access, TokenScope.MODELS)
+        check_scope(access, TokenScope.MODELS)
         await send_json(send, 200, await in_db(_list_models, access, path.removeprefix("models").lstrip("/")))
     elif path == TICKET_PATH:
         _check_method(scope, "POST")
-        _check_scope(access, TokenScope.SOCKET)
+        check_scope(access, TokenScope.SOCKET)
         await rate_limits.acquire(rate_limit.required_limits((f"tickets:{access.user_id.hex}", settings.RATE_TICKETS)))
         ticket = await in_db(issue_token_ticket, access.user_id, access.session_hash)
         await send_json(send, 200, {"ticket": ticket, "expires_in": LIFETIME, "path": SOCKET_PATH})
     elif path in _READERS:
         _check_method(scope, "POST")
-        _check_scope(access, TokenScope.CHAT)
+        check_scope(access, TokenScope.CHAT)
         await _ask(scope, receive, send, access, address, path)
     else:
         raise ApiError(404, f"There is no {scope['method']} {scope['path']} here.", code="unknown_url")
 
 
-# --- who asks ---------------------------------------------------------------------------------------------------------
-
-
-async def _authenticate(scope: Scope, address: str) -> TokenAccess:
-    """Raises `ApiError`: 401 for a token that gives no access, 429 for a network that tries many."""
-    kind, _, text = _header(scope, b"authorization").partition(" ")
-    text = text.strip()
-    if kind.lower() != "bearer" or not text:
-        raise await _refuse(address, ApiError(
-            401, "Send your API token in the header 'Authorization: Bearer …'. Log-in cookies are not accepted here.",
-            code="missing_api_key",
-        ), "missing")  # fmt: skip
-    found: TokenAccess | RefusedAccess | None = await in_db(find_access, text)
-    if isinstance(found, TokenAccess):
-        return found
-    if found is None:
-        raise await _refuse(address, ApiError(401, "This API token does not exist.", code="invalid_api_key"), "unknown")
-    if found.reason == "terms":
-        said = "The terms of this site have changed. Log in to its page to read and accept them."
-        raise await _refuse(address, ApiError(403, said, code="terms_not_accepted", kind="permission_error"), "terms")
-    refused = ApiError(401, _REFUSED[found.reason], code="invalid_api_key")
-    raise await _refuse(address, refused, found.reason)
-
-
-async def _refuse(address: str, refused: ApiError, reason: str) -> ApiError:
-    """The refusal, counted by network: one that tries many tokens has to wait."""
-    api_refusals[reason] += 1
-    logger.warning("api_token_refused", reason=reason, client=address)
-    try:
-        await rate_limits.acquire(rate_limit.required_limits((f"api-refused:{address}", settings.RATE_API_REFUSED)))
-    except ChatError as error:
-        return of_chat_error(error)
-    return refused
-
-
-def _check_scope(access: TokenAccess, scope: TokenScope) -> None:
-    if not access.may(scope):
-        raise ApiError(
-            403, f"This token does not have the scope '{scope.value}'. Create one that has it.",
-            code="insufficient_scope", kind="permission_error",
-        )  # fmt: skip
-
-
 def _check_method(scope: Scope, method: str) -> None:
     if scope["method"] != method:
         raise ApiError(405, f"Use {method} here.", code="method_not_allowed")
-
-
-def _is_secure(scope: Scope) -> bool:
-    proxy: tuple[str, str] | None = getattr(settings, "SECURE_PROXY_SSL_HEADER", None)
-    if proxy:
-        name, value = proxy
-        return plain_scheme(_header(scope, name.removeprefix("HTTP_").replace("_", "-").lower().encode())) == value
-    return scope.get("scheme") == "https"
-
-
-def _header(scope: Scope, name: bytes) -> str:
-    """The header's value; empty when it is missing or sent several times."""
-    values = [value for header, value in scope["headers"] if header.lower() == name]
-    return values[0].decode("latin-1") if len(values) == 1 else ""
 
 
 # --- what is asked ----------------------------------------------------------------------------------------------------
@@ -185,7 +103,7 @@ async def _ask(scope: Scope, receive: Receive, send: Send, access: TokenAccess, 
     """Answers a request. A client that leaves before the end is noticed (`Answering.leave`)."""
     most_bytes = settings.API_MAX_KB * 1024
     asked = _READERS[path](await _read_body(scope, receive, most_bytes), most_bytes)
-    key = _header(scope, b"idempotency-key")
+    key = header_of(scope, b"idempotency-key")
     if key and not _KEY.fullmatch(key):
         raise invalid("'Idempotency-Key' can have at most 200 visible ASCII characters.", "Idempotency-Key")
     leaving = asyncio.create_task(_wait_for_end(receive))
@@ -210,11 +128,11 @@ async def _work(scope: Scope, send: Send, answering: Any, path: str) -> None:
     if path == "responses":
         events = responses.Events(begun, asked)
         if asked.stream:
-            await stream_answer(send, answering, events, PRIVATE)
+            await stream_answer(send, answering, events, private_headers())
         else:
             await send_json(send, 200, responses.answer(begun, asked, await answering.read_all()))
     elif asked.stream:
-        await stream_answer(send, answering, completions.Chunks(begun, asked), PRIVATE)
+        await stream_answer(send, answering, completions.Chunks(begun, asked), private_headers())
     else:
         await send_json(send, 200, completions.answer(begun, await answering.read_all()))
 
@@ -243,11 +161,3 @@ async def _read_body(scope: Scope, receive: Receive, most_bytes: int) -> dict[st
 async def _wait_for_end(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def send_json(send: Send, status: int, body: Any, headers: list[tuple[bytes, bytes]] | None = None) -> None:
-    """Sends a whole response."""
-    content = msgspec.json.encode(body)
-    own = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": [*own, *PRIVATE, *(headers or [])]})
-    await send({"type": "http.response.body", "body": content})

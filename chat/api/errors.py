@@ -1,4 +1,6 @@
-"""The API's errors, in the shape of OpenAI's: `{"error": {"message", "type", "param", "code"}}`."""
+"""The API's errors, in the shape of OpenAI's with a trace: `{"error": {"message", "type", "param", "code",
+"trace_id"}}`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import math
 from typing import Any, Final
 
 from chat.protocol.errors import ChatError, QuotaExceeded
+from chat.telemetry import tracing
 
 INVALID: Final = "invalid_request_error"
 SERVER: Final = "server_error"
@@ -18,6 +21,7 @@ _OF_CHAT: Final[dict[str, tuple[int, str, str]]] = {
     "moderated": (400, INVALID, "content_policy_violation"),
     "conflict": (409, INVALID, "idempotency_key_reused"),
     "busy": (409, INVALID, "busy"),
+    "offset": (409, INVALID, "wrong_offset"),
     "rate_limited": (429, "rate_limit_error", "rate_limit_exceeded"),
     "quota_exceeded": (429, "insufficient_quota", "insufficient_quota"),
 }
@@ -40,6 +44,7 @@ class ApiError(Exception):
     """A refusal. `param` names what is wrong in the request. `retry_after`: seconds.
 
     `retry`: whether a client may send the request again by itself; the official clients read it from a header.
+    `more`: further fields of the error.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class ApiError(Exception):
         param: str | None = None,
         retry_after: float | None = None,
         retry: bool | None = None,
+        more: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -61,10 +67,13 @@ class ApiError(Exception):
         self.param = param
         self.retry_after = retry_after
         self.retry = retry
+        self.more = more or {}
 
     @property
     def body(self) -> dict[str, Any]:
-        return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
+        """`trace_id` finds the request in the site's logs."""
+        shown = {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+        return {"error": {**shown, "trace_id": tracing.trace_id(tracing.current.get()) or None, **self.more}}
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:

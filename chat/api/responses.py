@@ -18,6 +18,7 @@ from chat.api.asked import (
     read_model,
     read_options,
     read_role,
+    read_top_p,
 )
 from chat.api.errors import invalid, unsupported
 from chat.api.outcome import Begun, Outcome
@@ -55,6 +56,7 @@ def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
         stream=read_flag(body, "stream"),
         store=read_flag(body, "store"),
         previous=previous,
+        top_p=read_top_p(body.get("top_p")),
         echoed={
             "instructions": instructions if isinstance(instructions, str) else None,
             "max_output_tokens": body.get("max_output_tokens"),
@@ -63,6 +65,7 @@ def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
             "reasoning": {"effort": reasoning.get("effort"), "summary": None},
             "store": read_flag(body, "store"),
             "temperature": body.get("temperature"),
+            "top_p": body.get("top_p") or 1,
         },
     )  # fmt: skip
 
@@ -184,7 +187,6 @@ def _response(begun: Begun, asked: Asked, status: str) -> dict[str, Any]:
         "text": {"format": {"type": "text"}},
         "tool_choice": "none",
         "tools": [],
-        "top_p": 1,
         "truncation": "disabled",
         "usage": None,
         **asked.echoed,

@@ -31,7 +31,7 @@ _FIELDS: Final = (
 # Not by the column itself: PostgreSQL would go through everybody's conversations in its order, which takes 200 ms where
 # others have a hundred thousand newer ones. So it sorts the user's own.
 _LAST_USED: Final = F("conversation__updated_at") + Value(datetime.timedelta(0))
-_NEWEST_FIRST: Final = (_LAST_USED.desc(), "-conversation_id")
+NEWEST_FIRST: Final = (_LAST_USED.desc(), "-conversation_id")
 _OLDEST_FIRST: Final = (_LAST_USED.asc(), "conversation_id")
 
 
@@ -134,17 +134,17 @@ def read_listing(
     start = place.start or _start_of(loose, rows, place, zone, count)
     pinned: list[Item] = []
     if place.before:
-        newer = loose.filter(_beyond(place.before, newer=True)).order_by(*_OLDEST_FIRST)
+        newer = loose.filter(beyond(place.before, newer=True)).order_by(*_OLDEST_FIRST)
         found = _items(newer.values_list(*_FIELDS)[: count + 1])
         kept = found[:count][::-1]
         previous, following = (kept[0].position if len(found) > count else ""), ""
     else:
         asked = loose
         if place.after:
-            asked = loose.filter(_beyond(place.after))
+            asked = loose.filter(beyond(place.after))
         elif start:
-            asked = loose.filter(_beyond(start, inclusive=True))
-        listed = asked.order_by(*_NEWEST_FIRST).values_list(*_FIELDS)[: count + 1]
+            asked = loose.filter(beyond(start, inclusive=True))
+        listed = asked.order_by(*NEWEST_FIRST).values_list(*_FIELDS)[: count + 1]
         if view.has_pinned_on_top and not place.after:  # in one query
             on_top = (members_anywhere(user_id) if view == ALL else rows).exclude(conversation__pinned_at=None)
             listed = listed.union(on_top.order_by().values_list(*_FIELDS), all=True)
@@ -155,7 +155,7 @@ def read_listing(
         found = _items(sorted(every, key=lambda row: (row[2], row[0]), reverse=True))
         kept = found[:count]
         following = kept[-1].position if len(found) > count else ""
-        more = start and kept and loose.filter(_beyond(kept[0].position, newer=True)).exists()
+        more = start and kept and loose.filter(beyond(kept[0].position, newer=True)).exists()
         previous = kept[0].position if more else ""
     marks = read_marks([item.id for item in (*pinned, *kept)], user_id)
     pinned, kept = ([replace(item, mark=marks.get((item.id, user_id), item.mark)) for item in some]
@@ -180,7 +180,7 @@ def _start_of(loose: QuerySet[Member], rows: QuerySet[Member], place: Place, zon
     """The position at which a page of `count` entries begins; empty: at the newest."""
     if place.day is not None:
         ends = datetime.datetime.combine(place.day + datetime.timedelta(days=1), datetime.time.min, zone)
-        first = loose.filter(conversation__updated_at__lt=ends).order_by(*_NEWEST_FIRST).values_list(*_FIELDS)[:1]
+        first = loose.filter(conversation__updated_at__lt=ends).order_by(*NEWEST_FIRST).values_list(*_FIELDS)[:1]
         # Nothing is so old: the oldest page.
         oldest = first or loose.order_by(*_OLDEST_FIRST).values_list(*_FIELDS)[count - 1 : count]
         return _items(oldest)[0].position if oldest else ""
@@ -190,7 +190,7 @@ def _start_of(loose: QuerySet[Member], rows: QuerySet[Member], place: Place, zon
     if not entry:
         return ""
     half = count // 2
-    newer = loose.filter(_beyond(entry[0].position, newer=True)).order_by(*_OLDEST_FIRST)
+    newer = loose.filter(beyond(entry[0].position, newer=True)).order_by(*_OLDEST_FIRST)
     found = _items(newer.values_list(*_FIELDS)[: count + 1])
     return found[half - 1].position if len(found) > count else ""
 
@@ -229,7 +229,7 @@ def _grouped(items: Sequence[Item], zone: ZoneInfo) -> list[Group]:
     ]
 
 
-def _beyond(position: str, *, newer: bool = False, inclusive: bool = False) -> Q:
+def beyond(position: str, *, newer: bool = False, inclusive: bool = False) -> Q:
     """Entries older than a position, or newer; with `inclusive` also the one there. Raises `Invalid`."""
     moment, last = parse_position(position, _("Invalid position in the list."))
     if newer:

@@ -63,6 +63,7 @@ from chat.models.tools import (
     ToolFile,
 )
 from chat.models.transfers import ExportJob, ImportedConversation, ImportJob, TransferState
+from chat.models.webhooks import DeliveryState, Webhook, WebhookDelivery, WebhookEvent
 
 __all__ = [
     "ACTIVE",
@@ -84,6 +85,7 @@ __all__ = [
     "Conversation",
     "ConversationWords",
     "Decision",
+    "DeliveryState",
     "Effort",
     "ExportJob",
     "FavouriteModel",
@@ -158,4 +160,7 @@ __all__ = [
     "Utterance",
     "Visibility",
     "WaitingFor",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookEvent",
 ]

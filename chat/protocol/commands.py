@@ -88,6 +88,7 @@ class ApiSend(MessageSend, frozen=True, kw_only=True):
     turns: list[tuple[str, str]]  # (role, text) as the model gets them, exactly
     head: int = 0  # how many of the first are instructions of this request alone
     token_id: uuid.UUID
+    top_p: float | None = None
 
 
 class MessageEdit(Turn, frozen=True, tag="message.edit"):

@@ -17,7 +17,10 @@ import redis
 import structlog
 
 from accounts import online
+from accounts.lib.db import in_db
 from chat.protocol.close_codes import Close
+from chat.protocol.frames import encode
+from chat.realtime.site_banner import EVERY_SECONDS, current_banner
 from chat.recovery import reaper
 from chat.telemetry import metrics
 
@@ -39,6 +42,7 @@ class OpenSockets:
         self._ticker: asyncio.Task[None] | None = None
         self._recovery: asyncio.Task[None] | None = None
         self._publisher: asyncio.Task[None] | None = None
+        self._announcer: asyncio.Task[None] | None = None
 
     def add(self, connection: Connection) -> None:
         self.connections.add(connection)
@@ -47,6 +51,8 @@ class OpenSockets:
             self._ticker = asyncio.create_task(self._tick())
         if self._publisher is None or self._publisher.done():
             self._publisher = asyncio.create_task(self._publish_online())
+        if self._announcer is None or self._announcer.done():
+            self._announcer = asyncio.create_task(self._announce_banner())
         self.begin_recovery()
 
     def begin_recovery(self) -> None:
@@ -79,6 +85,19 @@ class OpenSockets:
                 logger.warning("presence_not_published", error=type(error).__name__)
             if published:
                 await asyncio.sleep(online.EVERY_SECONDS)
+
+    async def _announce_banner(self) -> None:
+        """Tells every socket when the announcement above the pages has changed, while there are any."""
+        known = await in_db(current_banner)
+        while self.connections:
+            await asyncio.sleep(EVERY_SECONDS)
+            found = await in_db(current_banner)
+            if found == known:
+                continue
+            known = found
+            frame = encode({"type": "site.banner", "banner": found})
+            for connection in list(self.connections):
+                connection.put(frame)
 
     async def drain(self, seconds: float) -> None:
         """Closes every connection with code 4000, evenly spread over `seconds`. New ones are closed at once.

@@ -97,6 +97,10 @@ class Ended:
     untold: str | None = None  # the cost, where the events do not tell it to all readers, but the payer may know it
 
 
+# Called within the transaction that ends a run, once it is billed. `chat.apps` adds what other systems are told.
+on_ended: list[Callable[[Run], None]] = []
+
+
 def end_run(
     run_id: uuid.UUID,
     attempt: int,
@@ -165,6 +169,8 @@ def end_run(
             ended_in_log=False,  # also of one that waited for a person: then it says that the log has the wait
             **fields,
         )
+        for note in on_ended:
+            note(run)
         ended = ended_of(run, message)
         return replace(
             ended, user_id=run.requested_by_id, near=settled.near, used=used, cost=run.cost, untold=untold_cost(run)

@@ -200,6 +200,8 @@ def asked_once(command: NewTurn) -> dict[str, Any]:
     Raises `Invalid`.
     """
     options = command.options
+    if isinstance(command, ApiSend) and command.top_p is not None:
+        return {"parameters": {"asked": {"top_p": command.top_p}}}
     if options is None or (isinstance(command, MessageSend) and command.conversation_id is None):
         return {}
     if options.web_search is not None:

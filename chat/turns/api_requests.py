@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 
 from django.utils.translation import gettext as _
@@ -29,10 +30,15 @@ def screen_request(message: Message, command: ApiSend, models: Sequence[str]) ->
 
 def store_request(message: Message, command: ApiSend, turns: Sequence[tuple[str, str]]) -> None:
     """Writes the request and counts it for its token, in the transaction of its turn. Raises `QuotaExceeded`."""
+    count_for_token(command.token_id)
+    ApiRequest.objects.create(message=message, token_id=command.token_id, turns=turns, head=command.head)
+
+
+def count_for_token(token_id: uuid.UUID) -> None:
+    """Counts an answer for a token, in the transaction of its turn. Raises `QuotaExceeded`."""
     try:
-        count_answer(command.token_id)
+        count_answer(token_id)
     except DayUsedUpError as error:
         raise QuotaExceeded(
             _("This token has asked for as many answers today as it may."), retry_after=error.retry_after
         ) from None
-    ApiRequest.objects.create(message=message, token_id=command.token_id, turns=turns, head=command.head)

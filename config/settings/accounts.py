@@ -6,7 +6,7 @@ from typing import Any
 
 from environs import validate
 
-from config.env import at_least, sign_up
+from config.env import at_least, contacts, http_url, networks, sign_up
 from config.settings.environment import a_rate, env
 from config.settings.site import LOOPBACK_ONLY
 
@@ -68,3 +68,9 @@ LOGIN_RATE: str = env.str("LOGIN_RATE", "30/m/ip", validate=validate.Regexp(r"(o
 ACCOUNT_RATE_LIMITS = {"login": None if LOGIN_RATE in ("off", "0") else LOGIN_RATE, "login_failed": "10/m/ip,5/15m/key"}
 # Proxies in front that set X-Forwarded-For.
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXIES", 0, validate=at_least(0))
+# The admin answers only these networks (CIDR, separated by commas); empty: all.
+STAFF_NETWORKS: list[str] = networks(env, "STAFF_NETWORKS")
+# /.well-known/security.txt: where vulnerabilities of this site are reported, as mailto: or https: addresses, separated
+# by commas. Empty: there is no such file.
+SECURITY_CONTACT: list[str] = contacts(env, "SECURITY_CONTACT")
+SECURITY_POLICY_URL: str = http_url(env, "SECURITY_POLICY_URL")

@@ -55,9 +55,16 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "purge": {"task": "workers.maintenance.purge", "schedule": 3600.0},
     "mail-mentions": {"task": "workers.tasks.mail_mentions", "schedule": 60.0},
+    "send-webhooks": {"task": "workers.tasks.send_webhooks", "schedule": 15.0},
     "publish-transfers": {"task": "workers.maintenance.publish_transfers", "schedule": 60.0},
     "release-stale-claims": {"task": "workers.maintenance.release_stale_claims", "schedule": 300.0},
 }
+# Seconds after each failed attempt until the next one; after the last, a delivery has failed (about three days).
+WEBHOOK_RETRY_SECONDS: list[float] = env.list(
+    "WEBHOOK_RETRY_SECONDS", [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400], subcast=float
+)
+WEBHOOK_SECONDS = env.float("WEBHOOK_SECONDS", 15.0, validate=at_least(1))  # for an answer to one attempt
+KEEP_WEBHOOK_DAYS = env.int("KEEP_WEBHOOK_DAYS", 30, validate=at_least(1))  # the log of deliveries
 TOOL_APPROVAL_HOURS = env.float("TOOL_APPROVAL_HOURS", 72.0, validate=at_least(0.01))  # an answer waits for a decision
 WORKER_QUEUES = ("generate", "transcribe", "maintenance")
 WORKER_THREADS = env.int("WORKER_THREADS", 8, validate=at_least(1))  # jobs started at once

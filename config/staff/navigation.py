@@ -73,6 +73,8 @@ GROUPS: Final[tuple[tuple[StrPromise, tuple[tuple[str, str | StrPromise, str], .
         ("accounts.sitesettings", _("Site settings"), "palette"),
         ("workers.endpoint", "", "dns"),
         ("chat.knownmodel", "", "smart_toy"),
+        ("chat.webhook", "", "webhook"),
+        ("chat.webhookdelivery", "", "outbox"),
         ("accounts.auditentry", _("Audit log"), "policy"),
     )),
 )  # fmt: skip

@@ -97,3 +97,26 @@ def test_terms_then_the_site_s_own_page_then_leaving(browser: Browser, stack: St
     expect(page.get_by_text("Your account stays as it was.")).to_be_visible()
     assert (watch.complaints, watch.foreign) == ([], [])
     context.close()
+
+
+def test_open_pages_show_another_announcement(browser: Browser, stack: Stack) -> None:
+    page = log_in(browser.new_context(), stack, "dora")
+    page.get_by_role("button", name="Accept").click()
+    banner = page.get_by_role("region", name="Announcement")
+    expect(banner).to_contain_text("Maintenance:")
+    change = "from accounts.models import SiteSettings\nrow = SiteSettings.objects.get()\n{}row.save()"
+    warning = 'row.banner, row.banner_kind = "Back at <b>noon</b>", "warning"\n'
+    stack.manage("shell", "--no-imports", "-c", change.format(warning))
+    expect(banner).to_contain_text("Back at <b>noon</b>")
+    expect(page.locator(".site-banner.is-warning")).to_have_count(1)
+    assert violations(page) == []
+    shoot_views(page, "site-another-announcement")
+    page.get_by_role("button", name="Hide this announcement").click()
+    expect(banner).to_have_count(0)
+    page.reload()
+    expect(page.locator("#text")).to_be_visible()
+    expect(banner).to_have_count(0)
+    stack.manage("shell", "--no-imports", "-c", change.format('row.banner = "All is well"\n'))
+    expect(banner).to_contain_text("All is well")
+    stack.manage("shell", "--no-imports", "-c", change.format('row.banner = ""\n'))
+    expect(banner).to_have_count(0)

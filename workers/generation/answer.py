@@ -147,6 +147,7 @@ class ModelAnswer:
             on_waiting=self._note_waiting,
             tools=self.request.tools,
             call_no_more=self.request.call_no_more,
+            top_p=self._claim.asked.get("top_p"),
         )
         usage: TokenUsage | None = None
         reason: str | None = None

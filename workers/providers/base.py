@@ -140,6 +140,7 @@ class Options:
     wait_for_loading: bool = True  # while the server loads the model; otherwise that is an error at once
     tools: Sequence[ToolSpec] = ()  # which it may call; a model that takes none raises `upstream_no_tools`
     call_no_more: bool = False  # the tools are there for the turns that called them; the model is to answer now
+    top_p: float | None = None  # only programs ask for it
 
 
 DEFAULT: Final = Options()

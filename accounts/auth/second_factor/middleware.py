@@ -16,7 +16,7 @@ from accounts.auth.second_factor.policy import Standing, is_postponed, standing_
 # Pages that work before: setting one up, proving who one is, leaving, and what is not of one user.
 _OPEN = {
     "account_second_factor", "account_settings_security", "account_reauthenticate", "account_logout", "account_terms",
-    "account_accept_terms", "account_language", "site_logo", "csp_report",
+    "account_accept_terms", "account_language", "site_logo", "csp_report", "security_txt",
     "mfa_index", "mfa_activate_totp", "mfa_add_webauthn", "mfa_reauthenticate", "mfa_reauthenticate_webauthn",
     "mfa_view_recovery_codes", "mfa_download_recovery_codes", "mfa_list_webauthn",
     "account_sso_backchannel",

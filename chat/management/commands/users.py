@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import smtplib
 import sys
 from typing import Any
 
+from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
+from accounts.auth.adapter import listed_origin, mail_is_configured
 from accounts.auth.second_factor.reset import reset_second_factor
 from accounts.models import AuditEntry, User
 from chat.management.terminal import show_examples
@@ -18,7 +22,8 @@ from chat.management.terminal import show_examples
 class Command(BaseCommand):
     help = (
         "Accounts, one by one. `reset-second-factor` removes authenticator app, passkeys and recovery codes and ends "
-        "all sessions. `confirm-email` marks an address as confirmed, so that single sign-on may connect the account. "
+        "all sessions; the owner gets a mail. `confirm-email` marks an address as confirmed, so that single sign-on "
+        "may connect the account. "
         "Exit code 0, or 1 with nothing done: no such account, no second factor, or not confirmed."
     )
     requires_system_checks = ()
@@ -52,7 +57,7 @@ class Command(BaseCommand):
             done = _reset(user) > 0
             if not done:
                 raise CommandError("This account has no second factor.")
-            said = "Reset. All sessions have ended; the next log-in needs the password alone."
+            said = f"Reset. All sessions have ended; the next log-in needs the password alone. {_mail(user)}"
         self.stdout.write(json.dumps({"email": user.email, "done": bool(done)}) if options["json"] else said)
 
 
@@ -62,6 +67,18 @@ def _reset(user: User) -> int:
         if count:
             _audit(user, "reset_second_factor")
     return count
+
+
+def _mail(user: User) -> str:
+    """Mails the owner, and says whether that worked. It is done in any case."""
+    if not mail_is_configured():
+        return "No mail was sent, because EMAIL_HOST is not set: tell the owner."
+    context = {"site_name": settings.SITE_NAME, "site_url": listed_origin()}
+    try:
+        get_adapter().render_mail("account/email/second_factor_reset", user.email, context).send()
+    except (smtplib.SMTPException, OSError) as error:
+        return f"The mail to the owner failed ({type(error).__name__}): tell them."
+    return "The owner gets a mail."
 
 
 def _confirm(user: User) -> bool:

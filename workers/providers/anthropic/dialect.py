@@ -66,6 +66,8 @@ class AnthropicDialect(Dialect):
         body |= _thinking(wanted, longest)
         if wanted.temperature is not None and "thinking" not in body:  # it has to be left out where the model thinks
             body["temperature"] = min(wanted.temperature, 1.0)
+        if wanted.top_p is not None and "thinking" not in body:
+            body["top_p"] = wanted.top_p
         return body
 
     def asks_effort(self, effort: Effort, fields: Mapping[str, Any]) -> bool:

@@ -54,6 +54,8 @@ class GeminiDialect(Dialect):
         config: dict[str, Any] = {}
         if wanted.temperature is not None:
             config["temperature"] = wanted.temperature
+        if wanted.top_p is not None:
+            config["topP"] = wanted.top_p
         if wanted.max_tokens is not None and not wanted.refused("maxOutputTokens"):
             config["maxOutputTokens"] = wanted.max_tokens
         if thinking := self._think(wanted):

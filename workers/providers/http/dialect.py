@@ -55,6 +55,7 @@ class Wanted:
     unfinished: str = ""
     tools: Sequence[ToolSpec] = ()
     call_no_more: bool = False
+    top_p: float | None = None
 
     def refuses_effort(self, field: str) -> bool:
         """Whether the model refuses the field for the effort, or the effort that is wanted."""

@@ -156,6 +156,9 @@ def find_lesson(
             if _TOO_LARGE.search(words):
                 return _learn_limit(words, asked)
             return Lesson(name, once=bool(_TOO_SMALL.search(words)) and not _FIELD.search(words))
+    # Before the temperature: Anthropic's newer models say that both cannot be given.
+    if ("top_p" in sent or "topP" in sent) and ("top_p" in words or "topp" in words):
+        return Lesson("top_p", once=bool(_RANGE.search(words)) and not _FIELD.search(words))
     if "temperature" in sent and _WARMTH.search(words):
         return Lesson("temperature")
     if "reasoning_effort" in sent and _EFFORT.search(words):

@@ -76,6 +76,7 @@ class Negotiation:
             refused=refused,
             tools=tools,
             call_no_more=options.call_no_more and self._can_choose,
+            top_p=None if refused("top_p") else options.top_p,
         )
         return self._wanted
 

@@ -69,6 +69,8 @@ class OllamaDialect(Dialect):
         options: dict[str, Any] = {}
         if wanted.temperature is not None:
             options["temperature"] = wanted.temperature
+        if wanted.top_p is not None:
+            options["top_p"] = wanted.top_p
         if wanted.max_tokens is not None and not wanted.refused("num_predict"):
             options["num_predict"] = wanted.max_tokens
         if options:

@@ -46,6 +46,8 @@ class OpenAIDialect(Dialect):
             body["stream_options"] = {"include_usage": True}
         if wanted.temperature is not None:
             body["temperature"] = wanted.temperature
+        if wanted.top_p is not None:
+            body["top_p"] = wanted.top_p
         if wanted.max_tokens is not None:
             if not refused("max_tokens"):
                 body["max_tokens"] = wanted.max_tokens

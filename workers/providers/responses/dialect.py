@@ -47,6 +47,8 @@ class ResponsesDialect(Dialect):
             body["instructions"] = wanted.system
         if wanted.temperature is not None:
             body["temperature"] = wanted.temperature
+        if wanted.top_p is not None:
+            body["top_p"] = wanted.top_p
         if wanted.max_tokens is not None and not wanted.refused("max_output_tokens"):
             body["max_output_tokens"] = wanted.max_tokens
         reasoning = {} if wanted.refused("summary") else {"summary": "auto"}

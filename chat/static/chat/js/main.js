@@ -42,7 +42,7 @@ leaveWhenGone(conversation);
 startSourceCards();
 new WebSearch(conversation);
 showGone();
-startBanner();
+startBanner(conversation, page.urls.icons);
 startPush(page, conversation.socket);
 startShortcuts(conversation, sidebar);
 new Search(conversation, sidebar);

@@ -69,6 +69,36 @@ def test_not_from_a_page_that_was_left_open(alice: User) -> None:
     assert not Authenticator.objects.filter(user=alice).exists(), "the act goes on after the proof"
 
 
+def test_the_command_mails_the_owner(alice: User, capsys: pytest.CaptureFixture[str], settings: Any) -> None:
+    settings.EMAIL_HOST = "mail.example.org"
+    give_app(alice)
+    call_command("users", "reset-second-factor", alice.email, "--yes")
+    assert "The owner gets a mail." in capsys.readouterr().out
+    [sent] = mail.outbox
+    assert sent.to == [alice.email]
+    assert "removed the second factor" in sent.body
+
+
+def test_the_command_says_that_no_mail_was_sent(
+    alice: User, capsys: pytest.CaptureFixture[str], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EMAIL_HOST, backend = "", settings.EMAIL_BACKEND
+    settings.EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+    give_app(alice)
+    call_command("users", "reset-second-factor", alice.email, "--yes")
+    assert "No mail was sent" in capsys.readouterr().out
+    settings.EMAIL_HOST, settings.EMAIL_BACKEND = "mail.example.org", backend
+    give_app(alice)
+
+    def fail(_mail: Any) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("django.core.mail.EmailMessage.send", fail)
+    call_command("users", "reset-second-factor", alice.email, "--yes")
+    assert "The mail to the owner failed (ConnectionRefusedError)" in capsys.readouterr().out
+    assert not Authenticator.objects.filter(user=alice).exists()
+
+
 def test_by_command(alice: User, capsys: pytest.CaptureFixture[str]) -> None:
     give_app(alice)
     logged_in(alice)

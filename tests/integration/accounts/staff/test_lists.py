@@ -59,6 +59,8 @@ from chat.models import (
     ToolConnection,
     ToolPolicy,
     ToolServer,
+    Webhook,
+    WebhookDelivery,
 )
 from tests.fixtures.called_tools import add_call
 from tests.fixtures.waiting_rows import waiting
@@ -203,6 +205,10 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     Prompt: lambda number: Prompt.objects.create(name=f"prompt-{number}", text="x", owner=person(number)),
     PushSubscription: lambda number: PushSubscription.objects.create(
         user=person(number), endpoint_hash=f"h{number}", device=f"d{number}", host="push.example.org",
+    ),
+    Webhook: lambda number: Webhook.objects.create(name=f"w{number}", url="https://crm.example.org/"),
+    WebhookDelivery: lambda number: WebhookDelivery.objects.create(
+        event="user.created", webhook=Webhook.objects.create(name=f"w{number}", url="https://crm.example.org/")
     ),
     ModerationRule: lambda number: ModerationRule.objects.create(name=f"r{number}", directions=["asked"], words="x"),
     ModerationCase: lambda number: ModerationCase.objects.create(

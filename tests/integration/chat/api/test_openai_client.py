@@ -48,6 +48,14 @@ class TestCompletions:
         )
         assert made.usage.total_tokens == billed["input_tokens"] + billed["output_tokens"] > 0
 
+    def test_top_p_is_passed_on(self, client: openai.OpenAI, upstream: FakeOpenAI) -> None:
+        client.chat.completions.create(model="small", messages=HELLO, top_p=0.5)
+        assert upstream.wait_chats(1)[-1].body["top_p"] == 0.5
+        made = client.responses.create(model="small", input="hello", top_p=0.25)
+        assert (upstream.wait_chats(2)[-1].body["top_p"], made.top_p) == (0.25, 0.25)
+        client.chat.completions.create(model="small", messages=HELLO)
+        assert "top_p" not in upstream.wait_chats(3)[-1].body
+
     def test_streamed(self, client: openai.OpenAI, upstream: FakeOpenAI) -> None:
         upstream.play(f'text="{ANSWER}" rate=4')
         chunks = list(

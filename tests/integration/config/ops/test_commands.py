@@ -39,7 +39,7 @@ CHAT = (
     "usage",
     "users",
 )
-CONFIG = ("backup", "doctor", "health", "models", "restore", "translations")
+CONFIG = ("backup", "doctor", "health", "models", "restore", "sbom", "translations")
 COMMANDS = [*((name, "chat") for name in CHAT), *((name, "config") for name in CONFIG), ("reencrypt", "workers")]
 PROCESSES = {"beat", "loadtest", "prepare", "serve", "up", "worker"}  # what runs, and has no examples
 

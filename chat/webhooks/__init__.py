@@ -1,0 +1,1 @@
+"""Webhooks: what is told to other systems. `workers.webhooks` sends it."""

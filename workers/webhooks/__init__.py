@@ -1,0 +1,1 @@
+"""Sends the events of webhooks (`chat.webhooks`)."""
