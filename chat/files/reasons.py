@@ -36,6 +36,10 @@ USE: Final = {
     "no_room": gettext_noop("It did not fit into what the model reads at once."),
     "nothing_fits": gettext_noop("No part of it fits the question, so the model got its beginning."),
     "moderated": gettext_noop("This site's rules do not let its contents go to a model."),
+    "no_access": gettext_noop("Whoever asked cannot use this collection."),
+    "no_files": gettext_noop("It has no files."),
+    "not_all_ready": gettext_noop("The others were still being read, or could not be read."),
+    "no_passage": gettext_noop("No passage in its files fits the question."),
     "masked": gettext_noop("This site's rules removed some of its contents."),
 }
 

@@ -29,7 +29,7 @@ ADDED: Final = ("temml", "temml.css")
 EVERYWHERE: Final = ("tokens", "base", "branding")
 PAGES: Final = ("pages", "settings-parts", "settings", "library", "shared", "print")
 STAFF: Final = ("staff", "staff-moderation")
-FILES: Final = ("files", "message-files", "file-parts", "file-viewer")  # loaded with the first file
+FILES: Final = ("files", "message-files", "file-parts", "file-viewer", "knowledge")  # loaded with the first file
 ANSWERS: Final = ("prose", "code", "answer-parts", "messages", "sources", "thinking", "steps")  # beyond their page
 SHEETS: Final = (  # of the conversation page, in the order of the cascade; others that are its own follow by name
     "sources",
