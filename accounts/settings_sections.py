@@ -15,6 +15,7 @@ ORDER: Final = (
     "appearance",
     "models",
     "files",
+    "knowledge",
     "voice",
     "notifications",
     "data",

@@ -84,6 +84,7 @@ class ChatConfig(AppConfig):
                     "chat.view_moderationrule", "chat.view_queuedmessage", "chat.delete_queuedmessage",
                     "chat.view_sharelink", "chat.change_sharelink", "chat.view_joinlink",
                     "chat.change_joinlink", "chat.view_file", "chat.delete_file",
+                    "chat.view_collection", "chat.delete_collection",
                     "chat.view_step", "chat.view_toolcall", READ_CALLS, "chat.view_knowntool",
                     "chat.view_toolpolicy", "chat.change_toolswitch",
                 ),

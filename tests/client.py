@@ -32,6 +32,7 @@ from tests.client_view import (
 PASSWORD = "correct horse battery staple"
 FEATURES = [  # of every server
     "reasoning", "compare", "members", "queue", "ask", "branches", "ratings", "seen", "folders", "files",
+    "collections",
 ]  # fmt: skip
 
 

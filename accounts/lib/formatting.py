@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from django.conf import settings
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
+from django.utils.translation import ngettext
 
 NOTHING = "–"
 
@@ -60,3 +61,13 @@ def moment(value: datetime) -> str:
 def clock(value: datetime) -> str:
     """Date and time to the second in the site's time zone, with no-break spaces."""
     return date_format(timezone.localtime(value), "d M Y H:i:s").replace(" ", "\u00a0")
+
+
+def file_size(size: float) -> str:
+    """Bytes as limits count them, in units of 1,024: `820 bytes`, `12 kB`, `3.4 MB`. Must match js step-words.js."""
+    if size < 1024:
+        return ngettext("%(count)s byte", "%(count)s bytes", int(size)) % {"count": int(size)}
+    for unit, name in ((2**30, "GB"), (2**20, "MB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size / 1024:.0f} kB"

@@ -1,10 +1,11 @@
-"""The admin pages of conversations and their messages, earlier texts, files, ratings, runs, waiting lines and
-recordings; of models, tools and their servers, moderation, presets, prompts and notified devices.
+"""The admin pages of conversations and their messages, earlier texts, files, collections, ratings, runs, waiting
+lines and recordings; of models, tools and their servers, moderation, presets, prompts and notified devices.
 
 Importing this registers them.
 """
 
 from chat.admin import (
+    collections,
     conversations,
     files,
     known_models,
@@ -30,6 +31,7 @@ from chat.admin import (
 )
 
 __all__ = [
+    "collections",
     "conversations",
     "files",
     "known_models",

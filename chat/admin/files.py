@@ -9,13 +9,13 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseBase
-from django.template.defaultfilters import filesizeformat
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit
+from accounts.lib.formatting import file_size
 from accounts.models import User
 from chat.admin.base import PERMISSION, BodyAdmin
 from chat.admin.filters import PeriodFilter
@@ -33,11 +33,14 @@ class FileAdmin(BodyAdmin):
     list_display_links = None
     list_select_related = ("blob", "owner")
     list_filter = ("blob__kind", "blob__state", PeriodFilter)
-    lookups: ClassVar = frozenset({"owner__exact", "conversation__exact", "blob__kind__exact", "blob__state__exact"})
+    lookups: ClassVar = frozenset(
+        {"owner__exact", "conversation__exact", "collection__exact", "blob__kind__exact", "blob__state__exact"}
+    )
     ordering = ("-created_at",)
     search_help_text = _("File or conversation id, or a user's email address")
     facts = (
-        "id", "owner", "conversation_link", "kind", "media_type", "size", "state", "reason", "sha256", "created_at",
+        "id", "owner", "conversation_link", "collection_link", "kind", "media_type", "size", "state", "reason",
+        "sha256", "created_at",
     )  # fmt: skip
     body_fields = ("name", "download")
     body_title = _("Name and content")
@@ -78,7 +81,7 @@ class FileAdmin(BodyAdmin):
     def search(self, rows: QuerySet[Any], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Any]:
         if email is not None:
             return rows.filter(owner__in=User.objects.filter(email=email).values("pk"))
-        return rows.filter(pk=id_) | rows.filter(conversation=id_)
+        return rows.filter(pk=id_) | rows.filter(conversation=id_) | rows.filter(collection=id_)
 
     @admin.display(description=_("File"))
     def link(self, row: File) -> SafeString | str:
@@ -87,6 +90,10 @@ class FileAdmin(BodyAdmin):
     @admin.display(description=_("Conversation"))
     def conversation_link(self, row: File) -> SafeString | str:
         return page_link("conversation", row.conversation_id)
+
+    @admin.display(description=_("Collection"))
+    def collection_link(self, row: File) -> SafeString | str:
+        return page_link("collection", row.collection_id)
 
     @admin.display(description=_("Kind"))
     def kind(self, row: File) -> str:
@@ -98,7 +105,7 @@ class FileAdmin(BodyAdmin):
 
     @admin.display(description=_("Size"))
     def size(self, row: File) -> str:
-        return filesizeformat(row.blob.size)
+        return file_size(row.blob.size)
 
     @admin.display(description=_("State"))
     def state(self, row: File) -> str:

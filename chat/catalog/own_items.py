@@ -1,8 +1,10 @@
-"""What a user's own presets and prompts have in common: how they are checked and stored, and how many there may be."""
+"""What a user's own presets, prompts and collections have in common: how they are checked and stored, and how many
+there may be.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection as Names
 from typing import Final, TypeVar
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
@@ -12,17 +14,21 @@ from django.utils.translation import pgettext
 
 from accounts.lib.texts import gettext_noop
 from accounts.models import User
-from chat.models import Preset, Prompt
+from chat.models import Collection, Preset, Prompt
+from chat.models.collections import COLLECTION_NAME_TAKEN, MAX_COLLECTIONS
 from chat.models.presets import MAX_OWN_PRESETS, PRESET_NAME_TAKEN
 from chat.models.prompts import MAX_OWN_PROMPTS, PROMPT_NAME_TAKEN
 from chat.protocol.errors import Invalid
 
-Own = TypeVar("Own", Preset, Prompt)
-LIMITS: Final[dict[type[Preset | Prompt], int]] = {Preset: MAX_OWN_PRESETS, Prompt: MAX_OWN_PROMPTS}
-_TAKEN: Final = {Preset: PRESET_NAME_TAKEN, Prompt: PROMPT_NAME_TAKEN}
+Own = TypeVar("Own", Preset, Prompt, Collection)
+LIMITS: Final[dict[type[Preset | Prompt | Collection], int]] = {
+    Preset: MAX_OWN_PRESETS, Prompt: MAX_OWN_PROMPTS, Collection: MAX_COLLECTIONS,
+}  # fmt: skip
+_TAKEN: Final = {Preset: PRESET_NAME_TAKEN, Prompt: PROMPT_NAME_TAKEN, Collection: COLLECTION_NAME_TAKEN}
 _TOO_MANY: Final = {
     Preset: gettext_noop("You can have at most %(limit)s presets of your own. Delete one first."),
     Prompt: gettext_noop("You can have at most %(limit)s prompts of your own. Delete one first."),
+    Collection: gettext_noop("You can have at most %(limit)s collections. Delete one first."),
 }
 # As their forms call them (`chat.views.library_forms`).
 _LABELS: Final = {
@@ -40,7 +46,7 @@ _LABELS: Final = {
 
 
 def store(row: Own) -> Own:
-    """Checks and writes a user's own preset or prompt.
+    """Checks and writes a user's own preset, prompt or collection.
 
     Raises `Invalid` with a sentence: for values that it cannot have, and for a new one beyond the limit.
     """
@@ -62,8 +68,8 @@ def store(row: Own) -> Own:
     return row
 
 
-def check_room(kind: type[Preset | Prompt], count: int) -> None:
-    """Raises `Invalid` if a user may not have so many presets or prompts."""
+def check_room(kind: type[Preset | Prompt | Collection], count: int) -> None:
+    """Raises `Invalid` if a user may not have so many presets, prompts or collections."""
     if count > LIMITS[kind]:
         raise Invalid(_(_TOO_MANY[kind]) % {"limit": LIMITS[kind]})
 
@@ -80,7 +86,7 @@ def _about(field: str, wrong: str) -> str:
     return _("%(field)s: %(wrong)s") % {"field": label, "wrong": wrong}
 
 
-def free_name(name: str, taken: Collection[str], longest: int, first: str = " (copy)", more: str = " (copy {})") -> str:
+def free_name(name: str, taken: Names[str], longest: int, first: str = " (copy)", more: str = " (copy {})") -> str:
     """A name like this one that is not among those taken, at most `longest` characters long.
 
     `first` and `more` are the endings: of the first copy, and with a number of the others.

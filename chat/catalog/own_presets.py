@@ -12,7 +12,7 @@ from accounts.models import User
 from chat.catalog.access import models_of
 from chat.catalog.own_items import free_name, store
 from chat.catalog.screened_items import screen_item
-from chat.models import Preset
+from chat.models import Collection, Preset
 from chat.protocol.commands import clean_controls
 from chat.protocol.errors import Invalid, NotFound
 
@@ -52,4 +52,6 @@ def duplicate_preset(user: User, preset_id: uuid.UUID) -> Preset:
     names = set(Preset.objects.filter(owner=user).values_list("name", flat=True))
     preset.pk, preset._state.adding = uuid7(), True  # noqa: SLF001  # how Django documents copies
     preset.name = free_name(preset.name, names, MAX_NAME)
-    return store(preset)
+    copy = store(preset)
+    copy.collections.set(Collection.objects.filter(presets=preset_id))
+    return copy

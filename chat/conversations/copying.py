@@ -102,6 +102,8 @@ def copy_path(source: Conversation, leaf_id: uuid.UUID, owner: User, rules: Rule
             **{name: getattr(source, name) for name in _SETTINGS},
         )
         copy.save(force_insert=True)
+        if rules.prompt:
+            copy.collections.set(source.collections.all())  # each answer asks again which ones its asker may use
         Member.objects.create(conversation=copy, user=owner, role=Role.OWNER)
         messages = _copy_messages(copy, path, owner, rules)
         _judge_copies(path, messages, unread)

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from accounts.lib.texts import gettext_noop
 from accounts.models import User
+from chat.conversations.collections import choose_for_folder
 from chat.models import Folder, Member
 from chat.models.moderation import CaseTarget, Direction
 from chat.models.organising import MAX_DEPTH, MAX_FOLDER_INSTRUCTIONS, MAX_FOLDER_NAME, MAX_FOLDERS
@@ -94,16 +95,22 @@ def create_folder(user_id: uuid.UUID, given: dict[str, str], parent_id: uuid.UUI
             raise Invalid(_(FULL) % {"most": MAX_FOLDERS})
         if parent_id is not None and len(_path(every, parent_id)) >= MAX_DEPTH:
             raise Invalid(TOO_DEEP)
-        return Folder.objects.create(
+        folder = Folder.objects.create(
             user_id=user_id, parent_id=parent_id, position=_last(user_id, parent_id), **values
         )  # fmt: skip
+        if "collections" in given:
+            choose_for_folder(user_id, folder, given["collections"])
+    return folder
 
 
 def change_folder(user_id: uuid.UUID, folder_id: uuid.UUID, given: dict[str, str]) -> Folder:
-    """Changes the name, the instructions or the model. Raises as `create_folder`."""
+    """Changes name, instructions, model or collections (a JSON list of ids). Raises as `create_folder`."""
     folder = folder_of(user_id, folder_id)
     values = _checked(user_id, given, folder_id)
-    Folder.objects.filter(pk=folder.pk, user_id=user_id).update(**values)
+    with transaction.atomic():
+        Folder.objects.filter(pk=folder.pk, user_id=user_id).update(**values)
+        if "collections" in given:
+            choose_for_folder(user_id, folder, given["collections"])
     return folder_of(user_id, folder_id)
 
 

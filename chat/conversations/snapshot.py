@@ -23,6 +23,7 @@ from chat.eventlog.replay import ReasoningDelta, extend
 from chat.eventlog.step_bounds import bound_steps
 from chat.eventlog.tool_events import read_steps
 from chat.files.payloads import load_files, load_queued_files
+from chat.files.sources import load_sources
 from chat.files.uses import load_file_names
 from chat.models import (
     ACTIVE,
@@ -102,6 +103,7 @@ def _with_runs(rows: _Rows, *, versions: bool) -> _Rows:
         rows.reasoning = {thought[run_id]: text for run_id, text in texts}
     load_files(rows.messages)
     load_file_names(rows.runs.values())
+    load_sources(rows.runs.values())
     rows.steps = _steps_of([run for run in rows.runs.values() if run.step_count])
     if versions:
         siblings: dict[tuple[Any, str], list[Any]] = {}

@@ -26,7 +26,7 @@ from chat.eventlog.payloads import (
     usage_of,
     usage_of_message,
 )
-from chat.files.uses import files_of_run
+from chat.files.sources import used_by_run
 from chat.models import Comparison, Conversation, Finish, Member, Message, MessageStatus, Run, RunStatus, Summary
 from chat.models.conversations import usual_rule
 from chat.protocol.frames import encode_event
@@ -228,10 +228,8 @@ def run_ended(run: Run, message: Message, earlier: Sequence[Run] = (), *, text_l
     event["usage"] = usage_of(run)
     if earlier:
         event["message_usage"] = usage_of_message([*earlier, run])
-    event["cost"] = cost_of(run)
-    event["context"] = context_of(run)
-    event["timing"] = timing_of(run)
-    event |= {name: said for name, said in (("parameters", parameters_of(run)), ("files", files_of_run(run))) if said}
+    event |= {"cost": cost_of(run), "context": context_of(run), "timing": timing_of(run)}
+    event |= {**({"parameters": said} if (said := parameters_of(run)) else {}), **used_by_run(run)}
     return _state(event)
 
 
@@ -257,7 +255,7 @@ def run_superseded(run: AnyRun, text_length: int) -> Event:
 
 
 def conversation_updated(conversation: Conversation) -> Event:
-    """One query, where nobody chose which messages the model answers."""
+    """Two queries at most."""
     return _state(
         {
             "type": "conversation.updated",
@@ -268,6 +266,7 @@ def conversation_updated(conversation: Conversation) -> Event:
             "parameters": parameters_for_members(conversation),
             "answers": conversation.rule,
             "tools": conversation.tools,
+            "collections": [str(pk) for pk in conversation.collections.values_list("pk", flat=True)],
         }
     )
 

@@ -15,7 +15,7 @@ from chat.eventlog.costs import cost_of
 from chat.eventlog.kept import kept_of
 from chat.eventlog.withheld_steps import without_contents
 from chat.files.payloads import message_files
-from chat.files.uses import files_of_run
+from chat.files.sources import used_by_run
 from chat.models import (
     ACTIVE,
     Comparison,
@@ -119,8 +119,7 @@ def run_dict(
         shown["trace"] = trace
     if parameters := parameters_of(run):
         shown["parameters"] = parameters
-    if used := files_of_run(run):
-        shown["files"] = used
+    shown |= used_by_run(run)
     if run.reasoning_chars or reasoning:
         shown["reasoning"] = reasoning_of(run)
         if reasoning is not None:

@@ -4,6 +4,7 @@
 |---------------------------------------|------|--------|
 | its owner                             | yes  | yes    |
 | members of its conversation           | yes  | no     |
+| who may use its collection            | yes  | no     |
 | everybody else, and former members    | no   | no     |
 
 Members see a file of a message that is neither deleted nor withheld by moderation, and not a file whose contents a rule
@@ -20,6 +21,7 @@ from typing import Final
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
+from chat.files.collections import usable_collections
 from chat.models import Attachment, File, FileKind, FileState, Member, ModerationCase, ModerationDecision
 from chat.models.moderation import Action, CaseTarget, DecisionKind, Direction
 from chat.protocol.errors import NotFound
@@ -51,8 +53,9 @@ def seen_by(user_id: uuid.UUID) -> QuerySet[File]:
         conversation=OuterRef("conversation"), user=user_id, conversation__deleted_at=None
     )  # fmt: skip
     unread = Q(blob__kind=FileKind.IMAGE, blob__state=FileState.PENDING)
+    shared = Q(collection__in=usable_collections(user_id))
     return File.objects.select_related("blob").filter(
-        Q(owner=user_id) | Q(Exists(member)) & shown_in_messages() & ~unread
+        Q(owner=user_id) | (Q(Exists(member)) & shown_in_messages() | shared & ~withheld()) & ~unread
     )
 
 

@@ -33,7 +33,7 @@ class Page:
 
 def list_files(user_id: uuid.UUID, after: str = "", count: int = PAGE) -> Page:
     """The files of a user after the one with the id `after`. Raises `Invalid`."""
-    rows = File.objects.filter(owner=user_id).select_related("blob", "conversation").order_by("-pk")
+    rows = File.objects.filter(owner=user_id).select_related("blob", "conversation", "collection").order_by("-pk")
     if after:
         try:
             rows = rows.filter(pk__lt=uuid.UUID(after))
@@ -50,8 +50,12 @@ def list_files(user_id: uuid.UUID, after: str = "", count: int = PAGE) -> Page:
 
 
 def listed_dict(file: File) -> dict[str, Any]:
-    """A file of its owner's list. `file.conversation` should be loaded; one in the trash has no link there."""
+    """A file of its owner's list. `file.conversation` and `file.collection` should be loaded; a conversation in the
+    trash has no link there.
+    """
     shown = {**file_dict(file), "created_at": file.created_at.isoformat()}
+    if file.collection is not None:
+        shown["collection"] = {"id": str(file.collection.pk), "name": file.collection.name}
     where = file.conversation
     if where is not None:
         shown["conversation"] = {

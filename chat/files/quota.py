@@ -8,9 +8,9 @@ from typing import Final
 
 from django.conf import settings
 from django.db.models import Sum
-from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
+from accounts.lib.formatting import file_size
 from accounts.models import User
 from accounts.quotas.plans import plan_field
 from chat.models import Blob, File, Upload
@@ -64,7 +64,7 @@ def check_file_size(size: int, limits: Limits) -> None:
     if size > limits.file:
         raise TooLarge(
             _("This file is too large: %(size)s. A file can have at most %(limit)s.")
-            % {"size": filesizeformat(size), "limit": filesizeformat(limits.file)}
+            % {"size": file_size(size), "limit": file_size(limits.file)}
         )
 
 
@@ -85,5 +85,5 @@ def check_room(user_id: uuid.UUID, size: int, limits: Limits) -> None:
                 "There is no room for this file: it has %(size)s, and %(free)s of your %(limit)s are free. "
                 "Delete files that you no longer need under “Files”."
             )
-            % {"size": filesizeformat(size), "free": filesizeformat(free), "limit": filesizeformat(limits.storage)}
+            % {"size": file_size(size), "free": file_size(free), "limit": file_size(limits.storage)}
         )

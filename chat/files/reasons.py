@@ -37,6 +37,10 @@ USE: Final = {
     "nothing_fits": gettext_noop("No part of it fits the question, so the model got its beginning."),
     "moderated": gettext_noop("This site's rules do not let its contents go to a model."),
     "unchecked": gettext_noop("It could not be checked just now, so the model did not get it. Ask again in a moment."),
+    "no_access": gettext_noop("Whoever asked cannot use this collection."),
+    "no_files": gettext_noop("It has no files."),
+    "not_all_ready": gettext_noop("The others were still being read, or could not be read."),
+    "no_passage": gettext_noop("No passage in its files fits the question."),
     "masked": gettext_noop("This site's rules removed some of its contents."),
 }
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from chat.files.reasons import sentence_of
-from chat.models import File, FileUse, Run
+from chat.models import Collection, File, FileUse, Run
+
+COLLECTION: Final = "collection"
 
 
 @dataclass(frozen=True, slots=True)
 class UsedFile:
     """What the model of a run got of a file. `kind` is one of `FileUseKind`,
-    `reason` a code of `chat.files.reasons`.
+    `reason` a code of `chat.files.reasons`. With the kind `COLLECTION` it is a collection, of which `given` of `total`
+    files could be used.
     """
 
     file_id: uuid.UUID
@@ -22,6 +25,7 @@ class UsedFile:
     given: int
     total: int
     reason: str = ""
+    shown: bool = True  # below the answer
 
 
 def record_uses(run_id: uuid.UUID, uses: Sequence[UsedFile]) -> None:
@@ -47,6 +51,7 @@ def stored_uses(uses: Sequence[UsedFile]) -> list[dict[str, Any]]:
         {"id": str(one.file_id), "use": one.kind, "given": one.given, "total": one.total}
         | ({"reason": one.reason} if one.reason else {})
         for one in uses
+        if one.shown
     ]
 
 
@@ -57,6 +62,8 @@ def load_file_names(runs: Iterable[Run]) -> None:
         return
     ids = {one["id"] for run in using for one in run.parameters["files"]}
     names = {str(pk): name for pk, name in File.objects.filter(pk__in=ids).values_list("pk", "name")}
+    if any(one["use"] == COLLECTION for run in using for one in run.parameters["files"]):
+        names |= {str(pk): name for pk, name in Collection.objects.filter(pk__in=ids).values_list("pk", "name")}
     for run in using:
         run.file_names = names
 

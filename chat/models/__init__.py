@@ -1,8 +1,9 @@
-"""Conversations, folders, tags, messages, runs, recordings, presets, prompts, moderation, known models, push."""
+"""Conversations, folders, messages, runs, files, collections, recordings, presets, prompts, moderation, push."""
 
 from chat.models.api import ApiRequest
 from chat.models.asking import Mention, Unannounced, Unjudged
 from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibility
+from chat.models.collections import Collection
 from chat.models.comparisons import Comparison
 from chat.models.conversations import Answers, Conversation, Member, Role
 from chat.models.files import (
@@ -79,6 +80,7 @@ __all__ = [
     "Attachment",
     "Blob",
     "CallStatus",
+    "Collection",
     "Comparison",
     "ConnectionState",
     "Consequence",

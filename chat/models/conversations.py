@@ -84,6 +84,9 @@ class Conversation(models.Model):
     outside_content_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text=_("When external content first entered its context.")
     )
+    collections: models.ManyToManyField[models.Model, models.Model] = models.ManyToManyField(
+        "Collection", blank=True, editable=False, related_name="conversations"
+    )
     members: models.ManyToManyField[models.Model, Member] = models.ManyToManyField(
         settings.AUTH_USER_MODEL, through="Member", related_name="conversations"
     )

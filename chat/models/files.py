@@ -1,6 +1,6 @@
 """Files that people attach to messages: what is stored, what was read from it, and what a model got of it.
 
-Blob (a content, by its hash) ──< File (one person's, in one conversation) ──< Attachment (to a message)
+Blob (a content, by its hash) ──< File (one person's, in one conversation or collection) ──< Attachment (to a message)
   └──< FileText (a page, a sheet or a part)          └──< FileUse (what one run's model got)
 Upload (not finished) becomes a File.
 
@@ -22,6 +22,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
+from chat.models.collections import Collection
 from chat.models.conversations import Conversation
 from chat.models.messages import Message
 from chat.models.runs import Run
@@ -97,13 +98,16 @@ class Blob(models.Model):
 
 
 class File(models.Model):
-    """One person's file. Without a conversation it waits in the composer, until it is attached or purged."""
+    """One person's file. Without a conversation or a collection it waits in the composer until attached or purged."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="files")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="files")
     conversation = models.ForeignKey(
         Conversation, null=True, blank=True, on_delete=models.CASCADE, related_name="files"
+    )
+    collection = models.ForeignKey(
+        Collection, null=True, blank=True, on_delete=models.CASCADE, related_name="files", db_index=False
     )
     name = models.CharField(max_length=MAX_FILE_NAME)
     pasted = models.BooleanField(default=False, help_text=_("A long text that was pasted."))
@@ -114,6 +118,14 @@ class File(models.Model):
         indexes = (
             models.Index(fields=["owner", "-created_at"], name="file_newest"),
             models.Index(fields=["created_at"], condition=Q(conversation=None), name="file_unattached"),
+        )
+        constraints: ClassVar = (
+            models.UniqueConstraint(
+                fields=["collection", "blob"], condition=Q(collection__isnull=False), name="file_once_per_collection"
+            ),
+            models.CheckConstraint(
+                condition=Q(collection=None) | Q(conversation=None), name="file_conversation_or_collection"
+            ),
         )
 
     def __str__(self) -> str:

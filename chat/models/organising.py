@@ -35,6 +35,9 @@ class Folder(models.Model):
     # Conversations that begin in it get these; empty: the usual ones.
     instructions = models.CharField(max_length=MAX_FOLDER_INSTRUCTIONS, blank=True)
     model = models.CharField(max_length=200, blank=True)
+    collections: models.ManyToManyField[models.Model, models.Model] = models.ManyToManyField(
+        "Collection", related_name="folders"
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

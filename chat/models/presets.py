@@ -98,6 +98,10 @@ class Preset(models.Model):
         null=True, blank=True, validators=[check_tools],
         help_text=_("The tools that models may call. None: those that are on by default."),
     )  # fmt: skip
+    collections: models.ManyToManyField[models.Model, Any] = models.ManyToManyField(
+        "Collection", blank=True, related_name="presets",
+        help_text=_("The collections of files that conversations with it begin with."),
+    )  # fmt: skip
     disabled_by_staff = models.BooleanField(
         default=False, db_default=False, help_text=_("Nobody can choose it, and its owner cannot enable it.")
     )

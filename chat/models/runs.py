@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -167,6 +167,7 @@ class Run(models.Model):
     cost_shown: bool | None = None
 
     file_names: Mapping[str, str] | None = None  # of the files its model got, once read (`chat.files.uses`)
+    shown_sources: Sequence[dict[str, Any]] | None = None  # that it cites, once read (`chat.files.sources`)
 
     class Meta:
         permissions = (("operate_run", gettext_noop("Can stop and retry other users' runs")),)

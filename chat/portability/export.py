@@ -34,7 +34,7 @@ from chat.models import (
     ToolServer,
 )  # fmt: skip
 from chat.portability import order
-from chat.portability.exported_files import files_of_conversation, own_files
+from chat.portability.exported_files import cited_by, files_of_conversation, own_collections, own_files
 from chat.portability.steps import AnswerSteps, approvals_of
 from chat.review.own_cases import export_cases
 from chat.voice import audio_files
@@ -49,10 +49,10 @@ def export_user_data(user: User, *, reasoning: bool = False) -> Iterator[str]:
 
     `reasoning`: with what the models thought, which is no part of their answers.
 
-    It has the account, the user's own instructions, presets, prompts, folders, tags, ratings and share links, what they
-    decided about tools, moderation cases and reports, the sessions, API tokens, notified devices and log-ins at tool
-    servers (without their keys), the conversations with every branch, the steps of answers, how far the user has read
-    them and how they keep them, the files (their contents are beside this text in a prepared export), and the
+    It has the account, the user's own instructions, presets, prompts, collections, folders, tags, ratings, share links,
+    what they decided about tools, moderation cases and reports, the sessions, API tokens, notified devices, log-ins at
+    tool servers (without their keys), the conversations with every branch, the steps of answers, how far the user has
+    read them and how they keep them, the files (their contents are beside this text in a prepared export), and the
     recordings with their stored audio (a WAV file in base64, else null).
     """
     yield json.dumps(_head(user), ensure_ascii=False)[:-1]
@@ -145,6 +145,7 @@ def _head(user: User) -> dict[str, Any]:
             for row in ImportJob.objects.filter(user=user).defer("report").order_by("created_at")
         ],
         "files": own_files(user),
+        "collections": own_collections(user),
         **export_cases(user),
     }
 
@@ -237,6 +238,7 @@ def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, A
                 **_changed(message),
                 **attached.get(message.pk, {}),
                 **_answered_by(runs.get(message.pk)),
+                **cited_by(runs.get(message.pk)),
                 **_compared(comparisons.get(message.pk)),
                 **steps.data_of(message),
                 **({"reasoning": thought.get(message.pk)} if reasoning else {}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 import zipfile
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from django.db.models import QuerySet
@@ -14,7 +14,10 @@ from accounts.models import User
 from chat.files import storage
 from chat.files.access import may_see, seen_by
 from chat.files.payloads import load_files, shows_files
-from chat.models import Conversation, File, Message
+from chat.files.sources import sources_of_run
+from chat.models import Collection, Conversation, File, Message, Run
+
+_CITED: Final = ("n", "title", "label", "passage")  # of a passage
 
 logger = structlog.get_logger(__name__)
 
@@ -43,12 +46,37 @@ def file_data(file: File) -> dict[str, Any]:
 
 
 def own_files(user: User) -> list[dict[str, Any]]:
-    """The files of a user, with the conversation of each."""
+    """The files of a user, with the conversation or collection of each."""
     rows = File.objects.filter(owner=user).select_related("blob").order_by("pk")
     return [
-        file_data(file) | {"conversation": str(file.conversation_id) if file.conversation_id else None}
+        file_data(file)
+        | {
+            "conversation": str(file.conversation_id) if file.conversation_id else None,
+            "collection": str(file.collection_id) if file.collection_id else None,
+        }
         for file in rows
-    ]  # fmt: skip
+    ]
+
+
+def own_collections(user: User) -> list[dict[str, Any]]:
+    """The collections of a user; `own_files` says which files each has."""
+    rows = Collection.objects.filter(owner=user).prefetch_related("groups").order_by("name")
+    return [
+        {
+            "id": str(row.pk),
+            "name": row.name,
+            "description": row.description,
+            "groups": sorted(group.name for group in row.groups.all()),
+            "created_at": row.created_at.isoformat(),
+        }
+        for row in rows
+    ]
+
+
+def cited_by(run: Run | None) -> dict[str, Any]:
+    """`sources`: the passages of collections that an answer cites, if any."""
+    sources = sources_of_run(run) if run is not None else []
+    return {"sources": [{name: one[name] for name in _CITED if name in one} for one in sources]} if sources else {}
 
 
 def files_of_conversation(conversation: Conversation) -> dict[uuid.UUID, dict[str, Any]]:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from chat.conversations.branches import answers_beside, path_ids
 from chat.eventlog.payloads import author_of, finish_note
+from chat.files.sources import sources_of_run
 from chat.models import Comparison, Member, Message, MessageRole, MessageStatus, Run
 from chat.portability.steps import AnswerSteps
 
@@ -43,7 +44,9 @@ def to_markdown(member: Member) -> str:
             text += f"\n\n*({note})*"
         if message.pk not in beside and (note := _others_note(runs.get(message.pk), compared)):
             text += f"\n\n*({note})*"
-        parts += [f"## {_speaker(message, runs.get(message.pk))}", text, steps.lines_of(message)]
+        passages = sources_of_run(runs[message.pk]) if message.pk in runs else ()
+        lines = steps.lines_of(message, passages)
+        parts += [f"## {_speaker(message, runs.get(message.pk))}", text, lines]
     if beside:
         parts.append(f"*({_('None of these answers is chosen yet.')})*")
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from django.db.models import Prefetch
@@ -75,18 +75,26 @@ class AnswerSteps:
             shown["content_base64"] = base64.b64encode(bytes(file.content)).decode("ascii") if fits else None
         return shown
 
-    def lines_of(self, message: Message) -> str:
-        """The calls, sources and files of an answer in Markdown, for reading; empty where it has none."""
+    def lines_of(self, message: Message, passages: Sequence[Mapping[str, Any]] = ()) -> str:
+        """The calls, sources and files of an answer in Markdown, for reading; empty where it has none. `passages`:
+        those of collections that it cites.
+        """
         calls = [call for step in self.of(message) for call in _in_order(step)]
         lines = [f"> {_('Tool')}: {_plain(call.title or call.name)}{_told(call)}" for call in calls]
-        sources = sorted((one for call in calls for one in call.sources), key=lambda one: int(one.get("n") or 0))
+        found = [*passages, *(one for call in calls for one in call.sources)]
+        sources = sorted(found, key=lambda one: int(one.get("n") or 0))
         if sources:
             lines += ["", f"{_('Sources')}:", ""]
-            lines += [f"{one.get('n', '-')}. {_plain(one.get('title', ''))} <{one.get('url', '')}>" for one in sources]
+            lines += [f"{one.get('n', '-')}. {_plain(one.get('title', ''))} {_where(one)}".rstrip() for one in sources]
         names = [_plain(file.name) for call in calls for file in call.files.all()]
         if names:
             lines += ["", f"{_('Files')}: {', '.join(names)}"]
         return "\n".join(lines)
+
+
+def _where(source: Mapping[str, Any]) -> str:
+    """The address of a source; of a passage of a file its page."""
+    return f"<{source['url']}>" if source.get("url") else _plain(str(source.get("label") or ""))
 
 
 def _in_order(step: Step) -> list[ToolCall]:

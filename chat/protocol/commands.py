@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal
 
 import msgspec
 from django.utils.translation import gettext as _
@@ -19,18 +19,17 @@ from chat.protocol.base import Ref
 from chat.protocol.base import Traced as Traced
 from chat.protocol.deciding import ToolDecide
 from chat.protocol.errors import Invalid, TooLarge, UnknownCommand
-from chat.protocol.limits import MAX_COMPARED, MAX_FRAME_BYTES, MAX_TEXT_BYTES, MAX_TOOL_NAME, MAX_TOOLS, MIN_COMPARED
+from chat.protocol.limits import MAX_COMPARED, MAX_FRAME_BYTES, MAX_TEXT_BYTES, MIN_COMPARED
+from chat.protocol.options import EFFORTS as EFFORTS
+from chat.protocol.options import ChosenTools as ChosenTools
+from chat.protocol.options import TurnOptions as TurnOptions
 from chat.protocol.queue import AnyQueueCommand
 from chat.protocol.reading import AnyReadingCommand
 from chat.protocol.speaking import AnySpeechCommand
 from chat.protocol.surrogates import encode
 
 ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-Effort = Literal["none", "low", "medium", "high"]
-EFFORTS: Final = get_args(Effort)
 WhenBusy = Literal["refuse", "queue", "steer"]
-ToolName = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TOOL_NAME)]
-ChosenTools = Annotated[list[ToolName], msgspec.Meta(max_length=MAX_TOOLS)]
 ComparedModels = Annotated[list[ModelName], msgspec.Meta(min_length=MIN_COMPARED, max_length=MAX_COMPARED)]
 
 
@@ -41,17 +40,6 @@ class Subscribe(Command, frozen=True, tag="subscribe"):
 
 class Unsubscribe(Command, frozen=True, tag="unsubscribe"):
     conversation_id: uuid.UUID
-
-
-class TurnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Options of an answer, or of a new conversation. None: as the conversation says. Bounds: `protocol.parameters`."""
-
-    web_search: bool | None = None  # whether models may search the web; of a new conversation only
-    temperature: float | None = None
-    max_tokens: int | None = None  # the longest answer
-    effort: Effort | None = None  # how much it thinks
-    system_prompt: str | None = None  # of a new conversation only
-    tools: ChosenTools | None = None  # that it may call, as `OfferedTool.key`; empty: none
 
 
 class Turn(Traced, frozen=True, kw_only=True):

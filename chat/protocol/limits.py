@@ -18,6 +18,9 @@ MIN_COMPARED: Final = 2  # models that answer one message side by side
 MAX_COMPARED: Final = 4
 MAX_RATING_NOTE: Final = 1_000  # characters
 # What `hello` says that this server has, beside what depends on its settings.
-FEATURES: Final = ("reasoning", "compare", "members", "queue", "ask", "branches", "ratings", "seen", "folders", "files")
+FEATURES: Final = (
+    "reasoning", "compare", "members", "queue", "ask", "branches", "ratings", "seen", "folders", "files", "collections",
+)  # fmt: skip
 MAX_TOOLS: Final = 200  # that a conversation or a message may name
+MAX_COLLECTIONS: Final = 20  # that a conversation or a message may name
 MAX_TOOL_NAME: Final = 200  # characters, with the name of its server

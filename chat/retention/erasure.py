@@ -13,11 +13,13 @@ from django.db.models import Q, QuerySet
 
 from accounts import erasure
 from accounts.models import AuditEntry, Invitation, Session, User
+from chat.conversations.file_removal import citing_answers
 from chat.files.contents import delete_if_unused
 from chat.files.uploads import discard
 from chat.models import (
     ACTIVE,
     Attachment,
+    Collection,
     Conversation,
     File,
     Folder,
@@ -41,6 +43,7 @@ from chat.models import (
     Utterance,
 )
 from chat.moderation.keeping import blank_cases
+from chat.moderation.rewriting import republish
 from chat.retention.purge import delete_event_logs
 from chat.runs.ending import end_run
 from chat.runs.step_texts import blank_calls
@@ -67,6 +70,7 @@ class Erased:
     devices_deleted: int  # that get notifications
     share_links_deleted: int
     files_deleted: int  # that the user attached, also in shared conversations and in copies that others have made
+    collections_deleted: int  # also those that are shared with groups
     tool_calls_blanked: int  # of answers in shared conversations that the user asked for: arguments, results, files
     tool_approvals_deleted: int
     sessions_ended: int
@@ -120,8 +124,11 @@ def _files_of(user: User) -> QuerySet[File]:
 def _delete_files(user: User) -> None:
     """Deletes the user's files and uploads. Contents that nobody else has go with their bytes after the commit."""
     files = list(_files_of(user))
+    citing = citing_answers([file.pk for file in files if file.collection_id is not None])
     File.objects.filter(pk__in=[file.pk for file in files]).delete()
     discard(Upload.objects.filter(owner=user).values_list("pk", flat=True))
+    for message_id in citing:
+        republish(message_id)
     for blob_id in {file.blob_id for file in files}:
         transaction.on_commit(partial(delete_if_unused, blob_id), robust=True)
 
@@ -166,6 +173,7 @@ def survey(user: User) -> Erased:
         devices_deleted=PushSubscription.objects.filter(user=user).count(),
         share_links_deleted=ShareLink.objects.filter(created_by=user).count(),
         files_deleted=_files_of(user).count(),
+        collections_deleted=Collection.objects.filter(owner=user).count(),
         tool_calls_blanked=_calls_of(user, shared).count(),
         tool_approvals_deleted=ToolApproval.objects.filter(user=user).count(),
         sessions_ended=Session.objects.filter(user=user).count(),

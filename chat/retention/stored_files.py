@@ -28,12 +28,16 @@ def delete_uploads(rows: QuerySet[Upload]) -> int:
 
 
 def unattached(now: datetime) -> QuerySet[File]:
-    """Files that wait in no composer and no line any more, and those whose messages were all deleted long ago."""
+    """Files of no collection that wait in no composer and no line any more, and those whose messages were all deleted
+    long ago.
+    """
     kept = Attachment.objects.filter(
         Q(message__deleted_at=None) | Q(message__deleted_at__gte=now - timedelta(days=settings.KEEP_REVISION_DAYS)),
         file=OuterRef("pk"),
     )
-    rows = File.objects.filter(~Exists(kept), created_at__lt=now - timedelta(hours=settings.UPLOAD_HOURS))
+    rows = File.objects.filter(
+        ~Exists(kept), collection=None, created_at__lt=now - timedelta(hours=settings.UPLOAD_HOURS)
+    )
     return rows.exclude(pk__in=RawSQL(_WAITING, ()))  # noqa: S611 -- a constant
 
 

@@ -33,7 +33,8 @@ WITH RECURSIVE path(id, parent_id, role, text, author_id, depth, size, summary_i
     WHERE depth < %(messages)s AND size < %(characters)s AND path.summary_id IS NULL
 )
 SELECT path.id, path.parent_id, role, CASE WHEN s.id IS NULL THEN path.text ELSE s.text END, author_id, s.id,
-    s.messages, path.file_count, EXISTS (SELECT FROM chat_file f WHERE f.conversation_id = %(conversation)s)
+    s.messages, path.file_count, EXISTS (SELECT FROM chat_file f WHERE f.conversation_id = %(conversation)s),
+    EXISTS (SELECT FROM chat_conversation_collections c WHERE c.conversation_id = %(conversation)s)
 FROM path LEFT JOIN chat_summary s ON s.id = path.summary_id ORDER BY depth DESC
 """,
     {"prompt": "uuid", "messages": "int", "characters": "bigint", "conversation": "uuid"},
@@ -130,6 +131,7 @@ class Branch:
     summary_id: uuid.UUID | None = None
     older: int = 0
     files: list[BranchFile] = field(default_factory=list)
+    has_collections: bool = False  # that answers of the conversation are looked up in
 
     @property
     def named_path(self) -> list[tuple[str, str]]:
@@ -157,9 +159,9 @@ def read_branch(
     with connection.cursor() as cursor:
         _CONTEXT.execute(cursor, values)
         rows = cursor.fetchall()
-        has_files = bool(rows and rows[0][8])
+        has_files, has_collections = rows[0][8:10] if rows else (False, False)
         if rows and rows[0][5] is not None:
-            *_, summary, _, summary_id, summarised, _, _ = rows.pop(0)
+            *_, summary, _, summary_id, summarised, _, _, _ = rows.pop(0)
         elif rows and rows[0][1] is not None:
             cursor.execute(_COUNT_OLDER, [rows[0][1]])
             older = cursor.fetchone()[0]
@@ -168,7 +170,8 @@ def read_branch(
     path = [(role, text) for _, _, role, text, *_ in rows]
     authors = _authors_of([(role, author_id) for _, _, role, _, author_id, *_ in rows], [row[0] for row in rows])
     files = read_branch_files(prompt_id) if has_files else []
-    return Branch([row[0] for row in rows], path, authors, summary, summarised, summary_id, older, files)
+    ids = [row[0] for row in rows]
+    return Branch(ids, path, authors, summary, summarised, summary_id, older, files, has_collections)
 
 
 def _authors_of(rows: list[tuple[str, uuid.UUID | None]], messages: list[uuid.UUID]) -> list[str]:

@@ -17,6 +17,7 @@ from accounts.quotas.settlement import Used, settle_run
 from chat.eventlog import events
 from chat.eventlog.costs import untold_cost
 from chat.eventlog.payloads import MODERATED
+from chat.files.sources import StoredSource, cited_sources
 from chat.files.uses import UsedFile, record_uses, stored_uses
 from chat.models import ACTIVE, Message, MessageStatus, Reasoning, Run, RunStatus
 from chat.runs.barge_in import Cut, cut_answer
@@ -59,6 +60,7 @@ class Ending:
     total_ms: int | None = None
     parameters: Mapping[str, Any] | None = None  # as the run's row has them; None: nobody knows what was sent
     files: Sequence[UsedFile] = ()  # what the model got of the files
+    sources: Sequence[StoredSource] = ()  # the passages of collections that it got; those that `text` cites are kept
 
     def run_fields(self) -> dict[str, Any]:
         """The fields that are columns of the run's row."""
@@ -68,7 +70,8 @@ class Ending:
         del fields["parameters"]
         if self.parameters is not None:
             files = {"files": stored_uses(self.files)} if self.files else {}
-            fields["parameters"] = json.dumps({**self.parameters, **files})
+            cited = cited_sources(self.sources, self.text)
+            fields["parameters"] = json.dumps({**self.parameters, **files, **({"sources": cited} if cited else {})})
         return fields | {"reasoning_chars": len(self.reasoning)}
 
 

@@ -98,7 +98,7 @@ class Claim:
     characters of the system prompt are the user's own. `begun` is what an earlier attempt has left in finished steps;
     None: this attempt begins the run's part of the answer. `exact`: the `path` is a request of the API, which is sent
     as it is, roles included: nothing is added or left out. `files` are those of the branch, oldest first; `ids` are the
-    messages of `path`.
+    messages of `path`. `has_collections`: the conversation has some, which may be usable for whoever asks.
     """
 
     run: ClaimedRun
@@ -118,6 +118,7 @@ class Claim:
     exact: bool = False
     files: Sequence[BranchFile] = ()
     ids: Sequence[uuid.UUID] = ()
+    has_collections: bool = False
 
     @property
     def shown_text(self) -> str:
@@ -182,7 +183,7 @@ def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] 
         asked.get("max_tokens", max_tokens), run_effort or effort, quotas, summary=branch.summary, older=branch.older,
         text_before=before, asked=asked, instructions=len(instructions or ""), tools=tool_limits(limits),
         begun=read_begun(run) if run.step_count else None, exact=exact is not None,
-        files=branch.files, ids=branch.ids if exact is None else (),
+        files=branch.files, ids=branch.ids if exact is None else (), has_collections=branch.has_collections,
     )  # fmt: skip
 
 

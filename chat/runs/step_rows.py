@@ -280,10 +280,11 @@ def _numbered(run: Run, sources: Sequence[Mapping[str, Any]]) -> list[dict[str, 
     if not sources:
         return []
     known: dict[str, int] = {}
+    cited = max((one["n"] for one in run.parameters.get("sources", ())), default=0)  # passages of collections
     for earlier in ToolCall.objects.filter(run=run).exclude(sources=[]).values_list("sources", flat=True):
         known |= {one["url"]: one["n"] for one in earlier}
     numbered = []
     for source in sources:
-        number = known.setdefault(source["url"], max(known.values(), default=0) + 1)
+        number = known.setdefault(source["url"], max([cited, *known.values()]) + 1)
         numbered.append({"n": number, **source})
     return numbered

@@ -17,6 +17,7 @@ FILE_FIELDS: Final = (
     "id", "name", "media_type", "kind", "size", "state", "thumbnail", "parts", "characters", "width", "height",
     "pasted",
 )  # fmt: skip
+PASSAGE_FIELDS: Final = ("n", "title", "url", "label", "passage")  # of a collection; the file itself is not for readers
 STEP_FIELDS: Final = ("step", "kind", "status", "ms")
 SOURCE_FIELDS: Final = ("call_id", "status", "sources")
 CALL_FIELDS: Final = (
@@ -72,10 +73,16 @@ def _shape_run(run: dict[str, Any], look: Look) -> dict[str, Any]:
     shown: dict[str, Any] = {name: run[name] for name in RUN_FIELDS if name in run}
     if look.reasoning and "reasoning" in run:
         shown["reasoning"] = _shape_reasoning(run["reasoning"])
+    if look.files and "sources" in run:
+        shown["sources"] = _shape_passages(run["sources"])
     steps = [_shape_step(step, look) for step in run.get("steps", ())]
     if shown_steps := [step for step in steps if step["calls"]]:
         shown["steps"] = shown_steps
     return shown
+
+
+def _shape_passages(sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: one[name] for name in PASSAGE_FIELDS if name in one} for one in sources]
 
 
 def _shape_step(step: dict[str, Any], look: Look) -> dict[str, Any]:
@@ -107,6 +114,8 @@ def shape_event(event: dict[str, Any], look: Look) -> dict[str, Any] | None:
         shown = _pick(event, "run_id", "attempt", "text_length", "html", "finish", "next_attempt", "kept")
         if look.reasoning and "reasoning" in event:
             shown["reasoning"] = _shape_reasoning(event["reasoning"])
+        if look.files and "sources" in event:
+            shown["sources"] = _shape_passages(event["sources"])
         return shown
     if kind == "conversation.updated":
         return _pick(event, "title")

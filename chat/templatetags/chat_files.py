@@ -17,8 +17,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from accounts.lib.formatting import file_size
 from accounts.lib.texts import gettext_noop
-from chat.templatetags.steps import file_size
 
 register = template.Library()
 
@@ -144,9 +144,18 @@ def use_words(use: dict[str, Any]) -> str:
             return str(name)
         case "full":
             return str(_("all of %(name)s") % {"name": name})
-        case "none" if reason:
+        case "collection" if given:
+            if given == total:
+                words = ngettext("%(count)s file of %(name)s", "all %(count)s files of %(name)s", total)
+            else:
+                words = ngettext(
+                    "%(given)s of %(count)s file of %(name)s", "%(given)s of %(count)s files of %(name)s", total
+                )  # fmt: skip
+            words = words % {"given": given, "count": total, "name": name}
+            return f"{words} ({reason})" if reason else str(words)
+        case "none" | "collection" if reason:
             return str(_("nothing of %(name)s: %(reason)s") % {"name": name, "reason": reason})
-        case "none":
+        case "none" | "collection":
             return str(_("nothing of %(name)s") % {"name": name})
     if total > 1:
         words = ngettext("%(given)s of %(count)s page of %(name)s", "%(given)s of %(count)s pages of %(name)s", total)

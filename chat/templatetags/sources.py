@@ -22,9 +22,14 @@ UNTOUCHED: Final = frozenset({"pre", "code", "a", "kbd", "samp", "button", "svg"
 
 @register.filter
 def sources_of(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The sources of an answer by their numbers: `n`, `title`, `url` (empty: none to follow), `host`, `passage`."""
+    """The sources of an answer by their numbers: `n`, `title`, `url` (empty: none to follow), `host`, `passage`; of
+    collections also `file`, `position` and `page`, the fragment of its address.
+    """
     found: dict[int, dict[str, Any]] = {}
-    for step in (message.get("run") or {}).get("steps") or ():
+    run = message.get("run") or {}
+    for source in run.get("sources") or ():
+        found[source["n"]] = _shown(source["n"], source) | _place(source)
+    for step in run.get("steps") or ():
         for call in step.get("calls") or ():
             for source in call.get("sources") or ():
                 number = source.get("n")
@@ -43,6 +48,13 @@ def _shown(number: int, source: Mapping[str, Any]) -> dict[str, Any]:
         url = ""
     title = str(source.get("title") or "") or host or _("Source %(number)d") % {"number": number}
     return {"n": number, "title": title, "url": url, "host": host, "passage": str(source.get("passage") or "")}
+
+
+def _place(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a passage of a collection is: the label stands where a page of the web has its host."""
+    label = str(source.get("label") or "")
+    page = f"#page={found[0]}" if (found := re.search(r"\d+", label)) else ""
+    return {"file": source.get("file"), "position": source.get("position"), "host": label, "page": page}
 
 
 def cite(html: str, sources: Sequence[Mapping[str, Any]], prefix: str) -> str:

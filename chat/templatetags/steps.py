@@ -9,10 +9,11 @@ from django import template
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from accounts.lib.formatting import one_digit
+from accounts.lib.formatting import file_size, one_digit
 from accounts.lib.texts import gettext_noop
 
 register = template.Library()
+register.filter(file_size)
 
 LONGEST_ABOUT: Final = 80  # characters
 RUNNING: Final = ("asked", "allowed", "running")
@@ -78,11 +79,3 @@ def spell_seconds(seconds: int) -> str:
     if seconds < 60:
         return _("%(seconds)s s") % {"seconds": seconds}
     return _("%(minutes)s min %(seconds)s s") % {"minutes": seconds // 60, "seconds": seconds % 60}
-
-
-@register.filter
-def file_size(size: int) -> str:
-    """Bytes as a person reads them: `820 bytes`, `12 kB`, `3.4 MB`."""
-    if size < 1_000:
-        return ngettext("%(count)s byte", "%(count)s bytes", size) % {"count": size}
-    return f"{round(size / 1_000)} kB" if size < 1_000_000 else f"{size / 1_000_000:.1f} MB"

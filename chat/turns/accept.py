@@ -206,6 +206,10 @@ def asked_once(command: NewTurn) -> dict[str, Any]:
         return {}
     if options.web_search is not None:
         raise Invalid(_("Only a new conversation gets its web search with a message. Switch it in the conversation."))
+    if options.collections is not None:
+        raise Invalid(
+            _("Only a new conversation gets its collections with a message. Choose them in the conversation.")
+        )
     if options.system_prompt is not None:
         raise Invalid(_("Only a new conversation gets its system prompt with a message. Change it in its parameters."))
     asked = {"temperature": options.temperature, "max_tokens": options.max_tokens, "tools": options.tools}

@@ -24,7 +24,8 @@ from chat.protocol.errors import Invalid, TooLarge
 
 GONE: Final = gettext_noop("One of the files no longer exists. Remove it and send the message again.")
 ELSEWHERE: Final = gettext_noop(
-    "One of the files belongs to another conversation. Add it here again from your files, then send the message."
+    "One of the files belongs to another conversation or to a collection. Add it here again from your files, then send "
+    "the message."
 )
 
 
@@ -79,7 +80,7 @@ def _own(
             continue
         if file is None or (file.owner_id != user_id and pk not in shown):
             raise Invalid(_(GONE))
-        if file.conversation_id is not None and pk not in here:
+        if file.collection_id is not None or (file.conversation_id is not None and pk not in here):
             raise Invalid(_(ELSEWHERE))
         files.append(file)
     return files

@@ -24,6 +24,7 @@ from chat.protocol.errors import Busy, Forbidden, Invalid, NotFound
 from chat.turns.asking import answer_under_way, asks_in, asks_in_new_conversation, check_answer_above, edit_asks
 from chat.turns.changing import check_not_deleted
 from chat.turns.comparing import Choice, choose_by_sending, place_of_retry
+from chat.turns.knowledge import begin_with_collections
 from chat.turns.statements import PlaceRow, begin_conversation, lock_place, lock_sender, sender, usual_model
 
 FOLLOWED: Final = gettext_noop(
@@ -111,6 +112,7 @@ def _new_conversation(user_id: uuid.UUID, command: MessageSend) -> Place:
     author, metered = begin_conversation(
         user_id, conversation_id, temporary=command.temporary, preset=preset, options=options, folder=folder
     )  # fmt: skip
+    begin_with_collections(user_id, conversation_id, options.collections if options else None, preset, folder)
     asks = asks_in_new_conversation(command)
     return Place(
         conversation_id, "", usual_model(preset, folder), author, metered, temporary=command.temporary,

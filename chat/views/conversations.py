@@ -47,6 +47,7 @@ from chat.turns.mentioning import mentioned_in
 from chat.views import moderation
 from chat.views.appeals import USUAL, cases_url, moderation_words
 from chat.views.browser_zone import note_zone
+from chat.views.collections import collections_shown
 from chat.views.decorators import for_members, zone_of
 from chat.views.offline import BLANK, BLANK_SOURCES, BLANK_STEPS
 from chat.views.page_urls import page_urls
@@ -146,6 +147,7 @@ def _page(
         "answers": _rule(state, people),
         "queued": state.queued if state else [],
         "tools": tools_shown(state.conversation if state else None),
+        "collections": collections_shown(user.pk, state.conversation if state else None),
         "parameters_changed": state is not None and is_changed(state.conversation),
         "web_search": {
             "offered": is_search_offered(user.pk),

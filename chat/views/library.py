@@ -1,4 +1,4 @@
-"""What the pages of a user's own presets and prompts have in common. Another's is not found (404)."""
+"""What the pages of a user's own presets, prompts and collections have in common. Another's is not found (404)."""
 
 from __future__ import annotations
 
@@ -14,38 +14,40 @@ from django.utils.translation import gettext as _
 from accounts.auth.requests import user_of
 from chat.catalog.own_items import store
 from chat.catalog.screened_items import screen_item
-from chat.models import Preset, Prompt
+from chat.models import Collection, Preset, Prompt
 from chat.protocol.errors import Invalid, Moderated, NotFound
 from chat.views.appeals import refusal_of
 from chat.views.library_forms import OwnForm
 
-Own = TypeVar("Own", Preset, Prompt)
+Own = TypeVar("Own", Preset, Prompt, Collection)
 
 
 def find_own(request: HttpRequest, kind: type[Own], id_: uuid.UUID) -> Own:
-    """The user's own preset or prompt. Raises `NotFound`."""
+    """The user's own preset, prompt or collection. Raises `NotFound`."""
     row = kind.objects.filter(owner=user_of(request), pk=id_).first()
     if row is None:
         raise NotFound
     return row
 
 
-def edit_own(request: HttpRequest, form: OwnForm, template: str, then: str) -> HttpResponse:
-    """Shows the form; a valid one is stored, and leads to the page `then`."""
+def edit_own(request: HttpRequest, form: OwnForm, template: str, then: str, detail: str = "") -> HttpResponse:
+    """Shows the form; a valid one is stored, and leads to the page `then`, or to the row's own page `detail`."""
     new = form.instance._state.adding  # noqa: SLF001  # Django documents it
     if request.method == "POST" and form.is_valid():
         try:
             screen_item(form.instance)
             with transaction.atomic():
                 store(form.instance)
-                form.instance.groups.set(form.cleaned_data["groups"])
+                for name in ("groups", "collections"):
+                    if name in form.cleaned_data:
+                        getattr(form.instance, name).set(form.cleaned_data[name])
         except Invalid as error:
             form.add_error(None, error.message)
         except Moderated as error:
             form.add_error(None, refusal_of(error))
         else:
-            messages.success(request, _("“%(name)s” has been saved.") % {"name": form.instance})
-            return redirect(then)
+            messages.success(request, _("“%(name)s” has been saved.") % {"name": form.instance.name})
+            return redirect(detail, form.instance.pk) if detail else redirect(then)
     context: dict[str, Any] = {"form": form, "new": new, "back": then}
     return render(request, template, context, status=200)
 

@@ -1,4 +1,4 @@
-"""The forms of a user's own presets and prompts."""
+"""The forms of a user's own presets, prompts and collections."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
@@ -17,8 +18,10 @@ from chat.catalog.prompt_rules import PromptRules
 from chat.catalog.starters_field import StartersField
 from chat.catalog.tool_choice import ToolChoice
 from chat.catalog.tools import offered_tools
-from chat.models import Effort, Preset, Prompt
+from chat.files.collections import usable_collections
+from chat.models import Collection, Effort, Preset, Prompt
 from chat.models.presets import MAX_STARTER, MAX_STARTERS, SHARE
+from chat.protocol.limits import MAX_COLLECTIONS
 
 
 class OwnForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
@@ -46,6 +49,11 @@ class OwnForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exist
         return set(super()._get_validation_exclusions()) - {"owner"}  # type: ignore[misc]  # the stubs leave it out
 
 
+class NamedCollections(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # the parameter exists in the stubs only
+    def label_from_instance(self, obj: Any) -> str:
+        return str(obj.name)
+
+
 class PresetForm(ToolChoice, OwnForm):
     model = forms.ChoiceField(required=False, label=gettext_lazy("Model"))
     starters = StartersField(required=False, label=gettext_lazy("Starters"), strip=False)
@@ -55,11 +63,15 @@ class PresetForm(ToolChoice, OwnForm):
         choices=[("", gettext_lazy("The model’s default")), *Effort.choices],
     )  # fmt: skip
 
+    collections = NamedCollections(
+        Collection.objects.none(), required=False, label=gettext_lazy("Knowledge"), widget=forms.CheckboxSelectMultiple
+    )
+
     class Meta:
         model = Preset
         fields = (
             *("name", "description", "model", "system_prompt", "starters"),
-            *("temperature", "max_tokens", "effort", "tools", "groups", "enabled"),
+            *("temperature", "max_tokens", "effort", "tools", "collections", "groups", "enabled"),
         )
         widgets: ClassVar = {
             "system_prompt": forms.Textarea(attrs={"rows": 8}),
@@ -97,6 +109,17 @@ class PresetForm(ToolChoice, OwnForm):
         ) % {"count": MAX_STARTERS, "length": MAX_STARTER}
         self.fields["temperature"].widget.attrs["step"] = "0.1"
         self.offer_tools(offered_tools(user))
+        collections = self.fields["collections"]
+        assert isinstance(collections, forms.ModelMultipleChoiceField)
+        chosen = Q(presets=self.instance.pk) if self.instance.pk else Q(pk=None)
+        usable = Q(pk__in=usable_collections(user.pk).values("pk"))
+        collections.queryset = Collection.objects.filter(usable | chosen).distinct().order_by("name")
+
+    def clean_collections(self) -> Any:
+        chosen = self.cleaned_data["collections"]
+        if len(chosen) > MAX_COLLECTIONS:
+            raise ValidationError(_("A preset can have at most %(most)d collections.") % {"most": MAX_COLLECTIONS})
+        return chosen
 
     def clean_temperature(self) -> float | None:
         value: float | None = self.cleaned_data["temperature"]
@@ -122,6 +145,18 @@ class PromptForm(PromptRules, OwnForm):
                 "<code>{{date}}</code> and <code>{{time}}</code> are filled in."
             ),
         }
+
+
+class CollectionForm(OwnForm):
+    class Meta:
+        model = Collection
+        fields = ("name", "description", "groups")
+        widgets: ClassVar = {"groups": forms.CheckboxSelectMultiple}
+        labels: ClassVar = {
+            "name": gettext_lazy("Name"), "description": gettext_lazy("Description"),
+            "groups": gettext_lazy("Share with"),
+        }  # fmt: skip
+        help_texts: ClassVar = {"description": gettext_lazy("Shown with the name.")}
 
 
 class ImportForm(forms.Form):

@@ -20,6 +20,7 @@ from chat.views.decorators import command, for_members
 
 UNCONFIRMED: Final = gettext_noop("Type “delete all” to confirm.")
 CONFIRMED: Final = "delete all"
+_FOLDER_FIELDS: Final = ("name", "instructions", "model", "collections")
 # What is wrong with the id in a field.
 NO_IDS: Final = {
     "folder": gettext_noop("This is no folder."),
@@ -89,14 +90,14 @@ def read_order(request: HttpRequest) -> HttpResponse:
 
 @command
 def create_folder(request: HttpRequest) -> dict[str, Any]:
-    """POST `name`, and perhaps `parent`, `instructions`, `model`."""
+    """POST `name`, and perhaps `parent`, `instructions`, `model`, `collections` (a JSON list of ids)."""
     folder = folders.create_folder(user_of(request).pk, _fields(request), _id(request, "parent"))
     return _changed(request, {"id": str(folder.pk), "name": folder.name})
 
 
 @command
 def change_folder(request: HttpRequest, folder_id: uuid.UUID) -> dict[str, Any]:
-    """POST those of `name`, `instructions` and `model` that are to change."""
+    """POST those of `name`, `instructions`, `model` and `collections` that are to change."""
     folder = folders.change_folder(user_of(request).pk, folder_id, _fields(request))
     return _changed(request, {"id": str(folder.pk), "name": folder.name})
 
@@ -138,7 +139,7 @@ def ids_of(request: HttpRequest) -> list[uuid.UUID]:
 
 
 def _fields(request: HttpRequest) -> dict[str, str]:
-    return {name: request.POST[name] for name in ("name", "instructions", "model") if name in request.POST}
+    return {name: request.POST[name] for name in _FOLDER_FIELDS if name in request.POST}
 
 
 def _id(request: HttpRequest, name: str) -> uuid.UUID | None:

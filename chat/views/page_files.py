@@ -30,7 +30,7 @@ EVERYWHERE: Final = ("tokens", "base", "branding")
 PAGES: Final = ("pages", "settings-parts", "settings", "library", "shared", "print")
 STAFF: Final = ("staff", "staff-moderation")
 CALL: Final = ("call",)  # loaded with the first call
-FILES: Final = ("files", "message-files", "file-parts", "file-viewer")  # loaded with the first file
+FILES: Final = ("files", "message-files", "file-parts", "file-viewer", "knowledge")  # loaded with the first file
 ANSWERS: Final = ("prose", "code", "answer-parts", "messages", "sources", "thinking", "steps")  # beyond their page
 SHEETS: Final = (  # of the conversation page, in the order of the cascade; others that are its own follow by name
     "sources",

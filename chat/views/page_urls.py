@@ -40,5 +40,6 @@ def page_urls() -> dict[str, str]:
         "settings_sheets": " ".join(stylesheet_urls("settings-sheet")),
         "icons": static("chat/img/icons.svg"),
         "file_icons": static("chat/img/file-icons.svg"),
+        "collections": reverse("chat:collections"),
         "files_sheets": " ".join(stylesheet_urls("files")),
     }

@@ -24,6 +24,10 @@ def register_sections() -> None:
             ),
         ),
         Section("files", gettext_lazy("Files"), "chat:settings_files"),
+        Section(
+            "knowledge", gettext_lazy("Knowledge"), "chat:collections",
+            ("chat:collection", "chat:collection_new", "chat:collection_edit", "chat:collection_delete"),
+        ),
         Section("voice", gettext_lazy("Voice"), "chat:settings_voice", ("chat:recordings",)),
         Section("notifications", gettext_lazy("Notifications"), "chat:notifications"),
         Section(

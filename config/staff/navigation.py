@@ -37,6 +37,7 @@ GROUPS: Final[tuple[tuple[StrPromise, tuple[tuple[str, str | StrPromise, str], .
         ("chat.rating", _("Quality"), "thumbs_up_down"),
         ("chat.revision", _("Earlier texts"), "history"),
         ("chat.file", _("Files"), "attach_file"),
+        ("chat.collection", "", "library_books"),
         ("chat.sharelink", "", "share"),
         ("chat.joinlink", "", "group_add"),
         ("chat.recording", "", "mic"),

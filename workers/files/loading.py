@@ -119,7 +119,7 @@ def _passages(
     file: BranchFile, question: Sequence[str], most: int, count: Callable[[str], int]
 ) -> tuple[list[tuple[int, str, str]], bool]:
     """The parts of a long text that fit the question."""
-    words = _words(question)
+    words = question_words(question)
     flags = "ARRAY[" + ", ".join(f"words @@ %(word{at})s::tsquery" for at in range(len(words))) + "]::boolean[]"
     values: dict[str, Any] = {f"word{at}": Query([word]).condition() for at, word in enumerate(words)}
     with connection.cursor() as cursor:
@@ -150,7 +150,7 @@ def _likely(rows: Sequence[tuple[int, str, int, Sequence[bool]]], most: int) -> 
     return found
 
 
-def _words(question: Sequence[str]) -> list[Word]:
+def question_words(question: Sequence[str]) -> list[Word]:
     """The words of the question; of a short one also those of the one before it."""
     found: list[Word] = []
     for text in question[:2]:

@@ -11,6 +11,7 @@ import structlog
 
 from chat.eventlog import events
 from chat.eventlog.payloads import NO_ANSWER, no_answer_note
+from chat.files.sources import StoredSource
 from chat.files.uses import UsedFile
 from chat.models import Finish, RunStatus
 from chat.runs.lifecycle import Claim
@@ -112,6 +113,11 @@ class ModelAnswer:
     def files(self) -> Sequence[UsedFile]:
         """What the model got of the branch's files; nothing before a request was sent."""
         return self._files.uses(self._sent) if self._files is not None and self.requested_at is not None else ()
+
+    @property
+    def sources(self) -> Sequence[StoredSource]:
+        """The passages of collections that the model got."""
+        return self._files.sources if self._files is not None and self.requested_at is not None else ()
 
     @property
     def written(self) -> str:

@@ -65,6 +65,7 @@ def make_ending(
         total_ms=clock.elapsed_ms(),
         parameters=answer.parameters,
         files=answer.files,
+        sources=answer.sources,
     )
 
 

@@ -9,9 +9,9 @@ from typing import Final, Protocol
 import structlog
 from django.conf import settings
 
+from chat.files.sources import StoredSource
 from chat.files.uses import UsedFile
 from chat.runs.lifecycle import Claim
-from workers.files.giving import Given
 from workers.generation.context import Fitted, answer_room, fit_exactly, fit_turns
 from workers.generation.tool_use.requests import ONLY, StepRequest, turns_of
 from workers.providers.base import ChatTurn, ProviderError, SentOptions, TokenUsage, ToolImage, ToolSpec
@@ -30,7 +30,10 @@ logger = structlog.get_logger(__name__)
 class PlacedFiles(Protocol):
     """The files of a run (`workers.generation.steps.run_files.RunFiles`)."""
 
-    given: list[Given]
+    @property
+    def is_empty(self) -> bool: ...
+    @property
+    def sources(self) -> Sequence[StoredSource]: ...
 
     def place(
         self, path: list[tuple[str, str]], ids: Sequence[object], first: int = 0
@@ -187,7 +190,7 @@ class RequestContext:
         the question.
         """
         claim, files = self._claim, self._files
-        if files is None or not files.given:
+        if files is None or files.is_empty:
             return fit_turns(prompt, path, budget_tokens=budget, count=self.count, summary=claim.summary)
         first = 0
         while True:

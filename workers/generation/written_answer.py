@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from chat.files.sources import StoredSource
 from chat.files.uses import UsedFile
 from workers.generation.outcome import Outcome
 from workers.generation.request_context import RequestContext
@@ -27,6 +28,8 @@ class WrittenAnswer(Protocol):
     def parameters(self) -> dict[str, Any]: ...
     @property
     def files(self) -> Sequence[UsedFile]: ...
+    @property
+    def sources(self) -> Sequence[StoredSource]: ...
     @property
     def first_reasoning_ms(self) -> int | None: ...
     @property

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.template.defaultfilters import filesizeformat
 
+from accounts.lib.formatting import file_size
 from accounts.models import User
 from chat.files import storage, verifying
 from chat.files.quota import limits_of, used_by
@@ -49,10 +49,8 @@ class Command(BaseCommand):
             where = file.conversation_id or "-"
             self.stdout.write(f"{file.pk}  {file.blob.size:>12}  {file.blob.state:8}  {where}  {file.name}")
         used, limit = used_by(user.pk), limits_of(user.pk).storage
-        most = "no limit" if limit is None else filesizeformat(limit)
-        self.stdout.write(
-            f"{filesizeformat(used.files)} of {most}; uploads in progress: {filesizeformat(used.uploads)}"
-        )
+        most = "no limit" if limit is None else file_size(limit)
+        self.stdout.write(f"{file_size(used.files)} of {most}; uploads in progress: {file_size(used.uploads)}")
 
     def _verify(self, *, delete: bool) -> None:
         damaged = 0

@@ -18,6 +18,7 @@ from accounts.models.api_tokens import ApiToken
 from accounts.quotas import top_ups
 from accounts.quotas.settlement import Used, settle_recording
 from chat.models import Blob, Conversation, File, KnownTool, Member, Message, ModerationRule, Run, ToolPolicy
+from chat.models.collections import Collection
 from chat.models.messages import READ_TEXT
 from tests.conftest import make_user
 from tests.fixtures.called_tools import add_call
@@ -136,7 +137,7 @@ GRID: dict[str, dict[str, str]] = {
         "accounts.apitoken": VIEW,
         "chat.moderationcase": VIEW, "chat.moderationrule": VIEW, "chat.strike": VIEW,
         "chat.rating": VIEW, "chat.revision": VIEW,
-        "chat.sharelink": VIEW, "chat.joinlink": VIEW, "chat.file": "view delete",
+        "chat.sharelink": VIEW, "chat.joinlink": VIEW, "chat.file": "view delete", "chat.collection": "view delete",
         "chat.queuedmessage": "view delete",
         "chat.toolcall": VIEW, "chat.step": VIEW, "chat.knowntool": VIEW, "chat.toolpolicy": VIEW,
     },
@@ -152,7 +153,7 @@ GRID: dict[str, dict[str, str]] = {
         "chat.moderationcase": VIEW, "chat.moderationrule": EDIT, "chat.strike": VIEW,
         "chat.rating": VIEW, "chat.revision": VIEW,
         "chat.sharelink": VIEW, "chat.joinlink": VIEW, "chat.file": "view delete",
-        "chat.queuedmessage": "view delete",
+        "chat.collection": "view change delete", "chat.queuedmessage": "view delete",
         "chat.toolcall": VIEW, "chat.step": VIEW, "chat.knowntool": "view change", "chat.toolpolicy": EDIT,
     },
 }  # fmt: skip
@@ -198,6 +199,7 @@ class World:
             waiting(self.alice, conversation, SECRET),
             ApiToken.objects.create(user=self.alice, name="x", prefix="0" * 12),
             File.objects.create(name="a.txt", blob=Blob.objects.create(sha256="a", size=1, kind="text", path="a")),
+            Collection.objects.create(owner=self.alice, name=SECRET),
             call, call.step, KnownTool.objects.create(name="search_web", title="Search"), ToolPolicy.objects.create(),
         ]  # fmt: skip
         self.rows = {row._meta.label_lower: row for row in rows}

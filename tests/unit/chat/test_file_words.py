@@ -8,7 +8,7 @@ import pytest
 
 from chat.templatetags.chat_files import file_url, file_words, files_json, have_files, is_viewed, uses_words
 
-FILE = {"id": "0193", "name": "a.pdf", "kind": "pdf", "size": 1_200_000, "state": "read", "parts": 40}
+FILE = {"id": "0193", "name": "a.pdf", "kind": "pdf", "size": 1_260_000, "state": "read", "parts": 40}
 USE = {"id": "0193", "name": "a.pdf", "use": "passages", "given": 3, "total": 40}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.template import Context, Template
 
+from chat.files.sources import cited_numbers
 from chat.templatetags.sources import cite, sources_of
 
 SOURCES = [{"n": 1, "title": 'A "title" <b>'}, {"n": 2, "title": "B"}, {"n": 12, "title": "L"}]
@@ -89,3 +90,14 @@ def test_sources_are_listed_and_cited_without_scripts() -> None:
     assert '<span class="source-host">example.org</span>' in html
     assert "javascript:" not in html
     assert "<script>" not in html
+
+
+def test_passages_of_collections_lead_to_the_file_at_its_page() -> None:
+    source = {"n": 2, "title": "a.pdf", "url": "", "passage": "P", "label": "page 12", "file": "0193", "position": 12}
+    gone = {"n": 3, "title": "A deleted file", "url": "", "passage": ""}
+    found = sources_of({"run": {"sources": [source, gone], "steps": []}})
+    assert [(one["n"], one["file"], one["host"], one["page"]) for one in found] == [
+        (2, "0193", "page 12", "#page=12"),
+        (3, None, "", ""),
+    ]
+    assert cited_numbers("So [2], and [3; 4]; [x] and [1234] are none.") == {2, 3, 4}

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from accounts.lib.formatting import file_size
 from chat.protocol.commands import TurnOptions
 from chat.protocol.parameters import check_options
 from chat.telemetry import tool_metrics
-from chat.templatetags.steps import call_about, call_state, file_size, group_words, spell_ms, tool_groups
+from chat.templatetags.steps import call_about, call_state, group_words, spell_ms, tool_groups
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,12 @@ def test_groups_and_states() -> None:
     assert [group_words(step) for step in tool_groups(steps)] == ["2 tools · 1 failed"]
     assert tool_groups(None) == []
     assert (call_state("ok"), call_state("waiting"), call_state("new")) == ("", "Waits for a person", "")
-    assert [file_size(size) for size in (999, 12_400, 3_400_000)] == ["999 bytes", "12 kB", "3.4 MB"]
+    assert [file_size(size) for size in (999, 12_400, 3_600_000, 2_000 * 2**20)] == [
+        "999 bytes",
+        "12 kB",
+        "3.4 MB",
+        "2.0 GB",
+    ]
 
 
 def test_tools_are_named_once() -> None:

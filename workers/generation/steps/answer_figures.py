@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from chat.files.sources import StoredSource
 from chat.files.uses import UsedFile
 from chat.runs.lifecycle import Claim
 from workers.generation.answer import ModelAnswer
@@ -43,6 +44,11 @@ class AnswerFigures:
     def files(self) -> Sequence[UsedFile]:
         """What the model got of the branch's files."""
         return next((one.files for one in reversed(self.requests) if one.requested_at is not None), ())
+
+    @property
+    def sources(self) -> Sequence[StoredSource]:
+        """The passages of collections that the model got."""
+        return next((one.sources for one in reversed(self.requests) if one.requested_at is not None), ())
 
     @property
     def requested_at(self) -> float | None:

@@ -66,7 +66,7 @@ class StepLoop(AnswerFigures):
         self._clock = clock
         self._calls = calls or CallScreen(None, claim.run.user_id, claim.run.model)
         self._box: Toolbox = NO_TOOLBOX
-        self._files = RunFiles() if claim.files else None
+        self._files = RunFiles() if claim.files or claim.has_collections else None
         self._steps: list[Step] = []
         self._spent = Spent(claim.tools)
         self._repetitions = Repetitions()

@@ -12,18 +12,21 @@ from django.conf import settings
 
 from accounts.lib.db import in_db
 from chat.catalog.access import said_of
+from chat.files.sources import StoredSource
 from chat.files.uses import UsedFile
 from chat.models import FileState, FileUseKind
 from chat.runs.branch_files import BranchFile
 from chat.runs.lifecycle import Claim
-from workers.files.giving import Given, Sight
+from workers.files.giving import SHARE, Given, Sight
+from workers.files.knowledge import Knowledge, find_knowledge, number_knowledge
 from workers.files.loading import load_given, refresh
 from workers.generation.request_context import KnownModels, request_budget, usable_window
 from workers.generation.services import Services
-from workers.generation.steps.file_screening import screen_files
+from workers.generation.steps.file_screening import screen_files, screen_passages
 from workers.generation.steps.stored import through_outages
 from workers.providers.base import SentOptions, ToolImage
 
+LEAST_SHARE: Final = 0.1  # of a request's tokens are for collections, however large the attached files are
 LOOK_SECONDS: Final = 0.5  # between two looks at files that are still being read
 EARLIER: Final = "[Files from earlier in this conversation:]"
 
@@ -37,6 +40,16 @@ class RunFiles:
     """What of the files the model gets; nothing before `load`."""
 
     given: list[Given] = field(default_factory=list)
+    knowledge: Knowledge = field(default_factory=Knowledge)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.given and not self.knowledge.text
+
+    @property
+    def sources(self) -> Sequence[StoredSource]:
+        """The passages of collections that the model gets."""
+        return self.knowledge.sources
 
     async def load(self, claim: Claim, services: Services, on_waiting: Callable[[], None]) -> None:
         """Waits for files that are still being read, up to `FILE_WAIT_SECONDS`, reads what the model gets, and has
@@ -56,12 +69,18 @@ class RunFiles:
         budget = request_budget(usable_window(window), claim.max_tokens)
         sight = await self._sight(claim, models, window.endpoint)
         question = [text for role, text in reversed(claim.path) if role == "user"][:2]
-        loaded = await through_outages(
-            lambda: in_db(
-                load_given, files, question, budget, sight, window.count.text, conversation_id=claim.run.conversation_id
-            )
-        )
-        self.given = await screen_files(services, claim.run, loaded)
+        if files:
+            loaded = await through_outages(
+                lambda: in_db(
+                    load_given, files, question, budget, sight, window.count.text,
+                    conversation_id=claim.run.conversation_id,
+                )
+            )  # fmt: skip
+            self.given = await screen_files(services, claim.run, loaded)
+        if claim.has_collections:
+            taken = sum(window.count.text(one.text) for one in self.given)
+            room = int(max(budget * SHARE - taken, budget * LEAST_SHARE))
+            self.knowledge = await _look_up(services, claim, question, room, window.count.text)
         used = {kind.value: sum(one.used.kind == kind for one in self.given) for kind in FileUseKind}
         logger.info("files_given", run=str(claim.run.id), **used)
 
@@ -80,7 +99,7 @@ class RunFiles:
         """The path with the files in it, and the images by the place of their message. `ids` are the path's messages;
         what was attached before the place `first`, or before the path, goes with the question.
         """
-        if not self.given:
+        if self.is_empty:
             return path, {}
         asked = next((at for at in range(len(path) - 1, -1, -1) if path[at][0] == "user"), len(path) - 1)
         places = {pk: at for at, pk in enumerate(ids) if at >= first}
@@ -95,6 +114,8 @@ class RunFiles:
                 images.setdefault(at, []).extend(one.images)
         if earlier:
             texts[asked] = [EARLIER, *earlier, *texts.get(asked, [])]
+        if self.knowledge.text:
+            texts[asked] = [self.knowledge.text, *texts.get(asked, [])]
         placed = [
             (role, "\n\n".join([*texts[at], text]) if at in texts else text) for at, (role, text) in enumerate(path)
         ]
@@ -108,8 +129,19 @@ class RunFiles:
     def uses(self, sent: SentOptions | None) -> list[UsedFile]:
         """What the model got, as the run's end stores it."""
         if sent is None or not sent.known or sent.images:
-            return [one.used for one in self.given]
-        return [_refused(one) for one in self.given]
+            return [*(one.used for one in self.given), *self.knowledge.uses]
+        return [*map(_refused, self.given), *self.knowledge.uses]
+
+
+async def _look_up(
+    services: Services, claim: Claim, question: Sequence[str], room: int, count: Callable[[str], int]
+) -> Knowledge:
+    """What the model gets of the conversation's collections. Waits for PostgreSQL."""
+    draft = await through_outages(lambda: in_db(find_knowledge, claim.run, question, room, count))
+    if draft is None:
+        return Knowledge()
+    screened = await screen_passages(services, claim.run, draft.passages())
+    return await through_outages(lambda: in_db(number_knowledge, claim.run, draft, screened))
 
 
 async def _look_again(files: Sequence[BranchFile]) -> list[BranchFile]:

@@ -32,6 +32,7 @@ from accounts.models import (
 )
 from chat.models import (
     Blob,
+    Collection,
     Conversation,
     File,
     JoinLink,
@@ -193,6 +194,7 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     QueuedMessage: lambda number: waiting_message(conversation(number)),
     ShareLink: lambda number: ShareLink.objects.create(kind="live", audience="users", **link(number)),
     File: attached,
+    Collection: lambda number: Collection.objects.create(name=f"c{number}", owner=person(number)),
     JoinLink: lambda number: JoinLink.objects.create(role="viewer", **link(number)),
     ToolCall: lambda number: add_call(run(number)),
     Step: lambda number: add_call(run(number)),

@@ -83,6 +83,7 @@ def test_a_moderator_can_do_nothing_else(desk: Client, alice: User) -> None:
         "chat.conversation", "chat.message", "chat.run", "chat.moderationcase", "chat.moderationrule",
         "chat.strike", "chat.rating", "chat.revision", "chat.queuedmessage", "chat.sharelink", "chat.joinlink",
         "chat.step", "chat.toolcall", "chat.knowntool", "chat.toolpolicy", "chat.file",
+        "chat.collection",
     }  # fmt: skip
     may_add = [
         model._meta.label_lower

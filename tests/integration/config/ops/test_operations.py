@@ -169,7 +169,7 @@ def test_an_erased_person_leaves_nothing_but_others_answers(
         "conversations_deleted": 1, "conversations_left": 1, "conversations_handed_over": 1, "messages_blanked": 1,
         "queued_messages_deleted": 1, "recordings_deleted": 1, "presets_deleted": 0, "prompts_deleted": 0,
         "folders_deleted": 0, "tags_deleted": 0,
-        "devices_deleted": 0, "share_links_deleted": 0, "files_deleted": 0,
+        "devices_deleted": 0, "share_links_deleted": 0, "files_deleted": 0, "collections_deleted": 0,
         "tool_calls_blanked": 0, "tool_approvals_deleted": 0, "sessions_ended": 1, "audit_entries_kept": 0,
     }  # fmt: skip
     assert not User.objects.filter(pk=alice.pk).exists()

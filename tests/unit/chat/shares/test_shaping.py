@@ -93,3 +93,16 @@ def test_only_whether_a_call_was_allowed(decision: str, shown: str) -> None:
     event = {"type": "tool.decided", "run_id": "r", "call_id": "k", "title": "Find", "decision": decision, "by": None}
     shaped = shape_event(event, Look(names=True, reasoning=True, tools=True))
     assert shaped == {"type": "tool.decided", "run_id": "r", "call_id": "k", "decision": shown}
+
+
+def test_passages_of_collections_are_shown_with_files_alone_and_without_the_file() -> None:
+    source = {"n": 1, "title": "a.pdf", "url": "", "passage": "P", "label": "page 3", "file": "0193", "position": 3}
+    run = {"run_id": "r", "message_id": "m", "sources": [source], "steps": []}
+    message = {"id": "m", "role": "assistant", "text": "Yes [1].", "run": run}
+    shown = {name: source[name] for name in ("n", "title", "url", "label", "passage")}
+    with_files, without = Look(names=True, reasoning=True, files=True), Look(names=True, reasoning=True)
+    assert shape_message(message, with_files)["run"]["sources"] == [shown]
+    assert "sources" not in shape_message(message, without)["run"]
+    event = {"type": "run.done", "run_id": "r", "attempt": 1, "sources": [source]}
+    assert (shape_event(event, with_files) or {})["sources"] == [shown]
+    assert "sources" not in (shape_event(event, without) or {})

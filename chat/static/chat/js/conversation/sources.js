@@ -5,12 +5,13 @@
 
 import { t } from "antiphon/lib/texts";
 
-/** @typedef {{n: number, title: string, url: string, passage?: string}} Source */
+/** @typedef {{n: number, title: string, url: string, passage?: string, file?: string, label?: string, kind?: string, position?: number}} Source `file`: of a collection */
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
 
 const MARK = /\[(\d{1,3}(?:\s?[,;]\s?\d{1,3}){0,9})\]/g;
 const UNTOUCHED = "pre, code, a, kbd, samp, button, svg, .math";
+const PAGE = JSON.parse(document.getElementById("page")?.textContent || "{}");
 const LONGEST = 300; // characters of a passage
 
 /** @type {WeakMap<MessageView, Map<number, Source>>} */
@@ -23,13 +24,15 @@ function note(view, sources) {
   known.set(view, found);
 }
 
-/** A call of a tool has ended, perhaps with sources. @param {MessageView | undefined} view @param {Frame} event */
+/** A call of a tool or a run has ended, perhaps with sources. @param {MessageView | undefined} view @param {Frame} event */
 export function noteSources(view, event) {
-  if (view && event.type === "tool.result" && event.sources) note(view, event.sources);
+  if (view && event.sources) note(view, event.sources);
 }
 
 /** What a snapshot says of an answer. @param {MessageView} view @param {any} run */
 export function assignSources(view, run) {
+  known.delete(view); // a file may have been deleted
+  note(view, run?.sources ?? []);
   for (const step of run?.steps ?? []) for (const call of step.calls ?? []) note(view, call.sources ?? []);
 }
 
@@ -49,7 +52,9 @@ function adopt(view) {
   for (const item of /** @type {NodeListOf<HTMLLIElement>} */ (view.element.querySelectorAll(".sources li"))) {
     const title = item.querySelector(".source-title");
     const passage = item.querySelector(".source-passage")?.textContent ?? "";
-    note(view, [{ n: item.value, title: title?.textContent ?? "", url: title?.querySelector("a")?.href ?? "", passage }]);
+    const link = title?.querySelector("a");
+    const { sourceFile: file, position } = link?.dataset ?? {};
+    note(view, [{ n: item.value, title: title?.textContent ?? "", url: link?.href ?? "", passage, file, position: Number(position), label: item.querySelector(".source-host")?.textContent ?? "" }]);
   }
 }
 
@@ -112,11 +117,16 @@ function listOf(prefix, sources) {
     item.id = `source-${prefix}-${source.n}`;
     item.value = source.n;
     const anchor = /** @type {HTMLAnchorElement} */ (item.querySelector("a"));
-    if (href) {
+    if (source.file) {
+      const page = source.label?.match(/\d+/)?.[0];
+      anchor.href = `${PAGE.urls?.root ?? "/"}attachments/${source.file}/?view=1${page ? `#page=${page}` : ""}`;
+      Object.assign(anchor.dataset, { sourceFile: source.file, position: source.position });
+      anchor.textContent = title;
+    } else if (href) {
       anchor.href = href;
       anchor.textContent = title;
     } else anchor.replaceWith(title);
-    /** @type {HTMLElement} */ (item.querySelector(".source-host")).textContent = host;
+    /** @type {HTMLElement} */ (item.querySelector(".source-host")).textContent = source.file ? source.label ?? "" : host;
     const passage = /** @type {HTMLElement} */ (item.querySelector(".source-passage"));
     const text = (source.passage ?? "").replace(/\s+/g, " ").trim();
     passage.textContent = text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;
@@ -131,8 +141,14 @@ export function startSourceCards() {
   const card = /** @type {HTMLElement | null} */ (document.getElementById("source-card"));
   if (!card || !("popover" in card)) return;
   document.addEventListener("click", (event) => {
-    const citation = /** @type {HTMLElement | null} */ (event.target instanceof Element && event.target.closest(".citation"));
-    if (!citation || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    if (!(event.target instanceof Element) || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const file = /** @type {HTMLElement | null} */ (event.target.closest("[data-source-file]"));
+    if (file) {
+      event.preventDefault();
+      return void import("antiphon/files/viewer").then(({ openSource }) => openSource(file));
+    }
+    const citation = /** @type {HTMLElement | null} */ (event.target.closest(".citation"));
+    if (!citation) return;
     const item = document.getElementById(citation.getAttribute("href")?.slice(1) ?? "");
     if (!item) return;
     event.preventDefault();

@@ -45,6 +45,7 @@ export function spellMs(ms) {
 
 /** @param {number} size in bytes */
 export function spellSize(size) {
-  if (size < 1_000) return tn("{count} byte", "{count} bytes", size);
-  return size < 1_000_000 ? `${Math.round(size / 1_000)} kB` : `${(size / 1_000_000).toFixed(1)} MB`;
+  if (size < 1024) return tn("{count} byte", "{count} bytes", size);
+  if (size < 2 ** 20) return `${Math.round(size / 1024)} kB`;
+  return size < 2 ** 30 ? `${(size / 2 ** 20).toFixed(1)} MB` : `${(size / 2 ** 30).toFixed(1)} GB`;
 }

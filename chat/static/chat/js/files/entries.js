@@ -2,12 +2,12 @@
 
 const MOST = 200; // that are looked at: a message can have far fewer
 
-/** @param {(FileSystemEntry | File | null)[]} dropped @returns {Promise<File[]>} */
-export async function readEntries(dropped) {
+/** @param {(FileSystemEntry | File | null)[]} dropped @param {number} [most] @returns {Promise<File[]>} */
+export async function readEntries(dropped, most = MOST) {
   /** @type {File[]} */
   const found = [];
   const waiting = [...dropped];
-  while (waiting.length && found.length < MOST) {
+  while (waiting.length && found.length < most) {
     const one = waiting.shift();
     if (one instanceof File) found.push(one);
     else if (one?.isFile) await fileOf(/** @type {FileSystemFileEntry} */ (one)).then((file) => found.push(file), () => {});
@@ -29,7 +29,7 @@ async function childrenOf(folder) {
   for (;;) {
     /** @type {FileSystemEntry[]} a browser returns some at a time */
     const some = await new Promise((resolve) => reader.readEntries(resolve, () => resolve([])));
-    if (!some.length || all.length > MOST) return all.filter((one) => !one.name.startsWith("."));
+    if (!some.length || all.length > 1000) return all.filter((one) => !one.name.startsWith("."));
     all.push(...some);
   }
 }

@@ -1,6 +1,7 @@
 /** Shows a message's files over the page: images, PDF in the browser's own viewer, text and tables. */
 
 import { t, tn } from "antiphon/lib/texts";
+import { showNote } from "antiphon/conversation/status";
 import { fetchJson } from "antiphon/lib/fetch";
 import { icon } from "antiphon/files/icons";
 import { loadStyles } from "antiphon/files/loader";
@@ -23,10 +24,23 @@ export function openFile(link) {
   void viewer.open(files, Math.max(0, files.findIndex((file) => file.id === id)));
 }
 
+/** Opens a file of a collection where a citation leads. @param {HTMLElement} link */
+export async function openSource(link) {
+  try {
+    const file = await fetchJson(`${addressOf(link.dataset.sourceFile ?? "")}state/`);
+    viewer ??= new Viewer();
+    const page = new URL(/** @type {HTMLAnchorElement} */ (link).href).hash;
+    await viewer.open([file], 0, { page, after: Number(link.dataset.position) - 1 });
+  } catch {
+    showNote(t("This file can’t be opened. It was deleted, or it is in a collection that you can’t use."));
+  }
+}
+
 class Viewer {
   constructor() {
     this.files = /** @type {FileObject[]} */ ([]);
     this.at = 0;
+    this.place = /** @type {{page: string, after: number} | null} */ (null);
     this.wanted = 0; // the number of the last file that was asked for
     this.dialog = Object.assign(document.createElement("dialog"), { className: "file-viewer" });
     this.dialog.setAttribute("aria-labelledby", "file-viewer-name");
@@ -76,12 +90,13 @@ class Viewer {
     return button;
   }
 
-  /** @param {FileObject[]} files @param {number} at */
-  async open(files, at) {
+  /** @param {FileObject[]} files @param {number} at @param {{page: string, after: number} | null} [place] where it is opened */
+  async open(files, at, place = null) {
     if (!files.length) return;
     this.opener = /** @type {HTMLElement | null} */ (document.activeElement);
     this.files = files;
     this.at = at;
+    this.place = place;
     await loadStyles();
     if (!this.dialog.open) this.dialog.showModal();
     await this.show();
@@ -113,7 +128,7 @@ class Viewer {
     this.asText.hidden = !isShown || !file.characters;
     this.asText.textContent = this.isText ? t("Show the file") : t("Show as text");
     this.body.className = `file-viewer-body is-${this.isText ? "text" : file.kind}`;
-    if (!this.isText) return this.body.replaceChildren(file.kind === "pdf" ? pdfOf(file) : this.imageOf(file));
+    if (!this.isText) return this.body.replaceChildren(file.kind === "pdf" ? pdfOf(file, this.place?.page) : this.imageOf(file));
     return this.showText(file, () => mine === this.wanted);
   }
 
@@ -157,7 +172,7 @@ class Viewer {
       place.append(button);
     };
     try {
-      await more("");
+      await more(this.place?.after || "");
     } catch (error) {
       if (isWanted()) this.body.replaceChildren(words(/** @type {Error} */ (error).message));
       return undefined;
@@ -169,8 +184,8 @@ class Viewer {
 }
 
 /** In the browser's own viewer, which browsers refuse in a frame with `sandbox`; it runs outside of the site. @param {FileObject} file */
-function pdfOf(file) {
-  const frame = Object.assign(document.createElement("iframe"), { src: `${addressOf(file.id)}?view=1`, title: file.name });
+function pdfOf(file, page = "") {
+  const frame = Object.assign(document.createElement("iframe"), { src: `${addressOf(file.id)}?view=1${page}`, title: file.name });
   return frame;
 }
 

@@ -8,7 +8,7 @@ import { t, tn } from "antiphon/lib/texts";
  * @typedef {object} Use what a model got of a file
  * @property {string} id
  * @property {string | null} name null: it was deleted
- * @property {"image" | "full" | "passages" | "none"} use
+ * @property {"image" | "full" | "passages" | "none" | "collection"} use
  * @property {number} given
  * @property {number} total
  * @property {string} [reason] for a person
@@ -43,6 +43,11 @@ export function useWords(use) {
   const { given, total } = use;
   const name = use.name ?? t("a deleted file");
   if (use.use === "image") return name;
+  if (use.use === "collection") {
+    if (!given) return use.reason ? t("nothing of {name}: {reason}", { name, reason: use.reason }) : t("nothing of {name}", { name });
+    const files = given === total ? tn("{count} file of {name}", "all {count} files of {name}", total, { name }) : tn("{given} of {count} file of {name}", "{given} of {count} files of {name}", total, { given, name });
+    return use.reason ? `${files} (${use.reason})` : files;
+  }
   if (use.use === "full") return t("all of {name}", { name });
   if (use.use === "none") return use.reason ? t("nothing of {name}: {reason}", { name, reason: use.reason }) : t("nothing of {name}", { name });
   const words = total > 1 ? tn("{given} of {count} page of {name}", "{given} of {count} pages of {name}", total, { given, name }) : t("passages of {name}", { name });

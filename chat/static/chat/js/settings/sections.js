@@ -10,4 +10,5 @@ export function startSection(root, reload) {
   startChoices(root);
   startImports(root, reload);
   startNotifications(root, reload);
+  if (root.querySelector("[data-collection], [data-follow]")) import("antiphon/settings/collections").then(({ startCollection }) => startCollection(root, reload), () => {});
 }

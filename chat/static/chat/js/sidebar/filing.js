@@ -149,7 +149,7 @@ export class Filing {
     await this.edit(t("Folder"), folder, (fields) => this.post(`folders/${folder.id}/`, fields));
   }
 
-  /** @param {string} title @param {{name: string, instructions: string, model: string}} values @param {(fields: Record<string, string>) => Promise<unknown>} save */
+  /** @param {string} title @param {{id?: string, name: string, instructions: string, model: string}} values @param {(fields: Record<string, string>) => Promise<unknown>} save */
   async edit(title, values, save) {
     const form = /** @type {HTMLFormElement} */ (this.folder.querySelector("form"));
     const models = await fetchJson(this.page.urls.models).then((found) => found.models ?? [], () => []);
@@ -159,8 +159,9 @@ export class Filing {
     field("model").replaceChildren(...[...choices].map(([value, text]) => new Option(text, value)));
     for (const name of /** @type {const} */ (["name", "instructions", "model"])) field(name).value = values[name];
     /** @type {HTMLElement} */ (document.getElementById("folder-title")).textContent = title;
+    const more = this.page.collections?.any ? await import("antiphon/sidebar/folder-knowledge").then(({ showFolderKnowledge }) => showFolderKnowledge(form, this.page.urls.root, values.id ?? "")) : () => ({});
     this.save = () => {
-      const fields = Object.fromEntries(["name", "instructions", "model"].map((name) => [name, field(name).value]));
+      const fields = { ...Object.fromEntries(["name", "instructions", "model"].map((name) => [name, field(name).value])), ...more() };
       save(fields).then(() => this.folder.close(), (error) => this.show(this.folder, error));
     };
     this.show(this.folder);
