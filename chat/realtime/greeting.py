@@ -9,7 +9,6 @@ from django.conf import settings
 
 from accounts.auth import resuming
 from accounts.lib.outage import OUTAGE
-from chat.catalog import presets
 from chat.protocol.close_codes import Close
 from chat.protocol.limits import (
     FEATURES,
@@ -20,6 +19,7 @@ from chat.protocol.limits import (
     PROTOCOL,
     WINDOW_BYTES,
 )
+from chat.realtime.site_banner import read_offers
 
 
 def read(user_id: uuid.UUID, session_hash: str, *, resumes: bool) -> tuple[Close | None, dict[str, Any], bool]:
@@ -27,12 +27,12 @@ def read(user_id: uuid.UUID, session_hash: str, *, resumes: bool) -> tuple[Close
     the next socket goes with it. Sync; raises a database error only where the socket resumes another.
     """
     if not resumes:
-        return None, dict(presets.offers(user_id)), _is_resumable(user_id)
+        return None, read_offers(user_id), _is_resumable(user_id)
     if not resuming.is_offered(user_id):  # since that ticket was handed over: the page has to ask for one
         return Close.GOING_AWAY, {}, False
     if not resuming.may_resume(user_id, session_hash):
         return Close.SESSION_ENDED, {}, False
-    return None, dict(presets.offers(user_id)), True
+    return None, read_offers(user_id), True
 
 
 def _is_resumable(user_id: uuid.UUID) -> bool:

@@ -19,6 +19,7 @@ from cachetools import TTLCache
 
 from accounts.lib.db import in_db
 from chat.files.uses import UsedFile
+from chat.models import FileUseKind
 from chat.models.moderation import Action, Direction
 from chat.moderation.attached_files import (
     MOST_QUOTED,
@@ -33,6 +34,7 @@ from chat.moderation.attached_files import (
 from chat.moderation.cases import Finding
 from chat.runs.context import ClaimedRun
 from workers.files.giving import Given, not_at_all, saying
+from workers.files.knowledge import Passages
 from workers.generation.judging_costs import count_judgements, record_costs
 from workers.generation.services import Services
 from workers.generation.steps.stored import through_outages
@@ -68,6 +70,63 @@ async def screen_files(services: Services, run: ClaimedRun, given: Sequence[Give
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(file, ruled)) for file, ruled in zip(given, screened, strict=True)]
     return [task.result() for task in tasks]
+
+
+async def screen_passages(services: Services, run: ClaimedRun, files: Sequence[Passages]) -> list[Passages]:
+    """The passages of files of collections as the model may get them, file by file; opens the cases of what is found.
+    Raises a database error after a long outage.
+    """
+    if not files:
+        return []
+    judges = services.judges.of(Direction.FILES)
+    standings, screened = await through_outages(lambda: in_db(_passages_by_rules, run, files))
+    free = asyncio.Semaphore(AT_ONCE)
+
+    async def one(file: Passages, ruled: Sequence[ScreenedFile]) -> Passages:
+        async with free:
+            standing = standings.get(file.file.id, NOTHING_KNOWN)
+            return await _screened_passages(services, run, judges, file, ruled, standing)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(file, ruled)) for file, ruled in zip(files, screened, strict=True)]
+    return [task.result() for task in tasks]
+
+
+def _passages_by_rules(
+    run: ClaimedRun, files: Sequence[Passages]
+) -> tuple[dict[uuid.UUID, Standing], list[list[ScreenedFile]]]:
+    standings = read_standings([one.file.id for one in files])
+    return standings, [
+        [
+            screen_file(one.file.name, text, run.user_id, run.model, standings.get(one.file.id, NOTHING_KNOWN))
+            for text in one.texts
+        ]
+        for one in files
+    ]
+
+
+async def _screened_passages(
+    services: Services,
+    run: ClaimedRun,
+    judges: Sequence[Judge],
+    passages: Passages,
+    ruled: Sequence[ScreenedFile],
+    standing: Standing,
+) -> Passages:
+    texts = [one.text for one in ruled if one.text is not None]
+    said = "\n\n".join(texts)
+    given = Given(passages.file, said, UsedFile(passages.file.id, FileUseKind.PASSAGES, 0, 0), said=said)
+    # One case for a file: that of a passage for which it is withheld, if there is one.
+    if found := sorted((one for one in ruled if one.finding is not None), key=lambda one: one.text is not None):
+        assert found[0].finding is not None
+        await _open_case(given, found[0].finding, found[0].original)
+    asked = [one for one in judges if _key(one) not in standing.released]
+    if len(texts) < len(ruled) or any(_key(one) in standing.withheld_by for one in asked):
+        given = _withheld(given, run)
+    elif asked:
+        given = await _judged(services, run, asked, given)
+    reason = given.used.reason if given.used.kind == FileUseKind.NONE else ""
+    return Passages(passages.file, () if reason else texts, reason)
 
 
 def _by_rules(run: ClaimedRun, given: Sequence[Given]) -> tuple[dict[uuid.UUID, Standing], list[ScreenedFile]]:

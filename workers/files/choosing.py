@@ -1,0 +1,121 @@
+"""Chooses what of a conversation's collections fits a question: whole texts where they fit, else passages."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from django.db import connection
+
+from chat.models import File, FileText
+from chat.runs.branch_files import read_texts
+from chat.search.queries import Query
+from workers.files.giving import SURELY_CHARS
+from workers.files.loading import question_words
+from workers.files.passages import (
+    MOST_PASSAGES,
+    PASSAGE_TOKENS,
+    Window,
+    best_parts,
+    choose_windows,
+    names_with,
+    weights_of,
+    windows_of,
+)
+
+MOST_PARTS_READ: Final = 60  # whose texts are read to choose passages of them
+MOST_NUMBERS: Final = 999  # that a citation can have
+
+_MATCHING: Final = """
+SELECT t.blob_id, t.position, ARRAY[{flags}] FROM chat_filetext t
+WHERE t.blob_id = ANY(%(blobs)s::uuid[]) AND t.words @@ %(any)s::tsquery ORDER BY t.blob_id, t.position
+"""
+
+
+@dataclass(slots=True)
+class Found:
+    """What was chosen, before it is screened and numbered."""
+
+    windows: list[Window] = field(default_factory=list)
+    whole: bool = False
+
+
+def choose(files: Sequence[File], question: Sequence[str], room: int, count: Callable[[str], int]) -> Found:
+    """What fits into `room` tokens: texts as windows, in their order. Blocks; raises a database error."""
+    if not files:
+        return Found()
+    if sum(file.blob.characters for file in files) <= room * SURELY_CHARS:
+        whole = _whole(files)
+        if len(whole) <= MOST_NUMBERS and sum(count(one.text) + 8 for one in whole) <= room:
+            return Found(whole, whole=True)
+    return Found(_fitting(files, question, min(room, PASSAGE_TOKENS), count))
+
+
+def _whole(files: Sequence[File]) -> list[Window]:
+    texts = read_texts(file.blob_id for file in files)
+    return [
+        Window(at, position, label, 0, text)
+        for at, file in enumerate(files)
+        for position, label, text in texts.get(file.blob_id, ())
+        if text.strip()
+    ]
+
+
+def _fitting(
+    files: Sequence[File], question: Sequence[str], room: int, count: Callable[[str], int]
+) -> list[Window]:  # fmt: skip
+    """The passages that fit the question; where none does, the beginnings of files whose names do."""
+    words = question_words(question)
+    if not words:
+        return []
+    named = names_with([file.name for file in files], words)
+    places = {file.blob_id: at for at, file in enumerate(files)}
+    conditions = [Query([word]).condition() for word in words]
+    values: dict[str, Any] = {f"word{at}": one for at, one in enumerate(conditions)}
+    flags = ", ".join(f"t.words @@ %(word{at})s::tsquery" for at in range(len(words)))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _MATCHING.format(flags=flags),
+            {**values, "any": " | ".join(f"({one})" for one in conditions), "blobs": list(places)},
+        )
+        rows = cursor.fetchall()
+    weights = weights_of([row[2] for row in rows])
+    best = [rows[at] for at in best_parts([row[2] for row in rows], weights, MOST_PARTS_READ)]
+    windows = _windows(places, [(blob_id, position) for blob_id, position, _ in best])
+    if chosen := choose_windows(windows, words, weights, room, count, named):
+        return chosen
+    return _beginnings([files[at].blob_id for at in list(named)[:MOST_PARTS_READ]], places, room, count)
+
+
+def _beginnings(
+    blob_ids: Sequence[uuid.UUID], places: dict[uuid.UUID, int], room: int, count: Callable[[str], int]
+) -> list[Window]:
+    """The first passages of these contents, as far as there is room."""
+    chosen: list[Window] = []
+    for window in _windows(places, _first_parts(blob_ids)):
+        room -= count(window.text) + 8
+        if room < 0 or len(chosen) >= MOST_PASSAGES:
+            break
+        chosen.append(window)
+    return chosen
+
+
+def _first_parts(blob_ids: Iterable[uuid.UUID]) -> list[tuple[uuid.UUID, int]]:
+    rows = FileText.objects.filter(blob__in=list(blob_ids)).order_by("blob", "position").distinct("blob")
+    return list(rows.values_list("blob_id", "position"))
+
+
+def _windows(places: dict[uuid.UUID, int], parts: Sequence[tuple[uuid.UUID, int]]) -> list[Window]:
+    """The windows of these parts, whose texts are read here."""
+    wanted = set(parts)
+    rows = FileText.objects.filter(
+        blob__in={blob for blob, _ in wanted}, position__in={position for _, position in wanted}
+    )
+    return [
+        Window(places[blob_id], position, label, start, piece)
+        for blob_id, position, label, text in rows.values_list("blob_id", "position", "label", "text")
+        if (blob_id, position) in wanted
+        for start, piece in windows_of(text)
+    ]
