@@ -56,6 +56,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "purge": {"task": "workers.maintenance.purge", "schedule": 3600.0},
     "mail-mentions": {"task": "workers.tasks.mail_mentions", "schedule": 60.0},
     "publish-transfers": {"task": "workers.maintenance.publish_transfers", "schedule": 60.0},
+    "seal-audit": {"task": "workers.maintenance.seal_audit", "schedule": 60.0},
     "release-stale-claims": {"task": "workers.maintenance.release_stale_claims", "schedule": 300.0},
 }
 TOOL_APPROVAL_HOURS = env.float("TOOL_APPROVAL_HOURS", 72.0, validate=at_least(0.01))  # an answer waits for a decision

@@ -74,6 +74,7 @@ GROUPS: Final[tuple[tuple[StrPromise, tuple[tuple[str, str | StrPromise, str], .
         ("workers.endpoint", "", "dns"),
         ("chat.knownmodel", "", "smart_toy"),
         ("accounts.auditentry", _("Audit log"), "policy"),
+        ("chat.periodicjob", _("Periodic jobs"), "schedule"),
     )),
 )  # fmt: skip
 

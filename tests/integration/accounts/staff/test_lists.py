@@ -42,6 +42,7 @@ from chat.models import (
     ModerationCase,
     ModerationDecision,
     ModerationRule,
+    PeriodicJob,
     PolicyStep,
     Preset,
     Prompt,
@@ -204,6 +205,7 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     PushSubscription: lambda number: PushSubscription.objects.create(
         user=person(number), endpoint_hash=f"h{number}", device=f"d{number}", host="push.example.org",
     ),
+    PeriodicJob: lambda number: PeriodicJob.objects.create(name=f"job {number}", published_at=timezone.now()),
     ModerationRule: lambda number: ModerationRule.objects.create(name=f"r{number}", directions=["asked"], words="x"),
     ModerationCase: lambda number: ModerationCase.objects.create(
         target="refused", target_id=uuid.uuid4(), direction="asked", origin="rule", action="block",
