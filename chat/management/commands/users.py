@@ -10,8 +10,9 @@ from allauth.account.models import EmailAddress
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
+from accounts.audit import record_command
 from accounts.auth.second_factor.reset import reset_second_factor
-from accounts.models import AuditEntry, User
+from accounts.models import User
 from chat.management.terminal import show_examples
 
 
@@ -76,9 +77,7 @@ def _confirm(user: User) -> bool:
 
 
 def _audit(user: User, verb: str) -> None:
-    AuditEntry.objects.create(
-        actor=None, actor_email="", verb=verb, object_type="accounts.user", object_id=str(user.pk), details="by command"
-    )
+    record_command(verb, user, details="by command")
 
 
 def _ask(user: User) -> None:
