@@ -100,7 +100,7 @@ def test_everything_below_a_conversation_goes_and_nothing_beside_it(alice: User,
         ended = {"status": "done", "finished_at": timezone.now(), "attempt": 1}
         run = Run.objects.create(conversation=one, prompt=question, message=answer, model="m", **ended)
         Reasoning.objects.create(run=run, text="thought")
-        Summary.objects.create(conversation=one, last=answer, text="short")
+        Summary.objects.create(conversation=one, last=answer, text="short", messages=2, model="m")
         Attachment.objects.create(message=question, file=stored(alice, conversation=one), position=0)
         heard = Recording.objects.create(
             user=alice, client_id=uuid.uuid4(), language="en", mode="dictate", status=RecordingStatus.DONE,
