@@ -39,6 +39,8 @@ def delete_rows(model: type[models.Model], ids: Sequence[Any]) -> int:
     """
     if _has_signal(model):
         return _delete_with_signals(model, _key_column(model), ids)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")  # something before may have made them immediate
     count, deleted = _delete(model, _key_column(model), ids)
     waiting: list[tuple[type[models.Model], list[Any]]] = [(model, deleted)]
     cleared: list[tuple[_Relation, list[Any]]] = []

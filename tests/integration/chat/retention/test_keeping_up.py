@@ -15,6 +15,7 @@ from accounts.models import Session, User
 from chat.models import (
     Attachment,
     Conversation,
+    File,
     Member,
     Message,
     PeriodicJob,
@@ -101,13 +102,15 @@ def test_everything_below_a_conversation_goes_and_nothing_beside_it(alice: User,
         run = Run.objects.create(conversation=one, prompt=question, message=answer, model="m", **ended)
         Reasoning.objects.create(run=run, text="thought")
         Summary.objects.create(conversation=one, last=answer, text="short", messages=2, model="m")
-        Attachment.objects.create(message=question, file=stored(alice, conversation=one), position=0)
+        file = stored(alice)
+        File.objects.filter(pk=file.pk).update(conversation=one)
+        Attachment.objects.create(message=question, file=file, position=0)
         heard = Recording.objects.create(
             user=alice, client_id=uuid.uuid4(), language="en", mode="dictate", status=RecordingStatus.DONE,
             conversation=one,
         )  # fmt: skip
         Utterance.objects.create(recording=heard, number=1, text="hello", start_ms=0, end_ms=1, message=question)
-    tables = (Message, Run, Reasoning, Summary, Attachment, Recording, Utterance, Member)
+    tables = (Message, Run, Reasoning, Summary, Attachment, File, Recording, Utterance, Member)
     before = {model: model._default_manager.count() for model in tables}
     with transaction.atomic():
         assert delete_rows(Conversation, [gone.pk]) > len(tables)
