@@ -25,6 +25,11 @@ def main() -> None:
 
     try:
         execute_from_command_line(sys.argv)
+    except BrokenPipeError:  # as of `manage.py usage | head`: whoever reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except OperationalError as error:
         reason = (str(error).strip().splitlines() or ["it does not answer"])[0]
         sys.exit(

@@ -27,6 +27,9 @@ class AccountsConfig(AppConfig):
             (_("Allowances"), "allowance", "user__exact"),
             (_("Top-ups"), "topup", "q"),
             (_("API tokens"), "apitoken", "user__exact"),
+            (_("Audit log"), "auditentry", "subject"),
+            (_("Who read their messages"), "auditentry", "read_of"),
+            (_("What they did as staff"), "auditentry", "actor__exact"),
         ):
             view = f"admin:accounts_{model}_changelist"
             register_user_link(UserLink(title, view, parameter, f"accounts.view_{model}"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.conf import settings
 from django.contrib import admin
@@ -13,7 +13,6 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
-from accounts import audit
 from accounts.admin.resources import PlanResource, PriceResource, QuotaResource, UsageResource
 from accounts.models import Allowance, DailyUsage, Plan, Price, Quota, TopUp, UsageEntry, User
 from accounts.staff.import_export import ExportAdmin, ImportExportAdmin
@@ -46,11 +45,6 @@ class PlanAdmin(ImportExportAdmin, RecordedAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         is_free = not isinstance(obj, Plan) or not (obj.is_default or User.objects.filter(plan=obj).exists())
         return bool(super().has_delete_permission(request, obj)) and is_free
-
-    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        if change and formset.has_changed():
-            audit.record(request, "change_quotas", form.instance)
-        super().save_formset(request, form, formset, change)
 
 
 @admin.register(Quota)

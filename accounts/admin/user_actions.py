@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import smtplib
 import uuid
 from typing import Any
 
-import structlog
-from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from accounts import audit, erasure, roles, suspension
+from accounts.admin.account_state import approve, switch
 from accounts.admin.erasure_report import REPORT
-from accounts.admin.user_forms import EraseForm, QuotaTopUpForm
+from accounts.admin.user_forms import EraseForm, QuotaTopUpForm, ReasonForm
 from accounts.admin.user_page import quota_bars
-from accounts.auth.adapter import AccountAdapter, mail_is_configured, make_reset_key, reset_link, site_url
+from accounts.auth.adapter import AccountAdapter, make_reset_key, reset_link
 from accounts.auth.proof import check_recent_proof
 from accounts.auth.requests import user_of
 from accounts.auth.revocation import end_all_sessions, end_session
@@ -33,8 +31,6 @@ from accounts.lib.streaming import stream_file
 from accounts.models import Quota, Session, User
 from accounts.quotas import top_ups
 from accounts.quotas.wording import plain_number
-
-logger = structlog.get_logger(__name__)
 
 
 class UserActions:
@@ -103,7 +99,7 @@ class UserActions:
                 request, "top_up", user, form=form, quotas=bars, title=gettext("Top up %(user)s") % {"user": user}
             )
         chosen = form.cleaned_data
-        audit.record(request, "top_up", user, details=f"{plain_number(chosen['amount'])}: {chosen['reason']}")
+        audit.record(request, "top_up", user, details=plain_number(chosen["amount"]), reason=chosen["reason"])
         by, reason = user_of(request).pk, chosen["reason"]
         try:
             top_ups.top_up(user.pk, chosen["quota"], chosen["amount"], by=by, reason=reason)
@@ -114,10 +110,14 @@ class UserActions:
             messages.success(request, gettext("Added %(amount)s for %(user)s.") % added)
         return _back(user)
 
-    @method_decorator(require_POST)
     def reset_period(self, request: HttpRequest, id_: uuid.UUID, quota: int) -> HttpResponse:
+        """Refunds what was used in the current period."""
         user = self._managed_user(request, id_, "top_up")
-        audit.record(request, "reset", user)
+        form = ReasonForm(request.POST or None)
+        if request.method != "POST" or not form.is_valid():
+            title = gettext("Reset the usage of %(user)s") % {"user": user}
+            return self._page(request, "reason", user, form=form, title=title, button=gettext("Reset"))
+        audit.record(request, "reset", user, reason=form.cleaned_data["reason"])
         try:
             made = top_ups.reset(user.pk, quota, by=user_of(request).pk)
         except Quota.DoesNotExist:
@@ -130,11 +130,17 @@ class UserActions:
             messages.success(request, said)
         return _back(user)
 
-    @method_decorator(require_POST)
     def switch(self, request: HttpRequest, id_: uuid.UUID, to: str) -> HttpResponse:
+        """Enables an account by POST, or asks why it is to be disabled."""
         user = self._managed_user(request, id_, "disable_user")
         on = to == "on"
-        if wrong := switch(request, user, on=on):
+        if on and request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        form = ReasonForm(request.POST or None)
+        if not on and (request.method != "POST" or not form.is_valid()):
+            title = gettext("Disable %(user)s") % {"user": user}
+            return self._page(request, "reason", user, form=form, title=title, button=gettext("Disable"))
+        if wrong := switch(request, user, on=on, reason="" if on else form.cleaned_data["reason"]):
             messages.error(request, wrong)
         else:
             said = (
@@ -179,7 +185,7 @@ class UserActions:
         form = EraseForm(user, request.POST or None)
         if request.method == "POST" and form.is_valid():
             check_recent_proof(request)
-            audit.record(request, "erase", user)
+            audit.record(request, "erase", user, reason=form.cleaned_data["reason"])
             try:
                 erasure.schedule(user)  # the user's page shows when
             except erasure.LastAdministratorError as error:
@@ -260,37 +266,6 @@ class UserActions:
         else:
             messages.warning(request, gettext("No erasure is scheduled for this account."))
         return _back(user)
-
-
-def switch(request: HttpRequest, user: User, *, on: bool) -> str | None:
-    """Enables or disables an account. Returns an error message if it cannot, else None."""
-    audit.record(request, "switch_on" if on else "switch_off", user)
-    if on:
-        if user.awaits_approval:
-            return gettext("%(user)s is awaiting approval. Approve the account instead.") % {"user": user}
-        if erasure.enable(user):
-            return None
-        return gettext("%(user)s is scheduled for erasure. Cancel that first.") % {"user": user}
-    try:
-        erasure.disable(user)
-    except erasure.LastAdministratorError as error:
-        return str(error)
-    return None
-
-
-def approve(request: HttpRequest, user: User) -> str | None:
-    """Approves an account and mails its owner. Returns an error message if it cannot, else None."""
-    audit.record(request, "approve", user)
-    if not erasure.approve(user):
-        return gettext("%(user)s is not awaiting approval.") % {"user": user}
-    if mail_is_configured():
-        try:
-            login = {"login_url": site_url(request) + reverse("account_login")}
-            get_adapter(request).send_mail("account/email/approved", user.email, login)
-        except (smtplib.SMTPException, OSError) as error:
-            logger.warning("approval_mail_failed", user_id=str(user.pk), error=type(error).__name__)
-            messages.warning(request, gettext("The email to %(email)s could not be sent.") % {"email": user.email})
-    return None
 
 
 def _back(user: User) -> HttpResponse:

@@ -1,15 +1,18 @@
-"""Forms of the actions on a user in the admin: top up a quota, and confirm an erasure."""
+"""Forms of a user's pages in the admin: the account, topping up a quota, disabling, and confirming an erasure."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from unfold.forms import UserChangeForm
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from accounts import erasure
 from accounts.models import User
 from accounts.models.fields import MOST, NANO
 from accounts.quotas.balance import user_balances
@@ -33,9 +36,19 @@ class QuotaTopUpForm(forms.Form):
         field.choices = [(balance.quota_id, quota_name(balance)) for balance in user_balances(user.pk)]
 
 
-class EraseForm(forms.Form):
-    """Asks for the user's email address as confirmation."""
+class ReasonForm(forms.Form):
+    """Asks why. The answer is in the audit log."""
 
+    reason = forms.CharField(
+        label=_("Reason"), max_length=500, widget=UnfoldAdminTextInputWidget,
+        help_text=_("For the audit log. The user does not see it."),
+    )  # fmt: skip
+
+
+class EraseForm(ReasonForm):
+    """Asks for the user's email address as confirmation, too."""
+
+    field_order = ("email", "reason")
     email = forms.CharField(
         label=_("Type the user's email address to confirm"),
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
@@ -50,3 +63,28 @@ class EraseForm(forms.Form):
         if typed != self.user.email:
             raise ValidationError(gettext("This is not the user's email address."))
         return typed
+
+
+# A change of these needs a proof of who the member of staff is, and a reason.
+RIGHTS: Final = frozenset({"is_staff", "is_superuser", "groups", "user_permissions"})
+
+
+class UserForm(UserChangeForm):  # type: ignore[misc]  # unfold ships no types
+    """Refuses a change that would leave the site without an administrator, and one of rights without a reason."""
+
+    reason = forms.CharField(
+        label=_("Reason"), max_length=500, required=False, widget=UnfoldAdminTextInputWidget,
+        help_text=_("Why the permissions are changed, for the audit log."),
+    )  # fmt: skip
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if RIGHTS & set(self.changed_data) and not cleaned.get("reason"):
+            self.add_error("reason", gettext("Enter why the permissions are changed."))
+        if "is_superuser" in self.changed_data and not cleaned.get("is_superuser"):
+            try:
+                with transaction.atomic():
+                    erasure.guard_last_administrator(self.instance)
+            except erasure.LastAdministratorError as error:
+                raise ValidationError({"is_superuser": str(error)}) from None
+        return cleaned

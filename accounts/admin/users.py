@@ -14,25 +14,27 @@ from allauth.account.models import EmailAddress
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import transaction
+from django.core.exceptions import PermissionDenied
 from django.db.models import Max, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.decorators import action, display
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
-from accounts import audit, erasure, roles
+from accounts import audit, roles
+from accounts.admin.account_state import approve, switch
 from accounts.admin.filters import OnlineFilter, WaitingFilter
 from accounts.admin.permission_names import NamedPermissions
 from accounts.admin.resources import UserResource
-from accounts.admin.user_actions import UserActions, approve, switch
+from accounts.admin.user_actions import UserActions
+from accounts.admin.user_forms import RIGHTS, ReasonForm, UserForm
 from accounts.admin.user_page import describe_user
 from accounts.auth.proof import check_recent_proof, has_recent_proof
 from accounts.auth.requests import user_of
@@ -56,20 +58,6 @@ FIELDS: dict[str, str | None] = {
     "is_superuser": None,
     "user_permissions": None,
 }
-
-
-class UserForm(UserChangeForm):  # type: ignore[misc]  # unfold ships no types
-    """Refuses a change that would leave the site without an administrator."""
-
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if "is_superuser" in self.changed_data and not cleaned.get("is_superuser"):
-            try:
-                with transaction.atomic():
-                    erasure.guard_last_administrator(self.instance)
-            except erasure.LastAdministratorError as error:
-                raise ValidationError({"is_superuser": str(error)}) from None
-        return cleaned
 
 
 @admin.register(User)
@@ -174,6 +162,8 @@ class UserAdmin(NamedPermissions, UserActions, ImportExportAdmin, DjangoUserAdmi
         rights = ["is_staff", "groups"]
         if request.user.is_superuser:
             rights += ["is_superuser", "user_permissions"]
+        if self._may_change(request, "groups") and self._is_for(request, obj):
+            rights.append("reason")
         return (
             (None, {"fields": ("email", "name", *password)}),
             (gettext("Limits"), {"fields": ("plan",)}),
@@ -227,8 +217,20 @@ class UserAdmin(NamedPermissions, UserActions, ImportExportAdmin, DjangoUserAdmi
         self._each(request, queryset, lambda user: approve(request, user))
 
     @admin.action(description=_("Disable (ends all sessions)"), permissions=["disable"])
-    def switch_off(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._each(request, queryset, lambda user: switch(request, user, on=False))
+    def switch_off(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
+        """Asks why first."""
+        form = ReasonForm(request.POST if "confirmed" in request.POST else None)
+        if not form.is_valid():
+            return self._ask_why(request, queryset, form)
+        reason = form.cleaned_data["reason"]
+        self._each(request, queryset, lambda user: switch(request, user, on=False, reason=reason))
+        return None
+
+    def _ask_why(self, request: HttpRequest, queryset: QuerySet[User], form: ReasonForm) -> HttpResponse:
+        shown = {"title": gettext("Disable accounts"), "button": gettext("Disable"), "action": "switch_off"}
+        context = {**self.admin_site.each_context(request), **shown, "opts": self.opts, "form": form}
+        context["selected"] = list(queryset)
+        return TemplateResponse(request, "admin/accounts/user/reason.html", context)
 
     @admin.action(description=_("Enable"), permissions=["disable"])
     def switch_on(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
@@ -281,13 +283,15 @@ class UserAdmin(NamedPermissions, UserActions, ImportExportAdmin, DjangoUserAdmi
         return response
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
-        if {"is_staff", "is_superuser", "groups", "user_permissions", "email"} & set(form.changed_data) and change:
+        if (RIGHTS | {"email"}) & set(form.changed_data) and change:
             check_recent_proof(request)
+        changes = audit.form_changes(form)
+        reason = changes.pop("reason", ("", ""))[1]
         if change:
-            audit.record(request, "change", obj)
+            audit.record(request, "change", obj, changes=changes, reason=reason)
         super().save_model(request, obj, form, change)
         if not change:
-            audit.record(request, "add", obj)
+            audit.record(request, "add", obj, changes=changes)
         elif "email" in form.changed_data:
             # allauth stores addresses of its own, which would still receive links to reset the password.
             EmailAddress.objects.filter(user=obj).delete()

@@ -46,6 +46,19 @@ class Script:
             return await execute("EVAL", self.text, *args)
 
 
+PROBE: Final = ("health:probe", "1")  # is written to see whether Redis takes writes
+PROBE_SECONDS: Final = 60
+
+
+def write_refusal(error: Exception) -> str:
+    """Why Redis answers but takes no writes, in a word or two; empty where it is something else."""
+    if isinstance(error, redis.exceptions.OutOfMemoryError):
+        return "full"
+    if isinstance(error, redis.exceptions.ReadOnlyError):
+        return "a read-only replica"
+    return "cannot save to its disk" if "MISCONF" in str(error) else ""
+
+
 MOST_CONNECTIONS: Final = 100  # of one event loop
 WAIT_SECONDS: Final = 1  # for one of them; without waiting, hundreds of sockets that open at once would be refused
 

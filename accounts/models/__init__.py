@@ -1,7 +1,7 @@
 """Users, sessions, invitations, the audit log; plans, quotas and usage."""
 
 from accounts.models.api_tokens import ApiToken, TokenScope
-from accounts.models.audit import AuditEntry
+from accounts.models.audit import AuditEntry, AuditSeal
 from accounts.models.choices import QuotaPeriod, Unit, Unwatched
 from accounts.models.quotas import Allowance, Plan, Quota, Reservation, TopUp
 from accounts.models.site import BannerKind, SiteSettings, TermsAcceptance
@@ -12,6 +12,7 @@ __all__ = [
     "Allowance",
     "ApiToken",
     "AuditEntry",
+    "AuditSeal",
     "BannerKind",
     "DailyUsage",
     "Invitation",

@@ -13,7 +13,6 @@ from django.utils.translation import gettext_noop
 DERIVED_NAMES: Final = (
     gettext_noop("accepted at"),
     gettext_noop("accepted by"),
-    gettext_noop("actor email"),
     gettext_noop("allowance"),
     gettext_noop("allowances"),
     gettext_noop("amount"),
@@ -50,8 +49,6 @@ DERIVED_NAMES: Final = (
     gettext_noop("messages"),
     gettext_noop("model"),
     gettext_noop("name"),
-    gettext_noop("object id"),
-    gettext_noop("object type"),
     gettext_noop("output tokens"),
     gettext_noop("period"),
     gettext_noop("plan"),

@@ -1,17 +1,21 @@
-"""Usage reports by user, model, day or group, from `DailyUsage`, and by conversation, from the entries."""
+"""Usage reports by user, model or day, from `DailyUsage`; by group and by conversation, from the entries.
+
+An entry has the groups that its user was in at that time: moving somebody changes no report of the past.
+"""
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal, TextIO
 
+from django.contrib.auth.models import Group
 from django.db.models import Count, F, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, TruncDate
 
 from accounts.lib import charts
 from accounts.lib.streaming import csv_text, escape_formula
@@ -23,7 +27,7 @@ _KEYS: Final[dict[By, tuple[str, ...]]] = {
     "user": ("user_id",),
     "model": ("model",),
     "day": ("day",),
-    "group": ("user__groups__name",),
+    "group": ("groups",),
     "conversation": ("conversation_id",),
 }
 
@@ -42,7 +46,7 @@ class Row:
     cost: Decimal
     unpriced: int
     estimated: int
-    key: str = ""  # the user's id, where rows are of users
+    key: str = ""  # the user's or the group's id
 
     @property
     def tokens(self) -> int:
@@ -59,18 +63,34 @@ _ENTRY_SUMS: Final[dict[str, Any]] = {
 
 
 def usage_rows(
-    since: date, until: date, by: By, *, user_id: uuid.UUID | None = None, most: int | None = None
+    since: date,
+    until: date,
+    by: By,
+    *,
+    user_id: uuid.UUID | None = None,
+    group: int | None = None,
+    most: int | None = None,
 ) -> list[Row]:
-    """The sums of the days from `since` to `until` (UTC, both included): at most `most` rows.
+    """The sums of the days from `since` to `until` (UTC, both included): at most `most` rows; of a user or a group.
 
-    Days are in order; other rows start with the highest cost. Users in several groups count in each of them, users
-    without a group under "–".
+    Days are in order; other rows start with the highest cost. Usage of users in several groups counts in each of them
+    (`group_rows` says how much), usage without a group under "–".
     """
+    if by == "group":
+        return group_rows(since, until, user_id=user_id).rows[:most]
     [key] = _KEYS[by]
-    counted = _entries(since, until) if by == "conversation" else DailyUsage.objects.filter(day__range=(since, until))
+    counted: Any
+    if from_entries := by == "conversation" or group is not None:
+        counted = _entries(since, until)
+        if group is not None:
+            counted = counted.filter(groups__contains=[group])
+        if by == "day":
+            counted = counted.annotate(day=TruncDate("at", tzinfo=UTC))
+    else:
+        counted = DailyUsage.objects.filter(day__range=(since, until))
     if user_id is not None:
         counted = counted.filter(user_id=user_id)
-    sums = _ENTRY_SUMS if by == "conversation" else {f"sum_{name}": Sum(name) for name in _SUMS}
+    sums = _ENTRY_SUMS if from_entries else {f"sum_{name}": Sum(name) for name in _SUMS}
     order = (key,) if by == "day" else ("-sum_cost", "-sum_output_tokens", key)
     found = list(counted.values(key).annotate(**sums).order_by(*order)[:most])
     names = _emails([row[key] for row in found]) if by == "user" else {}
@@ -82,6 +102,54 @@ def usage_rows(
         )
         for row in found
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupUsage:
+    """`rows` by group; `total` counts everything once; `several` what is in more than one of the rows."""
+
+    rows: list[Row]
+    total: Row
+    several: Row
+
+
+def group_rows(
+    since: date, until: date, *, user_id: uuid.UUID | None = None, roles: Collection[str] = ()
+) -> GroupUsage:
+    """Usage by the groups of then. Groups named in `roles` are left out: they say what staff may do, and are no teams.
+
+    Usage of users without another group is under "–". A group that was deleted since has its id as a name.
+    """
+    counted = _entries(since, until)
+    if user_id is not None:
+        counted = counted.filter(user_id=user_id)
+    names = dict(Group.objects.values_list("pk", "name"))
+    left_out = {id_ for id_, name in names.items() if name in roles}
+    by_group: dict[int | None, Row] = {}
+    total, several = _empty("total"), _empty("several")
+    found: Any
+    for found in counted.values("groups").annotate(**_ENTRY_SUMS).order_by("groups"):
+        sums = _empty("", **{name: found[f"sum_{name}"] for name in _SUMS})
+        total = _add(total, sums)
+        teams: list[int | None] = [one for one in dict.fromkeys(found["groups"]) if one not in left_out] or [None]
+        if len(teams) > 1:
+            several = _add(several, sums)
+        for team in teams:
+            name = "–" if team is None else names.get(team, f"#{team}")
+            row = by_group.get(team) or _empty(name, key=str(team or ""))
+            by_group[team] = _add(row, sums)
+    rows = sorted(by_group.values(), key=lambda row: (-row.cost, -row.output_tokens, row.name))
+    return GroupUsage(rows, total, several)
+
+
+def _empty(name: str, **values: Any) -> Row:
+    zeros: dict[str, Any] = dict.fromkeys(_SUMS, 0) | {"audio_seconds": Decimal(0), "cost": Decimal(0)}
+    return Row(name, **zeros | values)
+
+
+def _add(row: Row, other: Row) -> Row:
+    sums: dict[str, Any] = {name: getattr(row, name) + getattr(other, name) for name in _SUMS}
+    return replace(row, **sums)
 
 
 def usage_by_day_and_model(since: date, until: date) -> list[tuple[date, str, int, Decimal]]:

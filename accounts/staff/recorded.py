@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
@@ -14,14 +14,21 @@ from accounts.staff.lists import QuickListAdmin
 
 
 class RecordedAdmin(QuickListAdmin):
-    """Records each change in the audit log before it happens."""
+    """Records each change in the audit log before it happens, with before and after of each field."""
+
+    private_fields: ClassVar[tuple[str, ...]] = ()  # whose texts people wrote: the log only has their lengths
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         if change:
-            audit.record(request, "change", obj)
+            audit.record(request, "change", obj, changes=audit.form_changes(form, self.private_fields))
         super().save_model(request, obj, form, change)
         if not change:
-            audit.record(request, "add", obj)
+            audit.record(request, "add", obj, changes=audit.form_changes(form, self.private_fields))
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        if change and formset.has_changed():
+            audit.record(request, f"change_{formset.prefix}", form.instance, changes=_rows_changed(formset))
+        super().save_formset(request, form, formset, change)
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         audit.record(request, "delete", obj)
@@ -31,6 +38,18 @@ class RecordedAdmin(QuickListAdmin):
         found: dict[str, Any] = super().get_actions(request)
         found.pop("delete_selected", None)  # objects are deleted one by one, so that each is recorded
         return found
+
+
+def _rows_changed(formset: Any) -> dict[str, tuple[str, str]]:
+    """Before and after of the fields of a formset's rows, each under the row's name."""
+    changes: dict[str, tuple[str, str]] = {}
+    for form in formset.forms:
+        row = str(form.instance) if form.instance.pk else f"+{form.prefix}"
+        if form in formset.deleted_forms:
+            changes[row] = (row, "")
+        elif form.has_changed():
+            changes |= {f"{row}: {name}": pair for name, pair in audit.form_changes(form).items()}
+    return changes
 
 
 class HistoryAdmin(QuickListAdmin):

@@ -1,5 +1,6 @@
 """The admin pages of conversations and their messages, earlier texts, files, collections, ratings, runs, waiting
-lines and recordings; of models, tools and their servers, moderation, presets, prompts and notified devices.
+lines and recordings; of models, tools and their servers, moderation, presets, prompts, notified devices and periodic
+jobs.
 
 Importing this registers them.
 """
@@ -15,6 +16,7 @@ from chat.admin import (
     moderation_policy,
     moderation_rules,
     notified_devices,
+    periodic_jobs,
     presets,
     prompts,
     queued,
@@ -41,6 +43,7 @@ __all__ = [
     "moderation_policy",
     "moderation_rules",
     "notified_devices",
+    "periodic_jobs",
     "presets",
     "prompts",
     "queued",

@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 
 from accounts import audit
 from accounts.staff.recorded import HistoryAdmin
+from chat.admin.people import people_of
 from chat.models import Conversation
 from chat.models.messages import READ_TEXT
 
@@ -55,6 +56,7 @@ class BodyAdmin(HistoryAdmin):
     ) -> HttpResponse:
         if obj is not None and request.user.has_perm(self.permission):
             conversation_id = obj.pk if isinstance(obj, Conversation) else obj.conversation_id
-            audit.record(request, "read_body", obj, conversation_id=conversation_id)
+            people = people_of(obj, conversation_id)
+            audit.record(request, "read_body", obj, conversation_id=conversation_id, subjects=people)
         response: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return response

@@ -19,6 +19,7 @@ from accounts.lib.formatting import clock, money, number
 from chat.admin.base import BodyAdmin
 from chat.admin.conversation_members import MemberActions
 from chat.admin.links import link, list_link, page_link
+from chat.admin.trash import TrashActions
 from chat.dashboard.usage_page import show_usage
 from chat.models import Conversation, Member, Message, Role, Run
 
@@ -45,14 +46,14 @@ class MemberInline(TabularInline):  # type: ignore[misc]  # unfold ships no type
 
 
 @admin.register(Conversation)
-class ConversationAdmin(MemberActions, BodyAdmin):
+class ConversationAdmin(TrashActions, MemberActions, BodyAdmin):
     list_display = ("link", "owner", "member_total", "messages", "runs", "cost", "model", "updated", "deleted_at")
     list_display_links = None
     ordering = ("-updated_at",)
     search_help_text = _("Conversation id, or a member's email address")
     facts = (
         "id", "owner", "model", "preset", "temperature", "max_tokens", "effort", "cost", "created_at", "updated_at",
-        "deleted_at", "message_list", "run_list", "member_link",
+        "deleted_at", "message_list", "run_list", "member_link", "restore_link",
     )  # fmt: skip
     body_fields = ("title", "system_prompt")
     body_title = _("Title and system prompt")
@@ -123,6 +124,12 @@ class ConversationAdmin(MemberActions, BodyAdmin):
     @admin.display(description=_("Members"))
     def member_link(self, row: Any) -> SafeString:
         return link(reverse("admin:chat_conversation_members", args=[row.pk]), gettext("View and change"))
+
+    @admin.display(description=_("Trash"))
+    def restore_link(self, row: Any) -> SafeString | str:
+        if row.deleted_at is None:
+            return "–"
+        return link(reverse("admin:chat_conversation_restore", args=[row.pk]), gettext("Restore…"))
 
     @admin.display(description=_("Runs"))
     def run_list(self, row: Any) -> SafeString:

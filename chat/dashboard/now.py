@@ -32,7 +32,7 @@ _NOW: Final = """
 SELECT (SELECT count(*) FROM chat_run WHERE status = 'running'),
        (SELECT count(*) FROM chat_run WHERE status = 'queued'),
        (SELECT EXTRACT(EPOCH FROM clock_timestamp() - min(enqueued_at)) FROM chat_run WHERE status = 'queued'),
-       (SELECT count(*) FROM (SELECT FROM chat_run WHERE created_at > clock_timestamp() - interval '1 minute'
+       (SELECT count(*) FROM (SELECT FROM chat_run WHERE created_at > statement_timestamp() - interval '1 minute'
                               LIMIT %s) one),
        (SELECT count(*) FROM chat_recording WHERE status IN ('starting', 'listening'))
 """

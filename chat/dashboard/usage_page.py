@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
@@ -32,7 +33,16 @@ from accounts.auth.requests import user_of
 from accounts.lib.db import QueryTimeoutError, statement_timeout
 from accounts.lib.formatting import NOTHING, money, number
 from accounts.lib.streaming import rows_line, stream_file
-from accounts.quotas.usage_report import By, Row, usage_by_day_and_model, usage_rows, write_rows
+from accounts.quotas.usage_report import (
+    By,
+    GroupUsage,
+    Row,
+    group_rows,
+    usage_by_day_and_model,
+    usage_rows,
+    write_rows,
+)
+from accounts.roles import all_roles
 from chat.dashboard.panels import Panel, Step, Tile, price_note, usage_panels
 
 if TYPE_CHECKING:
@@ -62,9 +72,13 @@ class ReportQuery:
     since: date
     until: date
     by: By
+    group: int | None = None  # only of users who were in it then
 
     def address(self, **other: str) -> str:
-        query = {"from": str(self.since), "to": str(self.until), "by": self.by, **other}
+        query = {"from": str(self.since), "to": str(self.until), "by": self.by}
+        if self.group is not None and "by" not in other:
+            query["group"] = str(self.group)
+        query |= other
         return f"{reverse('admin:usage')}?{urlencode(query)}"
 
 
@@ -72,8 +86,10 @@ def parse_query(request: HttpRequest, today: date) -> ReportQuery:
     until = min(_day(request.GET.get("to", "")) or today, today)
     since = _day(request.GET.get("from", "")) or until - timedelta(days=DAYS - 1)
     since = max(min(since, until), until - timedelta(days=MAX_DAYS - 1))
-    by = request.GET.get("by", "")
-    return ReportQuery(since, until, by if by in KINDS else "user")
+    by, group = request.GET.get("by", ""), request.GET.get("group", "")
+    chosen = int(group) if group.isascii() and group.isdigit() and len(group) < 10 else None
+    known: By = by if by in KINDS else "user"
+    return ReportQuery(since, until, known, chosen if known != "group" else None)
 
 
 def _day(text: str) -> date | None:
@@ -98,8 +114,9 @@ def show_usage(request: HttpRequest) -> HttpResponseBase:
     try:
         with statement_timeout(TIMEOUT_SECONDS):
             days = usage_by_day_and_model(query.since, query.until)
-            rows = usage_rows(query.since, query.until, query.by, most=MAX_ROWS + 1)
-            totals = usage_rows(query.since, query.until, "day")
+            groups = _group_usage(query) if query.by == "group" else None
+            rows = groups.rows if groups else _rows(query, most=MAX_ROWS + 1)
+            totals = usage_rows(query.since, query.until, "day", group=query.group)
     except QueryTimeoutError:
         return _page(request, query, today, wrong=TOO_SLOW)
     return _page(
@@ -108,6 +125,8 @@ def show_usage(request: HttpRequest) -> HttpResponseBase:
         today,
         panels=panels(query, days),
         rows=[_shown(row, query, request) for row in rows[:MAX_ROWS]],
+        total=_shown(groups.total, query, request) if groups else None,
+        several=_several(groups) if groups else "",
         more=len(rows) > MAX_ROWS,
         tiles=tiles(totals),
     )
@@ -124,6 +143,10 @@ def _page(request: HttpRequest, query: ReportQuery, today: date, **found: Any) -
         "query": query,
         "today": today,
         "kinds": KINDS.items(),
+        "group_name": _group_name(query.group),
+        "by_model": query.address(by="model", group=str(query.group)),
+        "by_user": query.address(by="user", group=str(query.group)),
+        "by_group": query.address(by="group"),
         "kind": KINDS[query.by],
         "heading": HEADINGS[query.by],
         "spans": [
@@ -139,9 +162,41 @@ def _page(request: HttpRequest, query: ReportQuery, today: date, **found: Any) -
 
 def _file(query: ReportQuery) -> Iterator[str]:
     out = io.StringIO()
-    rows = usage_rows(query.since, query.until, query.by)
+    rows = [*groups.rows, groups.total] if (groups := _file_groups(query)) else _rows(query)
     write_rows(rows, query.by, out, "csv")
     yield f"{out.getvalue()}{rows_line(len(rows))}\n"
+
+
+def _rows(query: ReportQuery, most: int | None = None) -> list[Row]:
+    return usage_rows(query.since, query.until, query.by, group=query.group, most=most)
+
+
+def _group_usage(query: ReportQuery) -> GroupUsage:
+    return group_rows(query.since, query.until, roles=[role.name for role in all_roles()])
+
+
+def _file_groups(query: ReportQuery) -> GroupUsage | None:
+    return _group_usage(query) if query.by == "group" else None
+
+
+def _several(groups: GroupUsage) -> str:
+    """How much more the rows add up to than the total; empty where nobody was in several groups."""
+    if not groups.several.messages:
+        return ""
+    said = ngettext(
+        "The rows add up to more than the total: %(messages)s message with a cost of %(cost)s is of users who were in "
+        "several groups, and is counted in each.",
+        "The rows add up to more than the total: %(messages)s messages with a cost of %(cost)s are of users who were "
+        "in several groups, and are counted in each.",
+        groups.several.messages,
+    )
+    return said % {"messages": number(groups.several.messages), "cost": money(groups.several.cost)}
+
+
+def _group_name(group: int | None) -> str:
+    if group is None:
+        return ""
+    return Group.objects.filter(pk=group).values_list("name", flat=True).first() or f"#{group}"
 
 
 def tiles(days: Sequence[Row]) -> list[Tile]:
@@ -188,13 +243,17 @@ def panels(query: ReportQuery, found: Sequence[tuple[date, str, int, Decimal]]) 
 
 def _shown(row: Row, query: ReportQuery, request: HttpRequest) -> dict[str, Any]:
     href = ""
-    if row.key and request.user.has_perm("accounts.view_user"):
+    if query.by == "group":
+        href = query.address(by="user", group=row.key) if row.key else ""
+    elif row.key and request.user.has_perm("accounts.view_user"):
         href = reverse("admin:accounts_user_change", args=[row.key])
     elif query.by == "day":
         href = f"{reverse('admin:accounts_dailyusage_changelist')}?day__exact={row.name}"
     cells = [row.messages, row.input_tokens, row.cached_tokens, row.output_tokens, row.reasoning_tokens]
     return {
-        "name": row.name or NOTHING,
+        "name": gettext("Total")
+        if row.name == "total" and query.by == "group" and not row.key
+        else row.name or NOTHING,
         "href": href,
         "cells": [*map(number, cells), f"{row.audio_seconds / 60:.0f}", money(row.cost), number(row.unpriced)],
     }

@@ -18,6 +18,23 @@ FORGET_SECONDS: Final = 15
 PREFIX: Final = "worker:"
 
 
+class EndpointState(msgspec.Struct, frozen=True):
+    """A model endpoint as a worker sees it. `failure`: the code of its last failed request for models, or empty;
+    `breaker`: closed, open or half-open; `answered_at`: its last answer, seconds since 1970, or 0.
+    """
+
+    name: str
+    place: str
+    failure: str
+    breaker: str
+    models: int
+    answered_at: float
+
+    @property
+    def is_up(self) -> bool:
+        return not self.failure and self.breaker == "closed"
+
+
 class Heartbeat(msgspec.Struct, frozen=True):
     """The state of a worker. `since`: when it started, seconds since 1970."""
 
@@ -28,6 +45,7 @@ class Heartbeat(msgspec.Struct, frozen=True):
     slots: int
     draining: bool
     since: float
+    endpoints: tuple[EndpointState, ...] = ()
 
 
 _decode = msgspec.json.Decoder(Heartbeat).decode

@@ -22,6 +22,7 @@ from chat.models.join_links import JoinLink
 from chat.models.messages import Message
 from chat.models.moderation import ModerationCase, ModerationDecision, ModerationReport, ModerationRule
 from chat.models.organising import Folder, Tag
+from chat.models.periodic import PeriodicJob
 from chat.models.presets import MAX_PROMPT, Preset
 from chat.models.prompts import Prompt
 from chat.models.push import PushSubscription
@@ -116,6 +117,7 @@ __all__ = [
     "ModerationDecision",
     "ModerationReport",
     "ModerationRule",
+    "PeriodicJob",
     "PolicyStep",
     "Preset",
     "Prompt",

@@ -1,15 +1,17 @@
 """Permanently deletes expired data (docs/operations.md).
 
-Each kind of rows is deleted in small batches. A batch is a transaction of its own that skips locked rows, with a pause
-after it: nothing waits for it, and a purge that is interrupted continues the next time. Conversations with an answer in
-progress are skipped.
+The ids of each kind are chosen once, and deleted in batches. A batch is a transaction of its own that skips locked
+rows. With what depends on them it deletes about `ROWS` rows, so whoever waits for one waits for milliseconds. The kinds
+take turns of `TURN_SECONDS`: none keeps the others waiting. A purge that is interrupted continues the next time.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,58 +19,29 @@ from typing import Any, Final
 import redis
 import structlog
 from asgiref.sync import async_to_sync
-from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import QuerySet
 
-from accounts.models import Session
+from accounts.lib.db import QueryTimeoutError, statement_timeout
 from chat.eventlog import store
 from chat.eventlog.user_events import notify_conversation_listed
-from chat.models import (
-    UNDER_WAY,
-    Conversation,
-    ExportJob,
-    ImportJob,
-    Member,
-    PushSubscription,
-    QueuedMessage,
-    QueuedState,
-    Recording,
-    RecordingStatus,
-    Revision,
-    Run,
-    ShareLink,
-    Submission,
-    ToolCall,
-    ToolFile,
-    WebhookDelivery,
-)
-from chat.moderation.keeping import expired_cases
-from chat.retention import stored_files
-from chat.retention.periods import AGE, TEMPORARY, TRASH, past_retention
+from chat.models import Conversation, Member
+from chat.retention.cascade import delete_rows
+from chat.retention.kinds import KINDS, PurgeKind
 from chat.runs.clock import database_time
-from chat.runs.step_texts import blank_outputs
-from chat.voice import audio_files
 
-ENDED: Final = (RecordingStatus.DONE, RecordingStatus.CANCELLED, RecordingStatus.FAILED)
-ENDED_LINKS_DAYS: Final = 30  # of expired and revoked share links, with the texts of their snapshots
-ENDED_TRANSFER_DAYS: Final = 30  # of imports, which can be undone until then, and of exports that failed
-PAUSE_SECONDS: Final = 0.05  # after each batch, for other transactions
+__all__ = ["KINDS", "Backlog", "Progress", "backlog", "count", "delete_event_logs", "purge"]
+
+CHOSEN: Final = 50_000  # ids of a kind in memory
+ROWS: Final = 500  # of all tables in a transaction: they take 30 to 50 ms. A time would depend on the machine's load
+TURN_SECONDS: Final = 1.0  # of one kind, before the next one's turn
+REST: Final = 0.1  # of a batch's time is waited after it, for other transactions
+COUNT_SECONDS: Final = 10.0  # for the backlog of all kinds
+# How long the oldest expired row has been so at least: one of these.
+OVERDUE: Final = tuple(timedelta(hours=hours) for hours in (2, 6, 24, 72, 168, 720))
+AT_ONCE: Final = 200  # event logs that are deleted at once
+
 logger = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class PurgeKind:
-    """Rows that are deleted for one reason. `expired` selects those past their retention at a moment.
-
-    `batch`: rows in one transaction. `delete` removes them.
-    """
-
-    name: str
-    reason: str
-    expired: Callable[[datetime], QuerySet[Any]]
-    batch: int
-    delete: Callable[[QuerySet[Any]], object] = QuerySet.delete
 
 
 @dataclass(frozen=True)
@@ -78,131 +51,12 @@ class Progress:
     total: int  # counted at the start; rows may be added or restored meanwhile
 
 
-def _trash(now: datetime) -> QuerySet[Conversation]:
-    return past_retention(TRASH, _idle().exclude(deleted_at=None), now)
+@dataclass(frozen=True)
+class Backlog:
+    """What is expired and still there: rows, and for how many seconds the oldest has been expired at least."""
 
-
-def _temporary(now: datetime) -> QuerySet[Conversation]:
-    return past_retention(TEMPORARY, _idle().filter(temporary=True), now).exclude(pk__in=_trash(now).values("pk"))
-
-
-def _aged(now: datetime) -> QuerySet[Conversation]:
-    """Pinned conversations do not expire by age, unless they are in the trash."""
-    rows = _idle().filter(temporary=False).exclude(pinned_at__isnull=False, deleted_at=None)
-    return past_retention(AGE, rows, now).exclude(pk__in=_trash(now).values("pk"))
-
-
-def _idle() -> QuerySet[Conversation]:
-    """Those without an answer in progress. One that waits for a person may wait for ever: it keeps nothing."""
-    return Conversation.objects.filter(~Exists(Run.objects.filter(conversation=OuterRef("pk"), status__in=UNDER_WAY)))
-
-
-def _orphaned_devices(now: datetime) -> QuerySet[PushSubscription]:
-    alive = Session.objects.filter(hash=OuterRef("session_hash"), user=OuterRef("user"))
-    return PushSubscription.objects.filter(~Exists(alive))
-
-
-def _tool_outputs(now: datetime) -> QuerySet[ToolCall]:
-    """Those of calls that have ended, where something is left of them; none where they are kept."""
-    if settings.KEEP_TOOL_OUTPUT_DAYS is None:
-        return ToolCall.objects.none()
-    until = now - timedelta(days=settings.KEEP_TOOL_OUTPUT_DAYS)
-    has_files = Exists(ToolFile.objects.filter(call=OuterRef("pk")))
-    return ToolCall.objects.filter(~Q(output="") | has_files, created_at__lt=until, ended_at__lt=until)
-
-
-# Few conversations at a time: one may have thousands of messages.
-KINDS: Final = (
-    PurgeKind("trash", "conversations in the trash longer than their owner's plan allows", _trash, 10),
-    PurgeKind("temporary", "temporary conversations past their retention", _temporary, 10),
-    PurgeKind("age", "conversations past their plan's retention", _aged, 10),
-    PurgeKind("sessions", "expired sessions", lambda now: Session.objects.filter(expire_date__lt=now), 500),
-    PurgeKind("devices", "notified devices whose session has ended", _orphaned_devices, 200),
-    PurgeKind(
-        "submissions",
-        "idempotency records older than KEEP_SUBMISSION_DAYS",
-        lambda now: Submission.objects.filter(created_at__lt=now - timedelta(days=settings.KEEP_SUBMISSION_DAYS)),
-        500,
-    ),
-    PurgeKind(
-        "queued",
-        "removed messages of waiting lines older than KEEP_SUBMISSION_DAYS",
-        lambda now: QueuedMessage.objects.filter(
-            state=QueuedState.REMOVED, changed_at__lt=now - timedelta(days=settings.KEEP_SUBMISSION_DAYS)
-        ),
-        500,
-    ),
-    PurgeKind(
-        "revisions",
-        "earlier texts of messages older than KEEP_REVISION_DAYS",
-        lambda now: Revision.objects.filter(changed_at__lt=now - timedelta(days=settings.KEEP_REVISION_DAYS)),
-        500,
-    ),
-    PurgeKind(
-        "audio", "audio of recordings past their plan's retention", audio_files.expired, 50, audio_files.delete_audio
-    ),
-    PurgeKind(
-        "recordings",
-        "transcripts of recordings older than KEEP_RECORDING_DAYS without audio",
-        lambda now: Recording.objects.filter(
-            status__in=ENDED, audio="", created_at__lt=now - timedelta(days=settings.KEEP_RECORDING_DAYS)
-        ),
-        200,
-    ),
-    PurgeKind(
-        "share_links",
-        f"share links that ended more than {ENDED_LINKS_DAYS} days ago",
-        lambda now: ShareLink.objects.filter(
-            Q(expires_at__lt=now - timedelta(days=ENDED_LINKS_DAYS))
-            | Q(revoked_at__lt=now - timedelta(days=ENDED_LINKS_DAYS))
-        ),
-        50,
-    ),
-    PurgeKind(
-        "tool_outputs",
-        "results of tools and files that they made, older than KEEP_TOOL_OUTPUT_DAYS",
-        _tool_outputs,
-        100,
-        blank_outputs,
-    ),
-    PurgeKind(
-        "webhooks",
-        "deliveries of webhooks older than KEEP_WEBHOOK_DAYS",
-        lambda now: WebhookDelivery.objects.filter(created_at__lt=now - timedelta(days=settings.KEEP_WEBHOOK_DAYS)),
-        500,
-    ),
-    PurgeKind(
-        "exports",
-        "exports that can no longer be downloaded",
-        lambda now: ExportJob.objects.filter(
-            Q(expires_at__lt=now) | Q(expires_at=None, ended_at__lt=now - timedelta(days=ENDED_TRANSFER_DAYS))
-        ),
-        20,
-    ),
-    PurgeKind(
-        "imports",
-        f"reports of imports that ended more than {ENDED_TRANSFER_DAYS} days ago",
-        lambda now: ImportJob.objects.filter(ended_at__lt=now - timedelta(days=ENDED_TRANSFER_DAYS)),
-        20,
-    ),
-    PurgeKind(
-        "uploads",
-        "uploads that were not continued for UPLOAD_HOURS",
-        stored_files.abandoned_uploads,
-        100,
-        stored_files.delete_uploads,
-    ),
-    PurgeKind(
-        "files",
-        "files of no message, and of messages deleted more than KEEP_REVISION_DAYS ago",
-        stored_files.unattached,
-        200,
-    ),
-    PurgeKind(
-        "contents", "stored contents of which there is no file", stored_files.unused, 50, stored_files.delete_contents
-    ),
-    PurgeKind("cases", "decided moderation cases past their plan's retention", expired_cases, 200),
-)
+    rows: int
+    overdue_seconds: float
 
 
 def count() -> dict[str, int]:
@@ -211,44 +65,132 @@ def count() -> dict[str, int]:
     return {kind.name: kind.expired(now).count() for kind in KINDS}
 
 
+def backlog(seconds: float = COUNT_SECONDS) -> dict[str, Backlog]:
+    """What is expired and still there, by kind; without kinds that have none or were not counted within `seconds`.
+
+    Raises a database error.
+    """
+    now, ends = database_time(), time.monotonic() + seconds
+    found = {}
+    for kind in KINDS:
+        if (left := ends - time.monotonic()) <= 0:
+            break
+        with suppress(QueryTimeoutError), statement_timeout(left):
+            if rows := kind.expired(now).count():
+                found[kind.name] = Backlog(rows, _overdue(kind, now))
+    return found
+
+
+def _overdue(kind: PurgeKind, now: datetime) -> float:
+    found = timedelta()
+    for step in OVERDUE if kind.by_time else ():
+        if not kind.expired(now - step).exists():
+            break
+        found = step
+    return found.total_seconds()
+
+
 def purge() -> Generator[Progress, None, None]:
     """Deletes expired rows, and yields its progress after each batch. Ending the iteration ends the purge."""
     now = database_time()  # this machine's clock may be wrong, and would then delete too much
-    for kind in KINDS:
-        total, done = kind.expired(now).count(), 0
-        last: Any = None
-        while total:
-            last, gone = _delete_some(kind, now, last)
-            if last is None:
-                break
-            done += gone
-            yield Progress(kind.name, done, total)
-            time.sleep(PAUSE_SECONDS)
+    works = [_Work(kind, now) for kind in KINDS]
+    yield from _in_turns(works)
+    yield from _in_turns([work for work in works if not work.kind.by_time])
 
 
-def _delete_some(kind: PurgeKind, now: datetime, last: Any) -> tuple[Any, int]:
-    """Deletes a batch after the row `last`. Returns the last row it saw (None at the end), and how many it deleted.
+def _in_turns(works: list[_Work]) -> Iterator[Progress]:
+    fresh, waiting = set(works), list(works)
+    while waiting:
+        for work in list(waiting):
+            if work in fresh:
+                work.choose()
+                fresh.remove(work)
+            ends = time.monotonic() + TURN_SECONDS
+            work.look_again()
+            while work.is_left:
+                yield from work.delete_batch()
+                if time.monotonic() >= ends:
+                    break
+            if not work.is_left:
+                waiting.remove(work)
+
+
+class _Work:
+    """What is left of a kind in this purge."""
+
+    def __init__(self, kind: PurgeKind, now: datetime) -> None:
+        self.kind, self.now, self.size, self.done, self.total = kind, now, kind.batch, 0, 0
+        self._last: Any = None
+        self._ids: list[Any] = []
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Reads which plans there are: what is expired goes by the plans at the beginning of each turn."""
+        self._expired = self.kind.expired(self.now)
+
+    def choose(self) -> None:
+        """Chooses ids from the beginning, and counts."""
+        self._last = None
+        self._choose()
+        found = len(self._ids)
+        self.total = self.done + (found if found < CHOSEN else self._expired.count())
+
+    @property
+    def is_left(self) -> bool:
+        return bool(self._ids)
+
+    def _choose(self) -> None:
+        """The next ids, in descending order, to be taken from the end of the list."""
+        rows = self._expired.order_by("pk")
+        if self._last is not None:
+            rows = rows.filter(pk__gt=self._last)
+        self._ids = list(rows.values_list("pk", flat=True)[:CHOSEN])[::-1]
+        self._last = self._ids[0] if len(self._ids) == CHOSEN else None
+
+    def delete_batch(self) -> Iterator[Progress]:
+        """Deletes the next ids; yields the progress, unless nothing could be deleted."""
+        chosen, self._ids = self._ids[-self.size :][::-1], self._ids[: -self.size]
+        began = time.monotonic()
+        gone, members, rows = _delete_some(self.kind, self._expired, chosen)
+        seconds = time.monotonic() - began
+        if self.kind.delete is None and gone:
+            self.size = max(1, min(ROWS, 4 * self.size, len(gone) * ROWS // max(rows, 1)))
+        if self._expired.model is Conversation and gone:
+            delete_event_logs(gone, members)
+        if not self._ids and self._last is not None:
+            self._choose()
+        if gone:
+            self.done += len(gone)
+            yield Progress(self.kind.name, self.done, self.total)
+        time.sleep(REST * seconds)
+
+
+def _delete_some(
+    kind: PurgeKind, expired: QuerySet[Any], chosen: list[Any]
+) -> tuple[list[Any], list[tuple[Any, Any]], int]:
+    """Deletes those of `chosen` that are still expired and that nobody holds. Returns their ids; of conversations that
+    members still have in their lists the pairs (conversation, member); and how many rows of all tables were deleted.
 
     The rows are locked and then selected again, so that a conversation that was used, restored or pinned meanwhile is
     kept. Whoever uses one from then on waits for this transaction and finds nothing.
     """
-    members: list[tuple[uuid.UUID, uuid.UUID]] = []
+    members: list[tuple[Any, Any]] = []
     with transaction.atomic():
-        rows = kind.expired(now).order_by("pk")
-        if last is not None:
-            rows = rows.filter(pk__gt=last)
-        locked = list(rows.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)[: kind.batch])
-        if not locked:
-            return None, 0
-        ids = list(kind.expired(now).filter(pk__in=locked).values_list("pk", flat=True))
-        doomed = kind.expired(now).model.objects.filter(pk__in=ids)
-        if doomed.model is Conversation:
+        rows = expired.model.objects.filter(pk__in=chosen).order_by("pk")
+        locked = list(rows.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True))
+        ids = list(expired.filter(pk__in=locked).values_list("pk", flat=True))
+        if not ids:
+            return [], [], 0
+        model = rows.model
+        if model is Conversation:
             listed = Member.objects.filter(conversation__in=ids, conversation__deleted_at=None)
             members = list(listed.values_list("conversation_id", "user_id"))
-        kind.delete(doomed)
-    if doomed.model is Conversation:
-        delete_event_logs(ids, members)
-    return locked[-1], len(ids)
+        count = len(ids)
+        if kind.delete is None:
+            count = delete_rows(model, ids)
+        else:
+            kind.delete(model.objects.filter(pk__in=ids))
+    return ids, members, count
 
 
 def delete_event_logs(conversations: list[uuid.UUID], members: list[tuple[uuid.UUID, uuid.UUID]] | None = None) -> None:
@@ -258,10 +200,8 @@ def delete_event_logs(conversations: list[uuid.UUID], members: list[tuple[uuid.U
     """
 
     async def drop() -> None:
-        for one in conversations:
-            keys = (store.stream_key(one), store.meta_key(one))
-            await store.channel_layer().group_execute(store.group_name(one), "DEL", *keys)
-            await store.channel_layer().group_send(store.group_name(one), {"type": "share.check"})
+        for first in range(0, len(conversations), AT_ONCE):
+            await asyncio.gather(*map(_drop_log, conversations[first : first + AT_ONCE]))
         for one, member in members or ():
             await notify_conversation_listed(member, {"conversation_id": str(one), "title": "", "deleted": True})
 
@@ -269,3 +209,9 @@ def delete_event_logs(conversations: list[uuid.UUID], members: list[tuple[uuid.U
         async_to_sync(drop)()
     except (redis.RedisError, OSError) as error:
         logger.warning("event_logs_not_deleted", error=type(error).__name__, conversations=len(conversations))
+
+
+async def _drop_log(conversation: uuid.UUID) -> None:
+    layer, group = store.channel_layer(), store.group_name(conversation)
+    await layer.group_execute(group, "DEL", store.stream_key(conversation), store.meta_key(conversation))
+    await layer.group_send(group, {"type": "share.check"})

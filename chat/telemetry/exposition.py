@@ -165,6 +165,18 @@ GAUGES: Final = (
     Family("queued_messages", "Messages in waiting lines, of all conversations.",
            lambda: _shared("queued_messages")),
     Family("queue_jobs", "Jobs waiting in the broker, for all workers.", lambda: _shared("queue_jobs")),
+    Family("beat", "1 while a process schedules the periodic jobs.", lambda: _shared("beat")),
+    Family("endpoint_up", "1 if a worker can use the model endpoint, else 0.", lambda: _shared("endpoint_up"),
+           ("endpoint",)),
+    Family("redis_writable", "1 while Redis takes writes; 0 where it is full or a replica.",
+           lambda: _shared("redis_writable")),
+    Family("redis_memory_used", "Used part of Redis's maxmemory, from 0 to 1; absent without a limit.",
+           lambda: _shared("redis_memory_used")),
+    Family("purge_backlog", "Expired rows that the last purge has left, by kind.", lambda: _shared("purge_backlog"),
+           ("kind",)),
+    Family("purge_overdue_seconds", "How long the oldest of these has been expired at least.",
+           lambda: _shared("purge_overdue_seconds")),
+    Family("purge_age_seconds", "Time since the last purge ended.", lambda: _shared("purge_age_seconds")),
     Family("workers", "Workers with a fresh heartbeat, on all machines.", lambda: _shared("workers")),
 )  # fmt: skip
 FRAME_HISTOGRAMS: Final = (

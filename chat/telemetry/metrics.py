@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from types import TracebackType
 from typing import Final
@@ -69,7 +69,7 @@ judge_failures: Final[Counter[tuple[str, str]]] = Counter()  # judge, code
 gauges: Final[dict[str, Callable[[], float]]] = {}
 labelled_gauges: Final[dict[str, Callable[[], dict[str, float]]]] = {}  # likewise, by the value of a label
 # Gauges common to all processes, read from Redis by `config.web.metrics`; empty when Redis did not answer.
-shared: Final[dict[str, float]] = {}
+shared: Final[dict[str, float | Mapping[str, float]]] = {}
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped; no `_created` series, which nothing here uses
 registry: Final = CollectorRegistry()

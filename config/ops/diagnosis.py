@@ -24,13 +24,14 @@ def examine(names: Iterable[str], *, url: str = "") -> list[Finding]:
     findings: list[Finding] = []
     failed: set[str] = set()
     for name in names:
-        if (needed := NEEDS.get(name)) in failed:
-            findings.append(Finding(name, FAIL, f"Cannot be checked without {needed}.", f"See the check `{needed}`."))
+        if needed := next((one for one in NEEDS.get(name, ()) if one in failed), None):
+            said = f"Not known: {needed} does not work."
+            findings.append(Finding(name, FAIL, said, f"See the check `{needed}`."))
+            failed.add(name)
             continue
         try:
             level, said, advice = CHECKS[name](url)
         except (StackError, ImproperlyConfigured) as error:
-            failed.add(name)
             level, said, advice = (FAIL, str(error), "Correct it as described, then check again.")
         except (redis.RedisError, ValueError) as error:
             level, said, advice = (
@@ -41,6 +42,8 @@ def examine(names: Iterable[str], *, url: str = "") -> list[Finding]:
         except django.db.Error as error:
             said = f"PostgreSQL does not answer ({type(error).__name__})."
             level, advice = (FAIL, "See the check `database`; run `manage.py migrate` if a table is missing.")
+        if level is FAIL:
+            failed.add(name)  # its effects are not reported as causes
         findings.append(Finding(name, level, said, advice))
     return findings
 
@@ -65,11 +68,22 @@ CHECKS: Final[dict[str, Callable[[str], Found]]] = {
     "web": serving_checks.check_web,
     "https": https_checks.check_https,
     "workers": serving_checks.check_workers,
+    "endpoints": serving_checks.check_endpoints,
     "queue": serving_checks.check_queue,
     "beat": serving_checks.check_beat,
     "maintenance": serving_checks.check_maintenance,
     "traces": installation_checks.check_traces,
 }
-NEEDS: Final = {"clock": "database", "administrator": "database", "sign-up": "database", "queue": "database",
-                "model": "database", "workers": "redis", "beat": "redis", "maintenance": "redis"}  # fmt: skip
-SERVING: Final = ("database", "redis", "web", "workers", "queue")
+# A check is not made where one of these has failed: it would report an effect as a cause.
+NEEDS: Final[dict[str, tuple[str, ...]]] = {
+    "clock": ("database",),
+    "administrator": ("database",),
+    "sign-up": ("database",),
+    "model": ("database",),
+    "workers": ("redis",),
+    "endpoints": ("redis", "workers"),
+    "queue": ("database", "redis"),
+    "beat": ("redis",),
+    "maintenance": ("database", "redis"),
+}
+SERVING: Final = ("database", "redis", "web", "workers", "endpoints", "queue")

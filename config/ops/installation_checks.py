@@ -9,6 +9,7 @@ import time
 from typing import Any, Final
 
 import django
+import redis
 from django.conf import settings
 from django.core import checks
 from django.db import connection
@@ -16,7 +17,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http.request import validate_host
 
 from accounts.auth.origins import parse_origin
-from accounts.lib.redis import sync_redis
+from accounts.lib.redis import PROBE, PROBE_SECONDS, sync_redis, write_refusal
 from accounts.models import User
 from accounts.quotas.plans import has_default_quota
 from accounts.staff.notices import OPEN_WITHOUT_QUOTA, is_open_without_quota
@@ -77,10 +78,28 @@ def check_database(_url: str) -> Found:
     return OK, f"PostgreSQL {version}, all migrations applied.", ""
 
 
+REFUSAL_ADVICE: Final = {
+    "full": "Raise maxmemory (`redis-cli CONFIG SET maxmemory …`, then its configuration file), or free memory.",
+    "a read-only replica": "REDIS_URL leads to a replica: point it at the primary.",
+}
+
+
 def check_redis(_url: str) -> Found:
     connect_to_redis(settings.REDIS_URL)
     memory: Any = sync_redis().info("memory")
     policy, most, used = (memory.get("maxmemory_policy"), memory.get("maxmemory", 0), memory.get("used_memory", 0))
+    try:
+        sync_redis().set(*PROBE, ex=PROBE_SECONDS)
+    except redis.ResponseError as error:
+        refused = write_refusal(error)
+        if not refused:
+            raise
+        of = f" of {most // 2**20} MB" if most else ""
+        return (
+            FAIL,
+            f"Redis answers but takes no writes: {refused} ({used // 2**20} MB{of} in use). Nothing is answered.",
+            REFUSAL_ADVICE.get(refused, "Look at the end of Redis's log."),
+        )
     if most and policy != "noeviction":
         return (
             WARN,

@@ -11,15 +11,18 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.db import connection
 
-from chat.jobs.worker_heartbeats import Heartbeat, living_workers, waiting_jobs
+from chat.jobs.worker_heartbeats import EndpointState, Heartbeat, living_workers, waiting_jobs
+from chat.retention.purge import backlog
 from config.env import stack_url
 from config.ops.findings import FAIL, OK, WARN, Found
+from config.ops.model_checks import MODEL_ADVICE
+from workers.runtime.beat_lease import beat_owner
 from workers.runtime.maintenance import last_purge
-from workers.runtime.scheduler import beat_owner
 
 WEB_SECONDS: Final = 5.0
 WAITING_SECONDS: Final = 15.0  # a job that waits longer although workers have free slots is not being read
 MAINTENANCE_SECONDS: Final = 3 * 3600.0  # the purge is due every hour
+OVERDUE_SECONDS: Final = 6 * 3600.0  # an expired row that is older was passed over by several purges
 
 
 def check_web(url: str) -> Found:
@@ -71,6 +74,34 @@ def _name(heart: Heartbeat) -> str:
     return f"{heart.host}:{heart.pid}"
 
 
+def check_endpoints(_url: str) -> Found:
+    """What the running workers see of the model endpoints, with their settings and from their machines."""
+    hearts = [heart for heart in living_workers() if not heart.draining]
+    seen: dict[str, list[EndpointState]] = {}
+    for heart in hearts:
+        for state in heart.endpoints:
+            seen.setdefault(f"{state.name} ({state.place})", []).append(state)
+    if not seen:
+        return OK, "The running workers have reported no endpoint yet.", ""  # they have just started, or are older
+    down = {name: states for name, states in seen.items() if not any(state.is_up for state in states)}
+    partly = {name for name, states in seen.items() if name not in down and not all(state.is_up for state in states)}
+    if not down and not partly:
+        models = sum(max(state.models for state in states) for states in seen.values())
+        return OK, f"{', '.join(seen)}: {_count(models, 'model')} on offer at the running workers.", ""
+    said = " ".join(f"{name}: {_why_down(states)}." for name, states in down.items())
+    said += "".join(f" {name} fails at some workers only." for name in sorted(partly))
+    codes = {state.failure for states in down.values() for state in states}
+    advice = next((MODEL_ADVICE[code] for code in sorted(codes) if code in MODEL_ADVICE), "")
+    return FAIL if len(down) == len(seen) else WARN, said.strip(), advice or "`manage.py models --test` shows details."
+
+
+def _why_down(states: list[EndpointState]) -> str:
+    codes = ", ".join(sorted({state.failure for state in states if state.failure})) or "requests fail"
+    last = max(state.answered_at for state in states)
+    answer = f"the last answer was {(time.time() - last) / 60:.0f} min ago" if last else "no answer since the start"
+    return f"down at all workers ({codes}; {answer})"
+
+
 def check_queue(_url: str) -> Found:
     with connection.cursor() as cursor:
         cursor.execute(
@@ -96,12 +127,19 @@ def check_queue(_url: str) -> Found:
 
 
 def check_maintenance(_url: str) -> Found:
+    """When the purge last ended, and what is expired and still there: a purge may end each hour and not keep up."""
     last = last_purge()
     said = "The hourly purge has not run yet."
     if last is not None:
         said = f"The last purge was {(time.time() - last) / 3600:.1f} h ago."
     # Before the first purge, the age of the workers shows whether it is overdue.
     since = last or min((heart.since for heart in living_workers()), default=time.time())
+    left = backlog()
+    late = max((one.overdue_seconds for one in left.values()), default=0.0)
+    if late > OVERDUE_SECONDS:
+        names = ", ".join(f"{one.rows} {name}" for name, one in left.items() if one.overdue_seconds > OVERDUE_SECONDS)
+        said += f" It does not keep up: {names} expired {late / 3600:.0f} h ago or earlier."
+        return WARN, said, "Run `manage.py purge`, which can be stopped at any moment, or raise PURGE_SECONDS."
     if time.time() - since < MAINTENANCE_SECONDS:
         return OK, said, ""
     return WARN, said, "Check that `manage.py beat` is running and that a worker serves the queue `maintenance`."

@@ -33,12 +33,12 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "allauth.socialaccount",
     "allauth.socialaccount.providers.openid_connect",
-    "import_export",
     "csp",
     "accounts",
     "chat",
     "workers",
     "config",
+    "import_export",  # last: our commands take the place of its own
 ]
 
 MIDDLEWARE = [

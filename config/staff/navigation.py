@@ -77,6 +77,7 @@ GROUPS: Final[tuple[tuple[StrPromise, tuple[tuple[str, str | StrPromise, str], .
         ("chat.webhook", "", "webhook"),
         ("chat.webhookdelivery", "", "outbox"),
         ("accounts.auditentry", _("Audit log"), "policy"),
+        ("chat.periodicjob", _("Periodic jobs"), "schedule"),
     )),
 )  # fmt: skip
 

@@ -12,13 +12,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
+import redis
 import structlog
 from channels.layers import get_channel_layer
 from django.db import OperationalError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from accounts.lib.db import in_db
-from accounts.lib.redis import async_redis
+from accounts.lib.redis import PROBE, PROBE_SECONDS, async_redis, write_refusal
 
 PATHS: Final = frozenset({"/livez", "/readyz"})
 CHECK_SECONDS: Final = 2.0
@@ -114,7 +115,13 @@ def _lock_tables() -> str | None:
 
 
 async def _check_redis() -> str | None:
-    await async_redis().ping()
+    """Writes: a full Redis and a replica answer, too."""
+    try:
+        await async_redis().set(*PROBE, ex=PROBE_SECONDS)
+    except redis.ResponseError as error:
+        if refused := write_refusal(error):
+            return f"takes no writes: {refused}"
+        raise
     return None
 
 

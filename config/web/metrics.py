@@ -20,20 +20,27 @@ import django.db
 import redis
 import structlog
 from django.conf import settings
+from django.db.models import F
+from django.db.models.functions import Now
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, ThreadingWSGIServer, generate_latest
 
 from accounts.lib.db import QueryTimeoutError, release_connections, statement_timeout
 from accounts.lib.outage import OUTAGE
+from accounts.lib.redis import PROBE, PROBE_SECONDS, sync_redis, write_refusal
 from chat.dashboard.tool_figures import TOOL_GAUGES, read_tool_gauges
-from chat.jobs.worker_heartbeats import living_workers, waiting_jobs
-from chat.models import QueuedMessage, QueuedState
+from chat.jobs.worker_heartbeats import Heartbeat, living_workers, waiting_jobs
+from chat.models import PeriodicJob, QueuedMessage, QueuedState
 from chat.moderation.stats import queue_figures, unjudged_figures
 from chat.telemetry import exposition, metrics
+from workers.runtime.beat_lease import beat_owner
 
 PATH: Final = "/metrics"
 SHARED_SECONDS: Final = 2.0
-FROM_REDIS: Final = ("workers", "queue_jobs")
-FROM_POSTGRESQL: Final = ("cases_open", "oldest_case_seconds", "unjudged_texts", "queued_messages", *TOOL_GAUGES)
+FROM_REDIS: Final = ("workers", "queue_jobs", "endpoint_up", "beat", "redis_writable", "redis_memory_used")
+PURGE_GAUGES: Final = ("purge_backlog", "purge_overdue_seconds", "purge_age_seconds")
+FROM_POSTGRESQL: Final = (
+    "cases_open", "oldest_case_seconds", "unjudged_texts", "queued_messages", *TOOL_GAUGES, *PURGE_GAUGES,
+)  # fmt: skip
 FORWARDED: Final = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
 
 logger = structlog.get_logger(__name__)
@@ -58,7 +65,14 @@ def may_read(client: str, headers: Mapping[str, str]) -> bool:
 def read_shared_gauges() -> None:
     """Reads the gauges common to all processes from Redis into `metrics.shared`; removes them if Redis fails."""
     try:
-        found = {"workers": float(len(living_workers())), "queue_jobs": float(waiting_jobs())}
+        hearts = living_workers()
+        found: dict[str, float | Mapping[str, float]] = {
+            "workers": float(len(hearts)),
+            "queue_jobs": float(waiting_jobs()),
+            "endpoint_up": _endpoints_up(hearts),
+            "beat": float(bool(beat_owner())),
+            **_redis_state(),
+        }
     except (redis.RedisError, ValueError) as error:
         logger.warning("shared_metrics_not_read", error=type(error).__name__)
         found = {}
@@ -72,12 +86,13 @@ def read_case_gauges() -> None:
             queue, unjudged = queue_figures(), unjudged_figures()
             waiting = QueuedMessage.objects.filter(state=QueuedState.WAITING).count()
             tools = read_tool_gauges()
-        found = {
+        found: dict[str, float | Mapping[str, float]] = {
             "cases_open": float(queue.open),
             "oldest_case_seconds": queue.oldest_seconds,
             "unjudged_texts": float(unjudged.open),
             "queued_messages": float(waiting),
             **tools,
+            **_purge_gauges(),
         }
     except (django.db.Error, QueryTimeoutError, *OUTAGE) as error:  # also: not migrated yet
         logger.warning("case_metrics_not_read", error=type(error).__name__)
@@ -87,7 +102,44 @@ def read_case_gauges() -> None:
     _share(FROM_POSTGRESQL, found)
 
 
-def _share(names: Iterable[str], found: Mapping[str, float]) -> None:
+def _endpoints_up(hearts: Iterable[Heartbeat]) -> dict[str, float]:
+    """By endpoint: 1 if a worker can use it, else 0."""
+    up: dict[str, float] = {}
+    for heart in hearts:
+        for state in heart.endpoints:
+            up[state.name] = max(up.get(state.name, 0.0), float(state.is_up))
+    return up
+
+
+def _redis_state() -> dict[str, float]:
+    """Whether Redis takes writes, and how full it is, from 0 to 1, if its memory has a limit."""
+    try:
+        sync_redis().set(*PROBE, ex=PROBE_SECONDS)
+        found = {"redis_writable": 1.0}
+    except redis.ResponseError as error:
+        if not write_refusal(error):
+            raise
+        found = {"redis_writable": 0.0}
+    memory: Any = sync_redis().info("memory")
+    if most := memory.get("maxmemory", 0):
+        found["redis_memory_used"] = memory.get("used_memory", 0) / most
+    return found
+
+
+def _purge_gauges() -> dict[str, float | Mapping[str, float]]:
+    """What the last purge has left, by kind, and how long ago it ended; nothing before the first."""
+    row = PeriodicJob.objects.filter(name="purge").values("report", age=Now() - F("ended_at")).first()
+    if row is None or row["age"] is None:
+        return {}
+    left = row["report"].get("left", {})
+    return {
+        "purge_backlog": {name: float(one["rows"]) for name, one in left.items()},
+        "purge_overdue_seconds": max((float(one["overdue_seconds"]) for one in left.values()), default=0.0),
+        "purge_age_seconds": row["age"].total_seconds(),
+    }
+
+
+def _share(names: Iterable[str], found: Mapping[str, float | Mapping[str, float]]) -> None:
     """Replaces these gauges; those that were not found are not exported."""
     for name in names:
         metrics.shared.pop(name, None)

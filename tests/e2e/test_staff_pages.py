@@ -102,6 +102,9 @@ def test_staff_find_their_way(live: Callable[..., Stack], browser: Browser) -> N
     page.get_by_role("row", name="bob@example.org").get_by_role("checkbox").check()
     page.get_by_label("Select action to run").select_option("switch_off")
     page.get_by_role("button", name="Run", exact=True).or_(page.get_by_role("button", name="Go", exact=True)).click()
+    page.get_by_label("Reason").fill("left the company")
+    shoot(page, "admin-disable")
+    page.get_by_role("button", name="Disable", exact=True).click()
     expect(page.get_by_text("1 of 1 account was changed.")).to_be_visible()
     assert stack.sql("SELECT is_active FROM accounts_user WHERE email = 'bob@example.org'") == [{"is_active": False}]
     page.goto(f"{stack.url}/admin/chat/run/?status__exact=failed")

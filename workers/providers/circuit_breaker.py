@@ -31,6 +31,7 @@ class CircuitBreaker:
         self._failures: deque[float] = deque(maxlen=FAILURES)
         self._open_until: float | None = None
         self._probing = False
+        self.answered_at = 0.0  # the last answer, seconds since 1970
 
     @property
     def state(self) -> str:
@@ -53,6 +54,7 @@ class CircuitBreaker:
 
     def succeeded(self) -> None:
         self._failures.clear()
+        self.answered_at = time.time()
         if self._open_until is not None:
             logger.info("circuit_breaker_closed")
         self._open_until, self._probing = None, False

@@ -38,6 +38,7 @@ from chat.telemetry import metrics
 from chat.telemetry.tracing import Span, SpanKind, current, span, trace_id, traceparent_of
 from workers.endpoints import connection_test
 from workers.endpoints.service import EndpointSync
+from workers.endpoints.state import endpoint_states
 from workers.files.jobs import ReadingJobs
 from workers.generation.emitter import Emitter
 from workers.generation.request_context import usable_window
@@ -222,6 +223,7 @@ class Runtime:
             worker_heartbeats.Heartbeat(
                 owner=self.owner, host=socket.gethostname(), pid=await in_db(os.getpid), runs=len(self.active),
                 slots=settings.WORKER_STREAMS, draining=self.draining, since=self.since,
+                endpoints=endpoint_states(self.endpoint_sync.router),
             )
         )  # fmt: skip
 

@@ -1,5 +1,8 @@
 """Celery's scheduler with a lease in Redis: of several beat processes one publishes, and the others stand by.
 
+When each job was last published is in the database (`workers.runtime.periodic`): a beat that is restarted, or another
+one that takes over, goes on where the last one stopped.
+
 The lease is renewed as the scheduler ticks, expires `LEASE_SECONDS` after the last renewal, and is given back by a
 process that ends normally. A process that was frozen for longer asks again before it publishes. The periodic tasks
 themselves bear being run twice (workers.runtime.maintenance): a pause between asking and publishing does no harm.
@@ -18,8 +21,9 @@ import structlog
 from celery import beat
 
 from accounts.lib.redis import Script, sync_redis
+from workers.runtime.beat_lease import LEASE
+from workers.runtime.periodic import AWAY, last_published, mark_published
 
-LEASE: Final = "beat:lease"
 LEASE_SECONDS: Final = 20.0
 RENEW_SECONDS: Final = 5.0  # a tick never sleeps longer
 
@@ -46,13 +50,38 @@ class LeasedScheduler(beat.Scheduler):  # type: ignore[misc]  # Celery has no ty
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._leads: bool | None = None  # None: not asked yet
         self._asked_at = 0.0
+        self._known = False  # when the jobs were last published
         super().__init__(*args, **options)
 
     def tick(self, *args: Any, **options: Any) -> float:
         """Publishes what is due if this process has the lease; seconds until the next tick."""
-        if not self._has_lease():
+        if not self._has_lease() or not self._knows_schedule():
             return RENEW_SECONDS
         return min(float(super().tick(*args, **options)), RENEW_SECONDS)
+
+    def apply_async(self, entry: Any, *args: Any, **options: Any) -> Any:
+        """Publishes a job, then records when. If PostgreSQL is away it may be published once more: jobs bear that."""
+        result = super().apply_async(entry, *args, **options)
+        try:
+            mark_published(entry.name)
+        except AWAY as error:
+            logger.warning("schedule_not_saved", job=entry.name, error=type(error).__name__)
+        return result
+
+    def _knows_schedule(self) -> bool:
+        """Reads when the jobs were last published, once after each time that this process gets the lease."""
+        if self._known:
+            return True
+        try:
+            found = last_published(list(self.schedule))
+        except AWAY as error:
+            logger.warning("schedule_not_read", error=type(error).__name__, note="nothing is published meanwhile")
+            return False
+        for name, at in found.items():
+            self.schedule[name].last_run_at = at
+        self._heap = None  # Celery's own plan, which it makes anew
+        self._known = True
+        return True
 
     def close(self) -> None:
         try:
@@ -71,13 +100,9 @@ class LeasedScheduler(beat.Scheduler):  # type: ignore[misc]  # Celery has no ty
             logger.warning("beat_lease_unknown", error=type(error).__name__, note="nothing is published meanwhile")
             self._leads = None
             return False
+        if not leads or self._leads is None:
+            self._known = False  # another one may have published since
         if leads != self._leads:
             logger.info("beat_leads" if leads else "beat_stands_by")
         self._leads, self._asked_at = leads, now
         return leads
-
-
-def beat_owner() -> str:
-    """The process that has the lease, as `host:pid:random`; empty: none. Raises `redis.RedisError`."""
-    raw = sync_redis().get(LEASE)
-    return raw.decode() if isinstance(raw, bytes) else ""

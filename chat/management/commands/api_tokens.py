@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from accounts.audit import record_command
 from accounts.auth.api_tokens import describe_token, revoke_tokens
 from accounts.models import ApiToken, User
 from chat.management.terminal import show_examples
@@ -45,6 +46,8 @@ class Command(BaseCommand):
         if options["verb"] == "revoke":
             if not options["prefix"] and not options["user"]:
                 raise CommandError("Name a token, or a user with --user.")
+            owners = set(rows.values_list("user", flat=True))
+            record_command("revoke", ApiToken, details=options["prefix"] or options["user"], subjects=owners)
             done = revoke_tokens(ApiToken.objects.filter(pk__in=rows.values("pk")))
             self.stdout.write(json.dumps({"revoked": done}) if options["json"] else f"{done} revoked")
             return

@@ -9,8 +9,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from accounts import erasure
+from accounts.audit import record_command
 from accounts.models import User
 from chat.management.terminal import show_examples
 from chat.retention.erasure import erase, survey
@@ -31,6 +33,7 @@ class Command(BaseCommand):
         parser.add_argument("--now", action="store_true", help="permanently, without a grace period")
         parser.add_argument("--undo", action="store_true", help="cancel a scheduled erasure")
         parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
+        parser.add_argument("--reason", default="", help="why, for the audit log")
         parser.add_argument("--yes", action="store_true", help="do not ask")
         parser.add_argument("--json", action="store_true", help="the report as JSON")
         show_examples(
@@ -48,13 +51,14 @@ class Command(BaseCommand):
         if options["undo"]:
             if not erasure.cancel(user):
                 raise CommandError("This account is not scheduled for erasure.")
+            record_command("keep", user, details="erase_user --undo")
             self.stdout.write("Cancelled. The account is as it was before.")
             return
         now = options["now"] or settings.ERASE_GRACE_DAYS == 0
         if not (options["dry_run"] or options["yes"]):
             _ask(user, "permanently" if now else f"in {settings.ERASE_GRACE_DAYS} days")
         try:
-            report = self._do(user, now=now, dry_run=options["dry_run"])
+            report = self._do(user, now=now, dry_run=options["dry_run"], reason=options["reason"])
         except erasure.LastAdministratorError:
             raise CommandError("This is the last administrator: create another first (`createsuperuser`).") from None
         if options["json"]:
@@ -69,13 +73,15 @@ class Command(BaseCommand):
         for name, number in report.items():
             self.stdout.write(f"  {number:>6}  {name.replace('_', ' ')}")
 
-    def _do(self, user: User, *, now: bool, dry_run: bool) -> dict[str, Any]:
+    def _do(self, user: User, *, now: bool, dry_run: bool, reason: str) -> dict[str, Any]:
         if dry_run:
             return dataclasses.asdict(survey(user))
-        if now:
-            return dataclasses.asdict(erase(user))
-        report = dataclasses.asdict(survey(user))
-        return {**report, "erase_at": f"{erasure.schedule(user):%Y-%m-%d %H:%M} UTC"}
+        with transaction.atomic():  # the entry is there if it was done
+            record_command("erase", user, details="at once" if now else "after the grace period", reason=reason)
+            if now:
+                return dataclasses.asdict(erase(user))
+            report = dataclasses.asdict(survey(user))
+            return {**report, "erase_at": f"{erasure.schedule(user):%Y-%m-%d %H:%M} UTC"}
 
 
 def _ask(user: User, when: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from accounts.audit import record_command
 from accounts.models import User
 from chat.management.terminal import Bar, show_examples
 from chat.portability.export import export_user_data
@@ -35,6 +36,7 @@ class Command(BaseCommand):
         user = User.objects.filter(email__iexact=options["email"]).first()
         if user is None:
             raise CommandError("There is no account with this address.")
+        record_command("export_user", user, details="with thinking" if options["reasoning"] else "")
         file: Path | None = options["file"]
         reasoning: bool = options["reasoning"]
         if file is None:

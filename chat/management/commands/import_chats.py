@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from accounts.audit import record_command
 from accounts.models import User
 from chat.eventlog.html_requests import notify_of_import
 from chat.management.terminal import Bar, show_examples
@@ -53,6 +54,8 @@ class Command(BaseCommand):
             raise CommandError(f"{options['file']}: {error.strerror}.", returncode=2) from None
         except ImportRefusedError as error:
             raise CommandError(str(error), returncode=2) from None
+        if not options["dry_run"]:
+            record_command("import_chats", user, details=str(options["file"]))
         said: Counter[str] = Counter()
         refused = []
         with Bar() as bar:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
+from accounts.audit import record_command
 from accounts.models.fields import LONGEST_DAYS
 from chat.management.terminal import show_examples
 from chat.models import ModerationRule
@@ -73,6 +75,7 @@ class Command(BaseCommand):
             case "rules", "export":
                 self.export(options["name"])
             case "rules", "import" if options["starter"]:
+                record_command("import", ModerationRule, details="starter set")
                 added, known = import_starter_rules()
                 self.stdout.write(f"{added} added, switched off; {known} were there already.")
             case "rules", "import" if not options["file"]:
@@ -112,7 +115,9 @@ class Command(BaseCommand):
     def import_file(self, path: str, *, enable: bool) -> None:
         try:
             text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-            added, changed = import_rules(json.loads(text), enable=enable)
+            with transaction.atomic():
+                added, changed = import_rules(json.loads(text), enable=enable)
+                record_command("import", ModerationRule, details=f"{path}: {added} added, {changed} changed")
         except (OSError, UnicodeDecodeError, json.JSONDecodeError, ImportRefused) as error:
             raise CommandError(f"Nothing was imported. {error}") from None
         self.stdout.write(f"{added} added, {changed} changed. Servers use them within 5 seconds.")

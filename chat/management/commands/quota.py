@@ -9,7 +9,9 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
+from accounts.audit import record_command
 from accounts.models import Plan, Quota, QuotaPeriod, Unit, User
 from accounts.quotas import top_ups
 from accounts.quotas.balance import shared_balances, user_balances
@@ -100,23 +102,31 @@ class Command(BaseCommand):
         if options["limit"] == "none":
             if quota is None:
                 raise CommandError("There is no such quota.")
+            record_command("delete", quota, details=str(quota), changes={"limit": (str(quota.limit), "")})
             quota.delete()
             self.stdout.write("Removed.")
             return
+        before = (str(quota.limit), str(quota.hard)) if quota else ("", "")
         quota = quota or Quota(**owner, **kind)
         quota.limit = _number(options["limit"])
         quota.hard = not options["soft"]
         quota.full_clean()
-        quota.save()
+        with transaction.atomic():
+            quota.save()
+            changes = {"limit": (before[0], str(quota.limit)), "hard": (before[1], str(quota.hard))}
+            record_command("change", quota, details=str(quota), changes=changes)
         self.stdout.write(f"Quota {quota.pk}: {quota}{'' if quota.hard else ', soft'}")
 
     def top_up(self, options: dict[str, Any]) -> None:
         user = _user(options["email"])
-        top_ups.top_up(user.pk, options["quota"], _number(options["amount"]), reason=options["reason"])
+        with transaction.atomic():
+            top_ups.top_up(user.pk, options["quota"], _number(options["amount"]), reason=options["reason"])
+            record_command("top_up", user, details=options["amount"], reason=options["reason"])
         self.show(options)
 
     def reset(self, options: dict[str, Any]) -> None:
         user = _user(options["email"])
+        record_command("reset", user)
         for quota in options["quota"] or [
             balance.quota_id for balance in user_balances(user.pk) if not balance.shared_by
         ]:

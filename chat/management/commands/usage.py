@@ -10,7 +10,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
-from accounts.quotas.usage_report import KINDS, usage_rows, write_rows
+from accounts.quotas.usage_report import KINDS, group_rows, usage_rows, write_rows
+from accounts.roles import all_roles
 from chat.management.terminal import show_examples
 
 
@@ -52,10 +53,19 @@ class Command(BaseCommand):
             user_id = User.objects.filter(email=options["user"].lower()).values_list("pk", flat=True).first()
             if user_id is None:
                 raise CommandError(f"There is no user with the address {options['user']}.")
-        rows = usage_rows(since, until, options["by"], user_id=user_id)
+        if by_group := options["by"] == "group":
+            groups = group_rows(since, until, user_id=user_id, roles=[role.name for role in all_roles()])
+            rows, counted = groups.rows, [groups.total]
+        else:
+            rows = counted = usage_rows(since, until, options["by"], user_id=user_id)
         write_rows(rows, options["by"], self.stdout, options["form"])  # type: ignore[arg-type]  # writes as a file does
         if options["form"] == "table":
-            total, unpriced = sum(row.cost for row in rows), sum(row.unpriced for row in rows)
+            total, unpriced = sum(row.cost for row in counted), sum(row.unpriced for row in counted)
             self.stdout.write(f"{since} to {until}: {total:.6f} {settings.CURRENCY} in total")
-            if unpriced and options["by"] != "group":
+            if by_group and groups.several.messages:
+                several = groups.several
+                self.stdout.write(
+                    f"{several.messages} messages ({several.cost:.6f}) are counted in more than one group"
+                )
+            if unpriced:
                 self.stdout.write(f"without the cost of {unpriced} answers whose model had no price (see the admin)")

@@ -13,9 +13,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
+from accounts.audit import record_command
 from accounts.auth.adapter import listed_origin, mail_is_configured
 from accounts.auth.second_factor.reset import reset_second_factor
-from accounts.models import AuditEntry, User
+from accounts.models import User
 from chat.management.terminal import show_examples
 
 
@@ -93,9 +94,7 @@ def _confirm(user: User) -> bool:
 
 
 def _audit(user: User, verb: str) -> None:
-    AuditEntry.objects.create(
-        actor=None, actor_email="", verb=verb, object_type="accounts.user", object_id=str(user.pk), details="by command"
-    )
+    record_command(verb, user, details="by command")
 
 
 def _ask(user: User) -> None:

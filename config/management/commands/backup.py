@@ -16,7 +16,8 @@ class Command(BaseCommand):
     help = (
         "Writes a consistent copy of the database to FILE while the program runs (pg_dump's custom format). Sessions "
         "are left out, so that nobody can log in with a stolen backup. Only its owner can read the file; an "
-        "incomplete file is removed. Keep SECRET_KEY (or var/secret_key) with it; Redis needs no backup. "
+        "incomplete file is removed. Keep SECRET_KEY (or var/secret_key) apart from it: with both, a thief can read "
+        "the keys of endpoints. Files and recordings are not in it (docs/operations.md). Redis needs no backup. "
         "Exit code: 0, or 1 if the backup failed."
     )
     requires_system_checks = ()

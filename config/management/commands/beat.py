@@ -22,7 +22,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         watchdog.keep_in_thread()
         signals.beat_init.connect(_announce)
-        # In memory: every job runs at least once an hour, so nothing is owed after a restart.
+        # The schedule is in the database: a restart delays no job (workers.runtime.periodic).
         app.start(["--quiet", "beat", "--scheduler=workers.runtime.scheduler:LeasedScheduler", "--pidfile="])
 
 

@@ -24,7 +24,7 @@ class Command(BaseCommand):
         "It creates accounts (up to 15, loadtest-...@example.org; delete them with `manage.py erase_user`), "
         "or logs in with --email. Messages cost what your model costs. The server's rate limits apply: "
         "30 messages a minute per user, unless RATE_... is set. "
-        "Exit code: 1 if a limit given here was exceeded, 2 if the test could not run."
+        "Exit code: 1 if a limit given here was exceeded or no message was answered, 2 if the test could not run."
     )
     requires_system_checks = ()
 
@@ -99,6 +99,8 @@ def find_missed(found: dict[str, Any], options: dict[str, Any]) -> list[str]:
             missed.append(f"Nothing was measured for --{name}.")
         elif found[group][percentile] > limit:
             missed.append(f"{what.capitalize()}: {found[group][percentile]:g} ms, more than {limit:g} ms.")
+    if not found["answered"]:
+        missed.append("No message was answered.")
     wrong = sum(found["errors"].values()) + found["dropped"] + found["unanswered"]
     if options["max_errors"] is not None and wrong > options["max_errors"]:
         missed.append(f"{wrong} errors, lost answers or answers with missing text, more than {options['max_errors']}.")

@@ -35,7 +35,13 @@ class TestEscalation:
         power = permission("auth.change_group").pk
         own = Group.objects.get(name="administrator").pk
         for whom in (person, ada):
-            wanted = {"is_staff": "on", "is_superuser": "on", "user_permissions": [power], "groups": [own]}
+            wanted = {
+                "is_staff": "on",
+                "is_superuser": "on",
+                "user_permissions": [power],
+                "groups": [own],
+                "reason": "x",
+            }
             assert self.change(ada, whom, **wanted) == 302
             assert self.rights(whom) == (True, False, {"administrator"}, 0)
 
@@ -46,7 +52,8 @@ class TestEscalation:
         assert self.change(ada, person, is_staff="on", groups=[strong.pk]) == 200  # refused in the form
         assert self.rights(person) == (False, False, set(), 0)
         fine = Group.objects.get(name="moderator")
-        assert self.change(ada, person, is_staff="on", groups=[fine.pk]) == 302
+        assert self.change(ada, person, is_staff="on", groups=[fine.pk]) == 200, "asks why"
+        assert self.change(ada, person, is_staff="on", groups=[fine.pk], reason="new colleague") == 302
         assert self.rights(person) == (True, False, {"moderator"}, 0)
 
     @pytest.mark.parametrize("role", ["support", "moderator", "billing", ""])
@@ -65,7 +72,7 @@ class TestEscalation:
         assert logged_in(ada).post(f"/admin/accounts/user/{root.pk}/password/", new).status_code == 403
         chosen = {"_selected_action": [str(root.pk)]}
         for action in ("switch_off", "end_sessions", "reset_periods"):
-            logged_in(ada).post("/admin/accounts/user/", {"action": action, **chosen})
+            logged_in(ada).post("/admin/accounts/user/", {"action": action, "confirmed": "1", "reason": "x", **chosen})
         root.refresh_from_db()
         assert (root.email, root.is_active, root.check_password("x")) == ("root@example.org", True, True)
 

@@ -74,17 +74,20 @@ class TestTopUp:
 
     def test_reset(self, alice: User, quota: Quota) -> None:
         cleo = logged_in(member("support"))
-        cleo.post(address(alice, "reset", quota.pk))  # nothing was used
+        why = {"reason": "our outage"}
+        assert cleo.post(address(alice, "reset", quota.pk)).status_code == 200
+        assert verbs() == [], "without a reason nothing is done"
+        cleo.post(address(alice, "reset", quota.pk), why)  # nothing was used
         assert not TopUp.objects.exists()
         top_ups.top_up(alice.pk, quota.pk, Decimal(1))
         alice.allowances.update(used=4)
-        assert cleo.post(address(alice, "reset", quota.pk)).status_code == 302
+        assert cleo.post(address(alice, "reset", quota.pk), why).status_code == 302
         assert left(alice, quota) == 11
         assert verbs() == ["reset", "reset"]
 
     def test_only_by_post(self, alice: User, quota: Quota) -> None:
         cleo = logged_in(member("administrator"))
-        for deed in (("reset", quota.pk), ("switch", "off"), ("end-sessions",), ("export",), ("keep",)):
+        for deed in (("switch", "on"), ("end-sessions",), ("export",), ("keep",)):
             assert cleo.get(address(alice, *deed)).status_code == 405, deed
 
 
@@ -116,7 +119,14 @@ class TestSwitching:
     def test_off_and_on(self, alice: User) -> None:
         theirs = logged_in(alice)
         dan = logged_in(member("moderator"))
-        dan.post(address(alice, "switch", "off"))
+        assert dan.get(address(alice, "switch", "off")).status_code == 200, "asks why"
+        assert dan.post(address(alice, "switch", "off")).status_code == 200
+        assert verbs() == []
+        dan.post(address(alice, "switch", "off"), {"reason": "a stolen laptop"})
+        entry = AuditEntry.objects.get()
+        assert (entry.reason, entry.subjects, entry.changes) == (
+            "a stolen laptop", [alice.pk], {"is_active": ["True", "False"]},
+        )  # fmt: skip
         assert theirs.get("/accounts/usage/").status_code == 302
         assert not theirs.login(email=alice.email, password=PASSWORD)
         dan.post(address(alice, "switch", "on"))
@@ -128,7 +138,7 @@ class TestSwitching:
         with pytest.raises(erasure.LastAdministratorError):
             erasure.disable(root)
         other = User.objects.create_superuser("other@example.org", PASSWORD)
-        logged_in(root).post(address(other, "switch", "off"))
+        logged_in(root).post(address(other, "switch", "off"), {"reason": "left"})
         assert list(User.objects.filter(is_active=True, is_superuser=True)) == [root]
         form = {"email": root.email, "name": "", "is_staff": "on"}  # the box "superuser" is not ticked
         response = logged_in(root).post(address(root, "change"), form)
@@ -164,7 +174,10 @@ class TestErasing:
         assert mine.post(address(alice, "erase"), {"email": "bob@example.org"}).status_code == 200
         alice.refresh_from_db()
         assert not User.objects.exclude(erase_at=None).exists()
-        assert mine.post(address(alice, "erase"), {"email": "Alice@example.org "}).status_code == 302
+        assert (
+            mine.post(address(alice, "erase"), {"email": "Alice@example.org ", "reason": "asked for it"}).status_code
+            == 302
+        )
         alice.refresh_from_db()
         soon = User.objects.filter(erase_at__lte=timezone.now() + timedelta(days=7), erase_at__gt=timezone.now())
         assert soon.get() == alice

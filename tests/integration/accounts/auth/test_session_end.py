@@ -81,7 +81,8 @@ class TestEndings:
     async def staff_action(self, stack: Stack, email: str, action: str) -> None:
         (row,) = stack.sql("SELECT id FROM accounts_user WHERE email = %s", email)
         async with session(stack.webs[1].url, "keeper@example.org") as keeper:
-            answer = await keeper.post("/admin/accounts/user/", {"action": action, "_selected_action": str(row["id"])})
+            chosen = {"action": action, "_selected_action": str(row["id"]), "confirmed": "1", "reason": "a test"}
+            answer = await keeper.post("/admin/accounts/user/", chosen)
             assert answer.status == 302
 
 

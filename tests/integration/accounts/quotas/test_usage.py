@@ -42,13 +42,12 @@ def usage(*options: str) -> str:
 
 @pytest.fixture
 def used(alice: User, bob: User) -> None:
+    alice.groups.add(Group.objects.create(name="=cmd|'/c calc'!A0"))
     Price.objects.create(model="small", valid_from=DAY - timedelta(days=99), input_per_million=1, output_per_million=2)
     use(alice, input_tokens=1000, output_tokens=500)
     use(alice, input_tokens=1000, output_tokens=500, at=DAY + timedelta(minutes=2), estimated=True)
     use(bob, "free", input_tokens=7)
     use(bob, at=DAY - timedelta(days=40), input_tokens=5)
-    users = Group.objects.create(name="=cmd|'/c calc'!A0")
-    alice.groups.add(users)
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

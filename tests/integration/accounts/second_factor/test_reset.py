@@ -124,12 +124,12 @@ class TestProofs:
         client.force_login(make_staff(superuser=True))
         page = f"/admin/accounts/user/{alice.pk}"
         if act == "rights":
-            answer = client.post(f"{page}/change/", {"email": alice.email, "name": "", "is_staff": "on"})
+            answer = client.post(f"{page}/change/", {"email": alice.email, "name": "", "is_staff": "on", "reason": "x"})
         elif act == "password":
             client.post(f"{page}/password/", {"password1": "quite another one", "password2": "quite another one"})
             answer = client.get(f"{page}/password/")
         else:
-            answer = client.post(f"{page}/erase/", {"email": alice.email})
+            answer = client.post(f"{page}/erase/", {"email": alice.email, "reason": "x"})
         assert answer["Location"].startswith("/accounts/reauthenticate/"), act
         alice.refresh_from_db()
         assert (alice.is_staff, alice.erase_at, alice.check_password(PASSWORD)) == (False, None, True)

@@ -43,6 +43,7 @@ from chat.models import (
     ModerationCase,
     ModerationDecision,
     ModerationRule,
+    PeriodicJob,
     PolicyStep,
     Preset,
     Prompt,
@@ -212,6 +213,7 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     WebhookDelivery: lambda number: WebhookDelivery.objects.create(
         event="user.created", webhook=Webhook.objects.create(name=f"w{number}", url="https://crm.example.org/")
     ),
+    PeriodicJob: lambda number: PeriodicJob.objects.create(name=f"job {number}", published_at=timezone.now()),
     ModerationRule: lambda number: ModerationRule.objects.create(name=f"r{number}", directions=["asked"], words="x"),
     ModerationCase: lambda number: ModerationCase.objects.create(
         target="refused", target_id=uuid.uuid4(), direction="asked", origin="rule", action="block",

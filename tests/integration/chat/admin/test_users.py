@@ -18,7 +18,8 @@ pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
 class TestPeople:
     def act(self, client: Client, action: str, *users: User) -> None:
-        client.post("/admin/accounts/user/", {"action": action, "_selected_action": [str(user.pk) for user in users]})
+        chosen = {"action": action, "_selected_action": [str(user.pk) for user in users]}
+        client.post("/admin/accounts/user/", {**chosen, "confirmed": "1", "reason": "why not"})
 
     @pytest.fixture
     def keeper(self, db: None) -> Client:
@@ -36,7 +37,17 @@ class TestPeople:
         bob.refresh_from_db()
         assert [alice.is_active, bob.is_active] == [False, True]
         assert not Session.objects.filter(user=alice).exists()
-        assert AuditEntry.objects.get().verb == "switch_off"
+        entry = AuditEntry.objects.get()
+        assert (entry.verb, entry.reason, entry.subjects) == ("switch_off", "why not", [alice.pk])
+
+    def test_switching_off_asks_why_first(self, keeper: Client, alice: User) -> None:
+        chosen = {"action": "switch_off", "_selected_action": [str(alice.pk)]}
+        for given in ({}, {"confirmed": "1"}):
+            page = keeper.post("/admin/accounts/user/", {**chosen, **given}).content.decode()
+            assert 'name="reason"' in page
+            assert f'value="{alice.pk}"' in page
+        alice.refresh_from_db()
+        assert alice.is_active
 
     def test_ending_sessions(self, keeper: Client, alice: User) -> None:
         theirs = Client()

@@ -42,10 +42,10 @@ def sam(bob: User) -> Client:
 @pytest.fixture
 def used(alice: User, bob: User) -> None:
     Price.objects.create(valid_from=NOW - timedelta(days=99), input_per_million=10, output_per_million=20)
+    alice.groups.add(Group.objects.create(name="=cmd|' /C calc'!A0"))
     use(alice, input_tokens=1_000_000, output_tokens=500_000, cached_tokens=250_000)
     use(alice, "=large", ago=3, input_tokens=1000)
     use(bob, ago=40, input_tokens=3000, estimated=True)
-    alice.groups.add(Group.objects.create(name="=cmd|' /C calc'!A0"))
 
 
 def show(client: Client, **query: str) -> str:
@@ -94,7 +94,7 @@ def test_the_file_has_no_formulas_and_its_export_is_put_down(sam: Client, used: 
     [row] = rows_of(sam)
     assert (row["user"], row["messages"], row["cost"]) == ("alice@example.org", "2", "20.01")
     assert [row["model"] for row in rows_of(sam, by="model")] == ["small", "'=large"]
-    assert [row["group"] for row in rows_of(sam, by="group")] == ["'=cmd|' /C calc'!A0"]
+    assert [row["group"] for row in rows_of(sam, by="group")] == ["'=cmd|' /C calc'!A0", "total"]
     days = rows_of(sam, by="day", **{"from": str(TODAY - timedelta(days=50))})
     assert [row["day"] for row in days] == [str(TODAY - timedelta(days=ago)) for ago in (40, 3, 0)]
     assert list(AuditEntry.objects.values_list("verb", "object_id")) == [("export_usage", str(bob.pk))] * 4
@@ -162,3 +162,51 @@ def test_what_takes_too_long_is_said(sam: Client, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(usage_page, "usage_by_day_and_model", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         show(sam)
+
+
+class TestByGroup:
+    """By the groups of then: the entries have them."""
+
+    @pytest.fixture
+    def teams(self, alice: User, bob: User) -> tuple[Group, Group]:
+        red, blue = Group.objects.create(name="red"), Group.objects.create(name="blue")
+        Price.objects.create(valid_from=NOW - timedelta(days=99), input_per_million=10, output_per_million=20)
+        alice.groups.add(red, Group.objects.get(name="billing"))
+        use(alice, input_tokens=1_000_000)
+        alice.groups.add(blue)
+        use(alice, "other", input_tokens=100_000)
+        use(bob, input_tokens=10_000)
+        alice.groups.set([blue])  # she moves
+        return red, blue
+
+    def test_moving_somebody_changes_nothing_of_the_past(self, sam: Client, teams: tuple[Group, Group]) -> None:
+        """Before, all of it was blue's; and the rows added up to more than the whole without a word."""
+        rows = {row["group"]: row["input_tokens"] for row in rows_of(sam, by="group")}
+        assert rows == {"red": "1100000", "blue": "100000", "–": "10000", "total": "1110000"}
+
+    def test_what_is_counted_twice_is_said_and_the_total_is_right(
+        self, sam: Client, teams: tuple[Group, Group]
+    ) -> None:
+        page = show(sam, by="group")
+        assert "The rows add up to more than the total: 1 message with a cost of 1.00" in page
+        assert '<tfoot><tr><th scope="row">Total</th><td>3</td><td>1.11\u202fM</td>' in page
+        assert ">billing<" not in page, "a role is no team"
+
+    def test_it_leads_on_to_users_and_models(self, sam: Client, teams: tuple[Group, Group]) -> None:
+        red, blue = teams
+        assert f"by=user&amp;group={red.pk}" in show(sam, by="group")
+        [row] = rows_of(sam, by="user", group=str(red.pk))
+        assert (row["user"], row["input_tokens"]) == ("alice@example.org", "1100000")
+        assert [row["model"] for row in rows_of(sam, by="model", group=str(blue.pk))] == ["other"]
+        assert [row["day"] for row in rows_of(sam, by="day", group=str(blue.pk))] == [str(TODAY)]
+        assert "· blue" in show(sam, by="model", group=str(blue.pk))
+
+    @pytest.mark.parametrize("group", ["x", "-1", "99999999999999999999", "\u0661"])
+    def test_nonsense_is_no_group(self, sam: Client, teams: tuple[Group, Group], group: str) -> None:
+        assert len(rows_of(sam, by="user", group=group)) == 2
+
+    def test_a_group_that_is_gone_keeps_its_usage(self, sam: Client, teams: tuple[Group, Group]) -> None:
+        red, _blue = teams
+        number = red.pk
+        red.delete()
+        assert f"#{number}" in {row["group"] for row in rows_of(sam, by="group")}

@@ -27,6 +27,7 @@ from tests.stack import ROOT
 CHAT = (
     "files",
     "api_tokens",
+    "audit",
     "erase_user",
     "export_user",
     "import_chats",
@@ -39,8 +40,9 @@ CHAT = (
     "usage",
     "users",
 )
-CONFIG = ("backup", "doctor", "health", "models", "restore", "sbom", "translations")
+CONFIG = ("backup", "doctor", "health", "models", "restore", "sbom", "settings", "translations")
 COMMANDS = [*((name, "chat") for name in CHAT), *((name, "config") for name in CONFIG), ("reencrypt", "workers")]
+REFUSED = {"diffsettings", "export", "import"}  # of others, which would show secrets or go around the audit log
 PROCESSES = {"beat", "loadtest", "prepare", "serve", "up", "worker"}  # what runs, and has no examples
 
 
@@ -69,7 +71,7 @@ OURS = sorted((name, app) for name, app in get_commands().items() if app in ("ac
 
 
 def test_all_commands_are_known_here() -> None:
-    assert {name for name, _ in OURS} == {*dict(COMMANDS), *PROCESSES}
+    assert {name for name, _ in OURS} == {*dict(COMMANDS), *PROCESSES, *REFUSED}
 
 
 @pytest.mark.parametrize(("name", "app"), OURS)
@@ -96,6 +98,7 @@ def verbs_with_json(parser: CommandParser, words: tuple[str, ...]) -> Iterator[t
 FILE = "a file of the test's own"
 ANSWERS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("api_tokens",): ("list",),
+    ("audit", "verify"): (),
     ("backup",): (FILE,),
     ("doctor",): (),
     ("erase_user",): ("alice@example.org", "--dry-run"),
@@ -111,6 +114,7 @@ ANSWERS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("purge",): ("--dry-run",),
     ("quota", "show"): ("alice@example.org",),
     ("repair",): ("--dry-run",),
+    ("settings",): (),
     ("usage",): (),
     ("users", "confirm-email"): ("alice@example.org",),
     ("users", "reset-second-factor"): ("alice@example.org", "--yes"),

@@ -18,7 +18,7 @@ from config.ops import installation_checks
 from config.ops.diagnosis import Finding, Level, examine
 from config.stack import reach
 from config.stack.errors import StackError
-from workers.runtime.scheduler import LEASE
+from workers.runtime.beat_lease import LEASE
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
 

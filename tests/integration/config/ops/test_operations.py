@@ -39,7 +39,7 @@ def test_health_names_what_is_broken(live: Live) -> None:
     stack = live(web=1, workers=1)
     code, found = findings(stack)
     assert code == 0, found
-    assert set(found) == {"database", "redis", "web", "workers", "queue"}
+    assert set(found) == {"database", "redis", "web", "workers", "endpoints", "queue"}
 
     worker = stack.workers[0]
     worker.kill(signal.SIGSTOP)  # it hangs: the process is there, and says nothing
@@ -50,7 +50,8 @@ def test_health_names_what_is_broken(live: Live) -> None:
             time.sleep(0.5)
         code, found = findings(stack)
         assert code == 2
-        assert {name for name, finding in found.items() if finding["level"] == "fail"} == {"workers"}
+        assert {name for name, finding in found.items() if finding["level"] == "fail"} == {"workers", "endpoints"}
+        assert found["endpoints"]["said"] == "Not known: workers does not work.", "an effect, and said to be one"
         assert "restart it" in found["workers"]["advice"]
     finally:
         worker.kill(signal.SIGCONT)
@@ -202,19 +203,19 @@ async def test_an_erased_persons_socket_closes(live: Live) -> None:
         assert await client.closed() == 4401
 
 
+@pytest.mark.django_db
 def test_a_clock_that_stopped_is_noticed(clean_redis: str) -> None:
-    from accounts.lib.redis import sync_redis
+    from chat.models import PeriodicJob
     from config.ops.diagnosis import Level, examine
-    from workers.runtime.maintenance import LAST_PURGE
 
     def level() -> Level:
         [finding] = examine(["maintenance"])
         return finding.level
 
     assert level() is Level.OK, "nothing runs for long enough"
-    sync_redis().set(LAST_PURGE, str(time.time() - 2 * 3600))
+    PeriodicJob.objects.create(name="purge", ended_at=days_ago(2 / 24))
     assert level() is Level.OK
-    sync_redis().set(LAST_PURGE, str(time.time() - 4 * 3600))
+    PeriodicJob.objects.update(ended_at=days_ago(4 / 24))
     assert level() is Level.WARN
 
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from accounts.lib.redis import sync_redis
+from chat.models import PeriodicJob
 from config.celery import app
-from workers.runtime.scheduler import LEASE, RENEW_SECONDS, LeasedScheduler, beat_owner
+from tests.integration.config.ops.operating import days_ago
+from workers.runtime.beat_lease import LEASE, beat_owner
+from workers.runtime.periodic import recorded
+from workers.runtime.scheduler import RENEW_SECONDS, LeasedScheduler
+
+pytestmark = pytest.mark.django_db
 
 
 class Recording(LeasedScheduler):
@@ -70,3 +77,72 @@ def test_without_redis_nothing_is_published(monkeypatch: pytest.MonkeyPatch) -> 
     assert one.tick() == RENEW_SECONDS
     one.close()
     assert one.published == 0
+
+
+class Hourly(LeasedScheduler):
+    """A scheduler of one hourly job, as beat has it. What it publishes is counted, and recorded as usual."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        super().__init__(app=app, lazy=True)
+        self.setup_schedule()
+        self.data.clear()
+        self.add(name="purge", task="of.another.program", schedule=3600.0)  # so that `send_task` publishes it
+
+    def send_task(self, *args: Any, **options: Any) -> None:
+        self.sent += 1
+
+    @property
+    def producer(self) -> None:  # of a broker that is not needed here
+        return None
+
+
+@pytest.mark.usefixtures("clean_redis")
+def test_a_beat_that_is_restarted_each_half_hour_still_purges_each_hour() -> None:
+    """Its clock is in the database. In memory it began anew at each start, and the purge was never due."""
+
+    def restarted() -> int:
+        beat = Hourly()
+        beat.tick()
+        beat.close()
+        return beat.sent
+
+    assert restarted() == 0, "the first hour begins"
+    PeriodicJob.objects.update(published_at=days_ago(0.5 / 24))
+    assert restarted() == 0
+    PeriodicJob.objects.update(published_at=days_ago(1.01 / 24))
+    assert restarted() == 1
+    assert PeriodicJob.objects.get(name="purge").published_at > days_ago(0.5 / 24)
+    assert restarted() == 0
+
+
+@pytest.mark.usefixtures("clean_redis")
+def test_without_the_database_nothing_is_published_and_beat_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_names: object) -> None:
+        raise OperationalError("away")
+
+    PeriodicJob.objects.create(name="purge", published_at=days_ago(1))
+    with monkeypatch.context() as patched:
+        patched.setattr("workers.runtime.scheduler.last_published", away)
+        beat = Hourly()
+        assert beat.tick() == RENEW_SECONDS
+        assert beat.sent == 0
+    beat.tick()
+    assert beat.sent == 1, "it is back"
+
+
+def test_a_run_is_recorded_with_its_report_or_its_error() -> None:
+    @recorded("seal-audit")
+    def well() -> dict[str, Any]:
+        return {"sealed": 3}
+
+    @recorded("purge")
+    def ill() -> dict[str, Any] | None:
+        raise ZeroDivisionError
+
+    well()
+    with pytest.raises(ZeroDivisionError):
+        ill()
+    done, failed = PeriodicJob.objects.get(name="seal-audit"), PeriodicJob.objects.get(name="purge")
+    assert (done.report, done.error, done.ended_at is not None) == ({"sealed": 3}, "", True)
+    assert (failed.error, failed.ended_at) == ("ZeroDivisionError", None)
