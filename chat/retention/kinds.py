@@ -30,6 +30,7 @@ from chat.models import (
     Submission,
     ToolCall,
     ToolFile,
+    WebhookDelivery,
 )
 from chat.moderation.keeping import expired_cases
 from chat.retention import stored_files
@@ -144,6 +145,12 @@ KINDS: Final = (
         _tool_outputs,
         100,
         blank_outputs,
+    ),
+    PurgeKind(
+        "webhooks",
+        "deliveries of webhooks older than KEEP_WEBHOOK_DAYS",
+        lambda now: WebhookDelivery.objects.filter(created_at__lt=now - timedelta(days=settings.KEEP_WEBHOOK_DAYS)),
+        500,
     ),
     PurgeKind(
         "exports",

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0051_file_reading'),
+        ('chat', '0053_webhooks'),
     ]
 
     operations = [

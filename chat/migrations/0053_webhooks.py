@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0051_file_reading'),
+        ('chat', '0052_collections'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
