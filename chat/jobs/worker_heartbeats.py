@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+import redis
+import structlog
 
 from accounts.lib.redis import async_redis, sync_redis
 from chat.jobs.dispatch import GENERATE_QUEUE, TRANSCRIBE_QUEUE
@@ -16,6 +18,8 @@ from chat.jobs.dispatch import GENERATE_QUEUE, TRANSCRIBE_QUEUE
 EVERY_SECONDS: Final = 5.0
 FORGET_SECONDS: Final = 15
 PREFIX: Final = "worker:"
+
+logger = structlog.get_logger(__name__)
 
 
 class EndpointState(msgspec.Struct, frozen=True):
@@ -57,8 +61,11 @@ async def beat(heartbeat: Heartbeat) -> None:
 
 
 async def stop_beating(owner: str) -> None:
-    """Removes the heartbeat of a worker that ends normally. Raises `redis.RedisError`."""
-    await async_redis().delete(PREFIX + owner)
+    """Removes the heartbeat of a worker that ends normally, if Redis can be reached; else it expires."""
+    try:
+        await async_redis().delete(PREFIX + owner)
+    except (redis.RedisError, OSError) as error:
+        logger.warning("heartbeat_not_removed", error=type(error).__name__)
 
 
 def living_workers() -> list[Heartbeat]:

@@ -35,6 +35,8 @@ DERIVED_NAMES: Final = (
     gettext_noop("claimed at"),
     gettext_noop("claimed by"),
     gettext_noop("client id"),
+    gettext_noop("collection"),
+    gettext_noop("collections"),
     gettext_noop("connected at"),
     gettext_noop("consequence"),
     gettext_noop("conversation"),

@@ -16,7 +16,6 @@ import uuid
 from collections.abc import Coroutine
 from typing import Any, Final
 
-import redis
 import structlog
 import uvloop
 from django.conf import settings
@@ -279,10 +278,7 @@ class Runtime:
         await asyncio.wait({speech}, timeout=5)
         for task in list(self._tasks):
             task.cancel()
-        try:
-            await worker_heartbeats.stop_beating(self.owner)
-        except (redis.RedisError, OSError) as error:
-            logger.warning("heartbeat_not_removed", error=type(error).__name__)
+        await worker_heartbeats.stop_beating(self.owner)
         await emitter.stop()
         await self.services.model.close()
         await self.judge_sync.panel.aclose()
