@@ -75,7 +75,7 @@ class PeriodicJobAdmin(HistoryAdmin):
             return gettext("%(count)s expired rows are left") % {"count": f"{rows:,}".replace(",", "\u202f")}
         return gettext("well") if row.ended_at else NOTHING
 
-    @admin.display(description=_("Report"))
+    @admin.display(description=_("Outcome"))
     def found(self, row: PeriodicJob) -> str:
         if not row.report:
             return NOTHING

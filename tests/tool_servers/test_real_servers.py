@@ -17,8 +17,8 @@ from accounts.models import User
 from chat.models import KnownTool, ServerAuth, ServerKind, ToolConnection, ToolServer
 from chat.runs.questions import usable_question
 from tests.fakes.mcp_server import running
+from tests.integration.workers.tools.servers.conftest import _close_sessions as _close_sessions  # a fixture
 from tests.integration.workers.tools.servers.test_oauth import expire, found, log_in
-from tests.integration.workers.tools.servers.test_sessions import closed as closed  # a fixture
 from tests.integration.workers.tools.servers.test_sessions import context, named, stored
 from tests.model_servers.running import ModelServer
 from workers.tools.base import QuestionAskedError
