@@ -9,6 +9,7 @@ from chat.models import MessageRole
 from chat.portability import refusals
 from chat.portability.formats import ImportedConversation, ImportedMessage
 from chat.portability.json_stream import ImportRefusedError
+from chat.protocol.marks import bound_marks
 
 MAX_MESSAGES: Final = 20_000  # of one conversation
 MAX_TEXT: Final = 1_000_000  # characters of one message
@@ -92,5 +93,5 @@ def _is_message(node: ImportedMessage) -> bool:
 
 
 def clean_text(text: str) -> str:
-    """The text without what PostgreSQL and UTF-8 cannot store: NUL, unpaired surrogates."""
-    return text.replace("\x00", "").encode(errors="replace").decode()
+    """The text without NUL and unpaired surrogates, which cannot be stored, and with few marks on each character."""
+    return bound_marks(text.replace("\x00", "").encode(errors="replace").decode())

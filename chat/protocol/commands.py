@@ -20,6 +20,7 @@ from chat.protocol.base import Traced as Traced
 from chat.protocol.deciding import ToolDecide
 from chat.protocol.errors import Invalid, TooLarge, UnknownCommand
 from chat.protocol.limits import MAX_COMPARED, MAX_FRAME_BYTES, MAX_TEXT_BYTES, MIN_COMPARED
+from chat.protocol.marks import bound_marks
 from chat.protocol.options import EFFORTS as EFFORTS
 from chat.protocol.options import ChosenTools as ChosenTools
 from chat.protocol.options import TurnOptions as TurnOptions
@@ -260,8 +261,8 @@ def named(command: Command) -> Named:
 
 
 def clean_controls(text: str) -> str:
-    """`text` without control characters, and without halves of characters."""
-    return _CONTROLS.sub("", encode(text).decode())
+    """`text` without control characters and halves of characters, and with few marks on each."""
+    return bound_marks(_CONTROLS.sub("", encode(text).decode()))
 
 
 def clean_text(text: str, *, may_be_empty: bool = False) -> str:

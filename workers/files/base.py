@@ -12,6 +12,8 @@ from typing import Final
 
 import msgspec
 
+from chat.protocol.marks import bound_marks
+
 PART_CHARS: Final = 6_000  # of a part that has no pages of its own: short enough to be a passage
 LONGEST_PART: Final = 24_000  # characters of a page; what is longer is divided
 MAX_CHARS: Final = 5_000_000  # of a whole file
@@ -157,6 +159,8 @@ _CONTROLS: Final = {code: None for code in range(32) if chr(code) not in "\n\t"}
 
 
 def clean(text: str) -> str:
-    """A text that PostgreSQL can store: no NUL, no half of a surrogate pair, and no line ending but newlines."""
+    """A text that PostgreSQL can store: no NUL, no half of a surrogate pair, and no line ending but newlines. With few
+    marks on a character.
+    """
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROLS)
-    return text.encode("utf-8", "replace").decode("utf-8").strip()
+    return bound_marks(text.encode("utf-8", "replace").decode("utf-8").strip())

@@ -14,6 +14,7 @@ from chat.eventlog.payloads import NO_ANSWER, no_answer_note
 from chat.files.sources import StoredSource
 from chat.files.uses import UsedFile
 from chat.models import Finish, RunStatus
+from chat.protocol.marks import MarkBound
 from chat.runs.lifecycle import Claim
 from chat.telemetry import metrics, tracing
 from workers.generation.joint import Joint
@@ -157,6 +158,7 @@ class ModelAnswer:
         )
         usage: TokenUsage | None = None
         reason: str | None = None
+        said, thought = MarkBound(), MarkBound()
         try:
             async with self._model.stream(
                 self._run.model, context.turns, options=options, on_request=self._note_request
@@ -164,8 +166,8 @@ class ModelAnswer:
                 async for chunks in batches:
                     if self.gate is not None:
                         await self.gate.wait()
-                    text = "".join([chunk.text for chunk in chunks])
-                    reasoning = "".join([chunk.reasoning for chunk in chunks])
+                    text = said.admit("".join([chunk.text for chunk in chunks]))
+                    reasoning = thought.admit("".join([chunk.reasoning for chunk in chunks]))
                     if reasoning:
                         if self.thinking.first is None:
                             self.call.note_first_reasoning()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from chat.protocol.marks import bound_marks
 from workers.tools.base import MAX_OUTPUT_CHARS
 
 MODEL_CHARS: Final = 40_000  # of one result, for a model
@@ -19,7 +20,7 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 def clean(text: str) -> str:
     """A text without escapes of terminals, control characters and halves of surrogate pairs."""
     text = _CONTROL.sub("", _ANSI.sub("", text.replace("\r\n", "\n")))
-    return _SURROGATE.sub("\ufffd", text)
+    return bound_marks(_SURROGATE.sub("\ufffd", text))
 
 
 def clean_output(text: str) -> tuple[str, int]:
