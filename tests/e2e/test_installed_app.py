@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from importlib.util import find_spec
 from urllib.parse import urljoin
 
 import pytest
@@ -120,7 +121,8 @@ def test_a_zoom_of_400_percent_leaves_room_to_read(page: Page) -> None:
     assert page.evaluate("() => document.getElementById('scroller').clientHeight") >= 140
     shoot(page, "zoom-400")
     page.locator("#text").focus()
-    expect(page.get_by_role("button", name="Record voice")).to_be_visible()
+    if find_spec("pocketsphinx"):  # the tests' recogniser; without one there is no button
+        expect(page.get_by_role("button", name="Record voice")).to_be_visible()
     shoot(page, "zoom-400-writing")
 
 
