@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.db.models import Count, Exists
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views.decorators.http import require_safe
 
@@ -56,5 +57,9 @@ def _id_of(request: HttpRequest, name: str) -> uuid.UUID | None:
 
 def collections_shown(user_id: uuid.UUID, conversation: Conversation | None) -> dict[str, Any]:
     """What a page says of collections before its sheet is opened: whether there are any, and how many are chosen."""
-    chosen = conversation.collections.count() if conversation is not None else 0
-    return {"any": bool(chosen) or usable_collections(user_id).exists(), "chosen": chosen}
+    usable = usable_collections(user_id)
+    if conversation is None:
+        return {"any": usable.exists(), "chosen": 0}
+    rows = Conversation.objects.filter(pk=conversation.pk).annotate(chosen=Count("collections"), usable=Exists(usable))
+    [(chosen, any_usable)] = rows.order_by().values_list("chosen", "usable")  # in one query: it is on every page
+    return {"any": bool(chosen) or any_usable, "chosen": chosen}

@@ -16,6 +16,7 @@ from accounts.lib.db import in_db
 from accounts.lib.redis import sync_redis
 from accounts.models import User
 from chat.protocol.commands import Ack, AnyCommand, AudioInterrupt, Ping, Pong, RunStop, parse_command
+from chat.protocol.speaking import SpeechStop
 from chat.realtime.command_runner import AT_ONCE
 from chat.realtime.rate_limits import limits_of
 from tests.integration.chat.realtime.test_subscription_limit import Socket, layer, opened, own_conversations
@@ -23,10 +24,11 @@ from tests.integration.chat.realtime.test_subscription_limit import Socket, laye
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_model", layer.__name__)]
 
 ALLOWED, SENT = 3, 12
+STOPS = (RunStop, AudioInterrupt, SpeechStop)  # which a rate of their own counts
 COMMANDS = sorted(typing.get_args(AnyCommand), key=lambda one: str(one.__struct_config__.tag))
 WANTED = {
     "text": "Hello", "encoding": "pcm_s16le", "sample_rate": 16000, "mode": "auto", "auto_send": False, "seq": 0,
-    "decision": "deny", "heard_chars": 0, "value": 1, "visible": True,
+    "decision": "deny", "heard_chars": 0, "value": 1, "visible": True, "number": 0, "ms": 0,
 }  # fmt: skip
 
 
@@ -48,7 +50,7 @@ def test_every_command_counts_under_a_rate(command: Any, settings: Any) -> None:
     parsed = parse_command(json.dumps(frame_of(command, uuid.uuid4())))
     assert type(parsed) is command
     counted = [limit.name for limit in limits_of(parsed, uuid.UUID(int=1), "s", "192.0.2.1")]
-    whose = "stops:s" if command in (RunStop, AudioInterrupt) else "commands:s"
+    whose = "stops:s" if command in STOPS else "commands:s"
     assert command in AT_ONCE or whose in counted
 
 
@@ -83,7 +85,7 @@ async def test_a_flood_of_each_command_is_told_and_stops_nobody(
             began = time.monotonic()
             assert (await other.ask("subscribe", conversation_id=str(his)))["type"] == "subscribed", name
             assert time.monotonic() - began < 5, name
-            if command not in (RunStop, AudioInterrupt):  # a stop is still taken
+            if command not in STOPS:  # a stop is still taken
                 assert (await socket.ask("run.stop", run_id=str(uuid.uuid4())))["code"] == "not_found", name
 
 

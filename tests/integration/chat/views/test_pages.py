@@ -253,7 +253,7 @@ class TestWhatIsShown:
 
         for_short = fewest(short)
         assert fewest(long) == for_short
-        assert for_short <= 17
+        assert for_short <= 18
 
     def test_an_outage_has_a_page_of_its_own(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
         conversation = make_conversation(alice)
