@@ -107,7 +107,7 @@ class PeriodFilter(Filter):
 
     def label_of(self, value: str) -> str:
         since, until = _interval(value)
-        return f"{moment(since) if since else ''} – {moment(until) if until else gettext('now')}"
+        return " – ".join((moment(since) if since else "", moment(until) if until else gettext("now")))
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():

@@ -31,24 +31,24 @@ def to_markdown(member: Member) -> str:
     runs = {run.message_id: run for run in Run.objects.filter(conversation=conversation, latest=True)}
     compared = _Compared(runs.values())
     steps = AnswerSteps(conversation)
-    parts = [f"# {conversation.title or _('Conversation')}"]
+    parts = ["# " + (conversation.title or _("Conversation"))]
     for message in (messages[pk] for pk in ids if pk in messages):
         text = message.text.strip()
         if message.deleted_at is not None:
-            text = f"*({_('This message was deleted.')})*"
+            text = _note(_("This message was deleted."))
         elif message.edited_at is not None:
-            text += f"\n\n*({_('edited')})*"
+            text += "\n\n" + _note(_("edited"))
         if message.status in UNFINISHED:
-            text += f"\n\n*({_('not finished')})*"
+            text += "\n\n" + _note(_("not finished"))
         elif message.pk in runs and (note := finish_note(runs[message.pk].finish)):
-            text += f"\n\n*({note})*"
+            text += "\n\n" + _note(note)
         if message.pk not in beside and (note := _others_note(runs.get(message.pk), compared)):
-            text += f"\n\n*({note})*"
+            text += "\n\n" + _note(note)
         passages = sources_of_run(runs[message.pk]) if message.pk in runs else ()
         lines = steps.lines_of(message, passages)
         parts += [f"## {_speaker(message, runs.get(message.pk))}", text, lines]
     if beside:
-        parts.append(f"*({_('None of these answers is chosen yet.')})*")
+        parts.append(_note(_("None of these answers is chosen yet.")))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -78,3 +78,8 @@ def _speaker(message: Message, run: Run | None) -> str:
     if message.role == MessageRole.USER:
         return (author_of(message) or {}).get("name") or str(_("Somebody"))
     return run.model if run else str(_("Answer"))
+
+
+def _note(text: str) -> str:
+    """What is said about a message, in its own words."""
+    return f"*({text})*"

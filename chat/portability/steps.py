@@ -80,15 +80,16 @@ class AnswerSteps:
         those of collections that it cites.
         """
         calls = [call for step in self.of(message) for call in _in_order(step)]
-        lines = [f"> {_('Tool')}: {_plain(call.title or call.name)}{_told(call)}" for call in calls]
+        head = _("Tool")
+        lines = [f"> {head}: {_plain(call.title or call.name)}{_told(call)}" for call in calls]
         found = [*passages, *(one for call in calls for one in call.sources)]
         sources = sorted(found, key=lambda one: int(one.get("n") or 0))
         if sources:
-            lines += ["", f"{_('Sources')}:", ""]
+            lines += ["", _("Sources") + ":", ""]
             lines += [f"{one.get('n', '-')}. {_plain(one.get('title', ''))} {_where(one)}".rstrip() for one in sources]
         names = [_plain(file.name) for call in calls for file in call.files.all()]
         if names:
-            lines += ["", f"{_('Files')}: {', '.join(names)}"]
+            lines += ["", _("Files") + ": " + ", ".join(names)]
         return "\n".join(lines)
 
 

@@ -57,5 +57,5 @@ def decision_words(decision: dict[str, Any], reader_id: str) -> str:
         did = "silent" if did == "deny" else "answered"
     said = _((_OWN if by and by["id"] == str(reader_id) else _THEIRS)[did]) % values
     if reason := decision.get("reason"):
-        return f"{said} {_('Reason: “%(reason)s”') % {'reason': reason}}"
-    return f"{said} {_('The arguments were changed.')}" if decision.get("edited") else said
+        return " ".join((said, _("Reason: “%(reason)s”") % {"reason": reason}))
+    return " ".join((said, _("The arguments were changed."))) if decision.get("edited") else said

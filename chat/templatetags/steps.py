@@ -41,9 +41,9 @@ def group_words(step: dict[str, Any]) -> str:
     calls = step["calls"]
     words = ngettext("%(count)s tool", "%(count)s tools", len(calls)) % {"count": len(calls)}
     failed = sum(call["status"] == "error" for call in calls)
-    return (
-        f"{words} · {ngettext('%(count)s failed', '%(count)s failed', failed) % {'count': failed}}" if failed else words
-    )
+    if not failed:
+        return words
+    return " · ".join((words, ngettext("%(count)s failed", "%(count)s failed", failed) % {"count": failed}))
 
 
 @register.filter

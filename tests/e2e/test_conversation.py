@@ -15,11 +15,18 @@ from tests.stack import Stack
 pytestmark = pytest.mark.timeout(120)
 
 
-def pasted(page: Page) -> str:
-    """What the clipboard holds, pasted into the composer: Permissions-Policy denies the page to read it."""
-    page.locator("#text").fill("")
-    page.locator("#text").press("Control+V")
-    text = page.locator("#text").input_value()
+def pasted(page: Page, wanted: str) -> str:
+    """What the clipboard holds, pasted into the composer: Permissions-Policy denies the page to read it. Waits until it
+    is what is `wanted`, for the browser writes to it after the click.
+    """
+    text = ""
+    for _ in range(50):
+        page.locator("#text").fill("")
+        page.locator("#text").press("Control+V")
+        text = page.locator("#text").input_value()
+        if text == wanted:
+            break
+        page.wait_for_timeout(100)
     page.locator("#text").fill("")
     return text
 
@@ -117,9 +124,10 @@ class TestTalking:
         send(page, "To copy")
         answer = ended(page)
         answer.locator(".code-head").get_by_role("button", name="Copy").click()
-        assert pasted(page) == "def add(a, b):\n    return a + b\n"
+        code = "def add(a, b):\n    return a + b\n"
+        assert pasted(page, code) == code
         answer.locator(".message-foot").get_by_role("button", name="Copy").click()
-        assert pasted(page) == MARKDOWN
+        assert pasted(page, MARKDOWN) == MARKDOWN
 
     def test_what_is_too_long_is_not_sent(self, page: Page) -> None:
         page.locator("#connection[hidden]").wait_for(state="attached")

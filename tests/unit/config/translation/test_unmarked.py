@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -204,3 +205,19 @@ def test_sentences_of_scripts_are_seen(line: str) -> None:
 )  # fmt: skip
 def test_other_strings_of_scripts_are_left_alone(line: str) -> None:
     assert loose(line) == []
+
+
+@pytest.mark.parametrize("app", ["accounts", "chat", "config", "workers"])
+def test_no_text_is_looked_up_within_an_f_string(app: str) -> None:
+    """Up to Python 3.11 an f-string is one token, in which `translations update` finds no text."""
+    looking_up = {"_", "gettext", "gettext_lazy", "ngettext", "pgettext", "npgettext"}
+    found = [
+        f"{path.relative_to(ROOT)}:{string.lineno}"
+        for path in sorted((ROOT / app).rglob("*.py"))
+        for string in ast.walk(ast.parse(path.read_text()))
+        if isinstance(string, ast.JoinedStr)
+        for node in ast.walk(string)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in looking_up
+        if node.args and isinstance(node.args[0], ast.Constant)
+    ]
+    assert found == []
