@@ -19,8 +19,8 @@ def make_bill(found: Iterable[Distribution] | None = None) -> dict[str, Any]:
     """The document. `found`: the installed packages, by default those of this environment."""
     by_name: dict[str, Distribution] = {}
     for one in distributions() if found is None else found:
-        if one.metadata.get("Name"):
-            by_name.setdefault(normal_name(one.metadata.get("Name")), one)  # the first is the one that is imported
+        if name := _said(one, "Name"):
+            by_name.setdefault(normal_name(name), one)  # the first is the one that is imported
     refs = {name: f"pkg:pypi/{name}@{one.version}" for name, one in by_name.items()}
     site = "antiphon"
     return {
@@ -46,11 +46,16 @@ def normal_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def _said(one: Distribution, field: str) -> str | None:
+    """A field of the package's metadata; None if it does not have it, which Python will refuse to be asked for."""
+    return one.metadata[field] if field in one.metadata else None  # noqa: SIM401  # it has no `get` for mypy
+
+
 def _component(one: Distribution, ref: str) -> dict[str, Any]:
     shown: dict[str, Any] = {
-        "type": "library", "bom-ref": ref, "name": one.metadata.get("Name"), "version": one.version, "purl": ref,
+        "type": "library", "bom-ref": ref, "name": _said(one, "Name"), "version": one.version, "purl": ref,
     }  # fmt: skip
-    if summary := one.metadata.get("Summary"):
+    if summary := _said(one, "Summary"):
         shown["description"] = summary
     if licenses := _licenses(one):
         shown["licenses"] = licenses
@@ -59,11 +64,11 @@ def _component(one: Distribution, ref: str) -> dict[str, Any]:
 
 def _licenses(one: Distribution) -> list[dict[str, Any]]:
     """What the package says of its license: an SPDX expression, classifiers, or its own words."""
-    if expression := one.metadata.get("License-Expression"):
+    if expression := _said(one, "License-Expression"):
         return [{"expression": expression}]
     classifiers = one.metadata.get_all("Classifier") or []
     named = [text.rpartition(" :: ")[2] for text in classifiers if text.startswith("License :: ")]
-    words = (one.metadata.get("License") or "").strip().splitlines()
+    words = (_said(one, "License") or "").strip().splitlines()
     if not named and words and len(words[0]) <= 100:
         named = [words[0]]
     return [{"license": {"name": name}} for name in named if name != "OSI Approved"]

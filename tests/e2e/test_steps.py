@@ -144,7 +144,7 @@ def test_results_are_text_and_copied_as_they_are(page: Page, stack: Stack, upstr
     assert call(page, "Read a page").locator(".call-output pre *").count() == 0
     call(page, "Read a page").get_by_role("button", name="Copy the result").click()
     expect(call(page, "Read a page").locator(".call-output use[href$='#check']")).to_have_count(1)
-    assert pasted(page) == output
+    assert pasted(page, output) == output
     # The run ends while another call runs: nothing goes on turning.
     steps.do(("begin", (SEARCH,), {}))
     expect(line(page, "Search the web")).to_contain_text("Running…")

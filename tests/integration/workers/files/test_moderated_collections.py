@@ -10,7 +10,8 @@ from accounts.models import User
 from chat.files.access import may_see
 from chat.models import FileUse
 from tests.fixtures.judged_runs import ScriptedJudge, finds
-from tests.integration.workers.files.test_knowledge import Keep, asked, collection
+from tests.integration.workers.files.conftest import Keep
+from tests.integration.workers.files.test_knowledge import asked, collection
 from tests.integration.workers.files.test_moderated_files import (
     SAID,
     WORD,
