@@ -16,6 +16,8 @@ from tests.stack import Stack
 
 pytestmark = pytest.mark.timeout(180)
 
+DRAWN_MS = 70_000  # the page gives up after 30 s for the frame and 30 s for a diagram
+
 LONG: Final = "```python\n" + "".join(f"print({number})\n" for number in range(60)) + "```\n"
 TABLE: Final = '| Name | Sum |\n|---|---:|\n| a "b", c<br>d | $x^2$ |\n| =1+1 | -5 |\n'
 GRAPH: Final = "graph TD\n  A[Start] --> B{Is it?}\n  B -->|Yes| C[OK]\n  B -->|No| D[Not OK]\n"
@@ -85,7 +87,7 @@ def test_a_diagram_is_drawn_when_it_is_finished(page: Page, stack: Stack, upstre
     watch = Watch(page, stack.url)
     ask(page, upstream, f"A graph:\n\n```mermaid\n{GRAPH}```\n\nThat is all.\n")
     image = page.locator(".diagram img")
-    expect(image).to_be_visible()
+    expect(image).to_be_visible(timeout=DRAWN_MS)
     assert image.evaluate(WIDTH) > 100
     expect(page.locator(".code-block pre")).to_be_hidden()
     frame = page.locator("iframe.diagram-frame")
@@ -103,17 +105,17 @@ def test_a_diagram_is_drawn_when_it_is_finished(page: Page, stack: Stack, upstre
     assert watch.complaints == []
     assert watch.foreign == []
     page.reload()
-    expect(image).to_be_visible()
+    expect(image).to_be_visible(timeout=DRAWN_MS)
 
 
 def test_a_diagram_follows_the_theme(page: Page, upstream: FakeOpenAI) -> None:
     page.emulate_media(color_scheme="light")
     ask(page, upstream, f"```mermaid\n{GRAPH}```\n")
     image = page.locator(".diagram img")
-    expect(image).to_be_visible()
+    expect(image).to_be_visible(timeout=DRAWN_MS)
     light = str(image.get_attribute("src"))
     page.emulate_media(color_scheme="dark")
-    expect(image).not_to_have_attribute("src", light)
+    expect(image).not_to_have_attribute("src", light, timeout=DRAWN_MS)
     assert image.evaluate(WIDTH) > 100
 
 
@@ -121,14 +123,14 @@ def test_a_large_diagram_is_drawn_on_a_press(page: Page, upstream: FakeOpenAI) -
     lines = "".join(f"  A{number} --> A{number + 1}\n" for number in range(120))
     ask(page, upstream, f"```mermaid\ngraph LR\n{lines}```\n")
     page.get_by_role("button", name="Draw this large diagram").click()
-    expect(page.locator(".diagram img")).to_be_visible()
+    expect(page.locator(".diagram img")).to_be_visible(timeout=DRAWN_MS)
 
 
 def test_a_diagram_that_cannot_be_drawn_says_why_and_the_next_one_is(page: Page, upstream: FakeOpenAI) -> None:
     ask(page, upstream, f"```mermaid\ngraph TD\n  A --> --> B[\n```\n\nand\n\n```mermaid\n{GRAPH}```\n")
-    expect(page.locator("figcaption")).to_contain_text("This diagram can’t be drawn")
+    expect(page.locator("figcaption")).to_contain_text("This diagram can’t be drawn", timeout=DRAWN_MS)
     expect(page.locator(".code-block").first.locator("pre")).to_be_visible()
-    expect(page.locator(".diagram img")).to_have_count(1)
+    expect(page.locator(".diagram img")).to_have_count(1, timeout=DRAWN_MS)
 
 
 def test_a_hostile_diagram_gets_nothing(page: Page, stack: Stack, upstream: FakeOpenAI) -> None:
@@ -140,7 +142,7 @@ def test_a_hostile_diagram_gets_nothing(page: Page, stack: Stack, upstream: Fake
         upstream,
         f'```mermaid\n%%{{init: {{"securityLevel": "loose", "htmlLabels": true}}}}%%\ngraph TD\n{link}\n```\n',
     )
-    expect(page.locator(".diagram").first).to_be_visible()
+    expect(page.locator(".diagram").first).to_be_visible(timeout=DRAWN_MS)
     assert page.evaluate("() => window.stolen") is None
     assert page.locator(".prose script, .diagram :not(img, figcaption)").count() == 0
     assert watch.foreign == []

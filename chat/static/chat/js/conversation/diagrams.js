@@ -10,7 +10,7 @@ const LONGEST = 20_000; // UTF-16 units of source
 // Browsers may draw in the page's own process, and layouts take seconds from some hundred nodes on: drawn on a press only.
 const LARGE_LINES = 100;
 const LARGE = 6_000;
-const SECONDS = 15; // for one diagram, and for the frame to start
+const SECONDS = 30; // for one diagram, and for the frame to start; slow devices take long to read 3 MB of script
 const SHRINK = 0.6; // the smallest scale that text stays readable at; wider diagrams scroll
 const UNSAFE = /<(?:[\w.-]+:)?(?:script|foreignobject|iframe|object|embed)\b|\son\w+\s*=\s*["']|javascript:|<!/i;
 
