@@ -134,10 +134,10 @@ async def test_a_plain_answer_with_tools_offered_costs_one_statement_more(
         return len(model.options[0].tools), len(made)
 
     monkeypatch.setattr(psycopg.Cursor, "execute", counting)
-    without = [await written() for _ in range(3)][1:]
+    without = [await written() for _ in range(8)][1:]
     await in_db(publish_own_tools)
-    offered = [await written() for _ in range(3)][1:]
+    offered = [await written() for _ in range(8)][1:]
     assert {tools for tools, _ in without} == {0}
     assert min(tools for tools, _ in offered) > 3
-    # The fewest: a connection that has not met a statement before prepares it.
+    # The fewest: now and then one reads what is cached for seconds once more.
     assert min(count for _, count in offered) <= min(count for _, count in without) + 1
