@@ -16,7 +16,7 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import run_stack
 
 pytestmark = [pytest.mark.timeout(120), needs_moonshine]
-SENTENCE = "how many people live in the city of berlin"
+SENTENCE = "how many people live in the city of berlin"  # "live" and "berlin" may be lost in the noise
 
 
 def test_a_sentence_in_noise_becomes_a_message(playwright: Playwright, upstream: FakeOpenAI, tmp_path: Path) -> None:
@@ -35,12 +35,12 @@ def test_a_sentence_in_noise_becomes_a_message(playwright: Playwright, upstream:
         page = log_in(context, stack)
         watch = Watch(page, stack.url)
         page.get_by_role("button", name="Record voice").click()
-        expect(page.locator("#text")).to_have_value(re.compile("how many people live in the city", re.IGNORECASE))
+        expect(page.locator("#text")).to_have_value(re.compile("how many people .*city", re.IGNORECASE))
         shoot(page, "voice-default")
         page.get_by_role("button", name="Stop recording").click()
         expect(page.locator("#voice")).to_be_hidden()
         page.locator("#text").press("Enter")
         sent = page.locator(".message-user .message-body")
-        expect(sent).to_have_text(re.compile("how many people live", re.IGNORECASE))
+        expect(sent).to_have_text(re.compile("how many people .*city", re.IGNORECASE))
         ended(page)
         assert watch.complaints == []
