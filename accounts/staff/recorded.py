@@ -52,11 +52,10 @@ def _rows_changed(formset: Any) -> dict[str, tuple[str, str]]:
     return changes
 
 
-class HistoryAdmin(QuickListAdmin):
-    """A read-only list."""
+class IdOrEmailSearch(QuickListAdmin):
+    """A list that is searched by an id or an email address."""
 
     search_fields = ("pk",)  # shows the search box; `search` implements it
-    actions: Any = None
 
     def search(self, rows: QuerySet[Any], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Any]:
         """The rows for an id or an email address. Both must use an index."""
@@ -74,6 +73,12 @@ class HistoryAdmin(QuickListAdmin):
             return self.search(queryset, id_=uuid.UUID(term), email=None), False
         except ValueError:
             return queryset.none(), False
+
+
+class HistoryAdmin(IdOrEmailSearch):
+    """A read-only list."""
+
+    actions: Any = None
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False

@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from accounts import audit
 from accounts.lib.formatting import file_size
 from accounts.models import User
-from accounts.staff.recorded import RecordedAdmin
+from accounts.staff.recorded import IdOrEmailSearch, RecordedAdmin
 from chat.admin.base import PERMISSION
 from chat.admin.filters import PeriodFilter
 from chat.admin.links import link, page_link
@@ -46,7 +46,7 @@ class CollectionForm(forms.ModelForm):  # type: ignore[type-arg]  # the paramete
 
 
 @admin.register(Collection)
-class CollectionAdmin(RecordedAdmin):
+class CollectionAdmin(IdOrEmailSearch, RecordedAdmin):
     """People's collections. Staff share them otherwise, and delete them; reading a name is in the audit log."""
 
     form = CollectionForm
@@ -55,7 +55,6 @@ class CollectionAdmin(RecordedAdmin):
     list_select_related = ("owner",)
     list_filter = (PeriodFilter,)
     ordering = ("-created_at",)
-    search_fields = ("pk",)
     search_help_text = _("A collection's id, or its owner's email address")
     facts: ClassVar = ("id", "owner", "readiness", "size", "files_link", "chosen", "created_at")
     texts: ClassVar = ("name", "description")
@@ -94,16 +93,10 @@ class CollectionAdmin(RecordedAdmin):
         for collection in queryset:
             self.delete_model(request, collection)
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        try:
-            return queryset.filter(pk=uuid.UUID(term)), False
-        except ValueError:
-            return queryset.filter(owner__in=User.objects.filter(email=term.lower()).values("pk")), False
+    def search(self, rows: QuerySet[Any], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Any]:
+        if email is not None:
+            return rows.filter(owner__in=User.objects.filter(email=email).values("pk"))
+        return rows.filter(pk=id_)
 
     @admin.display(description=_("Collection"))
     def link(self, row: Collection) -> SafeString | str:

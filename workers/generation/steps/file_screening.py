@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import structlog
 from cachetools import TTLCache
@@ -47,6 +47,7 @@ REMEMBERED_SECONDS: Final = 24 * 3600.0
 WITHHELD: Final = "This site's rules do not let you have its contents."
 UNCHECKED: Final = "Its contents could not be checked just now, so you do not have them."
 
+T = TypeVar("T")
 Clean = tuple[str, int, bytes]  # a judge, its version, and the digest of what it has found nothing in
 
 _clean: TTLCache[Clean, bool] = TTLCache(maxsize=20_000, ttl=REMEMBERED_SECONDS)
@@ -61,15 +62,10 @@ async def screen_files(services: Services, run: ClaimedRun, given: Sequence[Give
         return list(given)
     judges = services.judges.of(Direction.FILES)
     standings, screened = await through_outages(lambda: in_db(_by_rules, run, given))
-    free = asyncio.Semaphore(AT_ONCE)
-
-    async def one(file: Given, ruled: ScreenedFile) -> Given:
-        async with free:
-            return await _screened(services, run, judges, file, ruled, standings.get(file.file.id, NOTHING_KNOWN))
-
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(file, ruled)) for file, ruled in zip(given, screened, strict=True)]
-    return [task.result() for task in tasks]
+    return await _some_at_once(
+        _screened(services, run, judges, file, ruled, standings.get(file.file.id, NOTHING_KNOWN))
+        for file, ruled in zip(given, screened, strict=True)
+    )
 
 
 async def screen_passages(services: Services, run: ClaimedRun, files: Sequence[Passages]) -> list[Passages]:
@@ -80,15 +76,22 @@ async def screen_passages(services: Services, run: ClaimedRun, files: Sequence[P
         return []
     judges = services.judges.of(Direction.FILES)
     standings, screened = await through_outages(lambda: in_db(_passages_by_rules, run, files))
+    return await _some_at_once(
+        _screened_passages(services, run, judges, file, ruled, standings.get(file.file.id, NOTHING_KNOWN))
+        for file, ruled in zip(files, screened, strict=True)
+    )
+
+
+async def _some_at_once(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results in their order, of `AT_ONCE` files at the same time."""
     free = asyncio.Semaphore(AT_ONCE)
 
-    async def one(file: Passages, ruled: Sequence[ScreenedFile]) -> Passages:
+    async def one(work: Coroutine[Any, Any, T]) -> T:
         async with free:
-            standing = standings.get(file.file.id, NOTHING_KNOWN)
-            return await _screened_passages(services, run, judges, file, ruled, standing)
+            return await work
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(file, ruled)) for file, ruled in zip(files, screened, strict=True)]
+        tasks = [group.create_task(one(work)) for work in works]
     return [task.result() for task in tasks]
 
 
