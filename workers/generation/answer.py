@@ -166,13 +166,13 @@ class ModelAnswer:
                 async for chunks in batches:
                     if self.gate is not None:
                         await self.gate.wait()
-                    text = said.admit("".join([chunk.text for chunk in chunks]))
-                    reasoning = thought.admit("".join([chunk.reasoning for chunk in chunks]))
+                    text = said.admit("".join([chunk.text for chunk in chunks]).replace("\x00", ""))
+                    reasoning = thought.admit("".join([chunk.reasoning for chunk in chunks]).replace("\x00", ""))
                     if reasoning:
                         if self.thinking.first is None:
                             self.call.note_first_reasoning()
-                        self.thinking.feed(reasoning.replace("\x00", ""))
-                    self._write(self._join(await self._limits.admit(text.replace("\x00", ""), reasoning)))
+                        self.thinking.feed(reasoning)
+                    self._write(self._join(await self._limits.admit(text, reasoning)))
                     for chunk in chunks:
                         usage = chunk.usage or usage
                         reason = chunk.finish_reason or reason
