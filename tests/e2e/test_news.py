@@ -32,6 +32,15 @@ def test_news_of_a_shared_conversation(page: Page, bob: Page, stack: Stack) -> N
     expect(bob).to_have_title("(2) Antiphon")
     expect(entry.get_by_role("link")).to_have_accessible_description("2 unread")
     shoot_views(bob, "unread")
+    # On a phone the list is closed: the button that opens it has a dot.
+    wide = bob.viewport_size
+    bob.set_viewport_size({"width": 390, "height": 844})
+    opener = bob.locator("[data-action=open-sidebar]")
+    expect(opener).to_have_accessible_name("Open sidebar: 2 unread")
+    expect(opener).to_have_attribute("data-news", "")
+    shoot_views(bob, "unread-phone")
+    if wide:
+        bob.set_viewport_size(wide)
     entry.get_by_role("link").click()
     expect(bob).to_have_url(url)
     expect(bob.locator(".new-messages")).to_have_text("New messages")
@@ -39,6 +48,7 @@ def test_news_of_a_shared_conversation(page: Page, bob: Page, stack: Stack) -> N
     expect(below).to_contain_text("At six, at the station")
     expect(bob.locator(".item[data-id] .mark-unread:visible")).to_have_count(0)
     expect(bob).to_have_title("Where shall we meet? · Antiphon")
+    expect(opener).not_to_have_attribute("data-news", "")
     # Alice sees where he is, also after a reload.
     read = page.locator(".message").last.locator(".read-by")
     expect(read).to_have_text("BRead up to here by Bob")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.browsing import Watch, ended, shoot_views
 from tests.fakes.mcp_server import Running, Seen, make_server, running
@@ -21,6 +21,12 @@ from workers.tools.servers.refresh import refresh
 server = ToolServer.objects.create(slug="greeter", title="Greeter", address="{origin}/mcp")
 async_to_sync(refresh)(server.pk)
 """
+
+CLOSINGS = """() => {
+  window.closings = 0;
+  const popup = document.getElementById("prompts");
+  new MutationObserver(() => { if (popup.hidden) window.closings += 1; }).observe(popup, {attributes: true, attributeFilter: ["hidden"]});
+}"""
 
 
 @pytest.fixture
@@ -40,9 +46,22 @@ def test_a_prompt_is_filled_in_by_its_server(page: Page, stack: Stack, server: R
             break
         page.wait_for_timeout(500)
     field, options = page.locator("#text"), page.locator("#prompts [role=option]")
+    # Each letter asks for the list while it is not there. It never closes again: Enter would send the letters then.
+    page.evaluate(CLOSINGS)
+    held: list[Route] = []
+    page.route(f"{stack.url}/prompts/library/", lambda route: held.append(route))
     field.focus()
-    page.keyboard.type("/greet")
+    with page.expect_request(f"{stack.url}/prompts/library/"):
+        page.keyboard.type("/greet")
+    while not held:
+        page.wait_for_timeout(50)
+    held.pop(0).continue_()
     expect(options.first).to_have_accessible_name("greet, Greet somebody, from Greeter")
+    for route in held:
+        route.continue_()
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("window.closings") == 0
+    page.unroute_all(behavior="wait")
     shoot_views(page, "server-prompt")
     page.keyboard.press("Enter")
     name = page.get_by_role("textbox", name="name")

@@ -15,7 +15,7 @@ from chat.moderation.matching.patterns import Pattern, PatternIndex
 from chat.moderation.matching.pii import LABELS, PersonalData, Pii, PiiIndex
 from chat.moderation.matching.words import Word, WordIndex
 
-_STARTS: Final = re.compile(r"\b\w|(?<!\S)[^\w\s]")  # of words, also of those that begin with a symbol
+_WORDS: Final = re.compile(r"\b\w+|(?<!\S)[^\w\s]")  # also those that begin with a symbol
 WORD_CONTEXT: Final = 16
 REACH: Final = 64  # characters that a hit in a stream may have; a longer one is found when it is complete
 
@@ -98,7 +98,7 @@ class Matcher:
     def _unfinished_from(self, form: Form) -> int:
         text = form.text
         listed, disguised = self._beginnings.reach(text), self._disguises.reach(text)
-        for match in _STARTS.finditer(text, max(0, len(text) - REACH, min(listed, disguised))):
+        for match in _WORDS.finditer(text, max(0, len(text) - REACH, min(listed, disguised))):
             start = match.start()
             beginning = text[start:]
             if (start >= listed and self._beginnings.may_begin(beginning)) or (

@@ -14,6 +14,8 @@ from typing import Final
 from chat.moderation.matching.matcher import REACH, Action, Hit, Matcher, masked
 
 _NUMBER: Final = re.compile(r"[+(]?\d[\d ().\-/]*\Z")
+_OF_NUMBERS: Final = "0123456789 ().-/"
+_DIGIT: Final = re.compile(r"\d")
 
 
 @dataclass(slots=True)
@@ -91,12 +93,24 @@ class StreamFilter:
         start = max(tail, unfinished)
         if self._matcher.withholds_patterns:
             start = min(start, max(window.rfind(" ", tail), window.rfind("\n", tail), tail - 1) + 1)
-            if number := _NUMBER.search(window, tail):
-                start = min(start, number.start())
+            start = min(start, _number_from(window, tail))
         for hit in sorted(found, key=lambda one: one.end, reverse=True):  # one that is held back may hold back another
             if hit.end > start and hit.action is not Action.FLAG:
                 start = min(start, max(hit.start, tail))
         return len(window) - start
+
+
+def _number_from(window: str, tail: int) -> int:
+    """Where, from `tail` on, the number begins that `window` ends with; its length if it ends with none."""
+    if not window.isascii():
+        number = _NUMBER.search(window, tail)
+        return number.start() if number else len(window)
+    # The same, without trying each digit before.
+    digit = _DIGIT.search(window, max(tail, len(window.rstrip(_OF_NUMBERS))))
+    if digit is None:
+        return len(window)
+    at = digit.start()
+    return at - 1 if at > tail and window[at - 1] in "+(" else at
 
 
 def _from(hit: Hit, start: int) -> Hit:

@@ -7,6 +7,7 @@ import regex
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from chat.moderation.matching import stream
 from chat.moderation.matching.matcher import REACH, Action, Matcher, Rule, masked
 from chat.moderation.matching.pii import Pii
 from chat.moderation.matching.stream import StreamFilter
@@ -158,3 +159,12 @@ def test_the_rest_of_a_late_mask_is_not_shown() -> None:
     released = [stream.feed("The secret "), stream.feed("project is"), stream.feed("", last=True)]
     assert [each.text for each in released] == ["The secret ", "*** ", "is"]
     assert [(hit.start, hit.end) for hit in released[1].late] == [(4, 18)]
+
+
+@given(st.text("0127 +(-)/.ax\n٣", max_size=24), st.integers(0, 24))
+@example("tel. (030) 12", 0)
+@example("+49 ", 1)
+def test_a_number_at_the_end_is_found_as_by_its_pattern(window: str, tail: int) -> None:
+    tail = min(tail, len(window))
+    number = stream._NUMBER.search(window, tail)
+    assert stream._number_from(window, tail) == (number.start() if number else len(window))

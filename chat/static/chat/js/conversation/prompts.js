@@ -8,7 +8,7 @@ import { fetchJson } from "antiphon/lib/fetch";
 import { isComposing } from "antiphon/lib/keys";
 import { fill, fitting, promptEntry, queryAt } from "antiphon/conversation/prompt-list";
 import { showNote } from "antiphon/conversation/status";
-import { tn } from "antiphon/lib/texts";
+import { t, tn } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/prompt-list").PromptEntry} PromptEntry */
 
@@ -36,6 +36,8 @@ export class Prompts {
     this.shown = [];
     this.active = -1;
     this.loaded = false;
+    /** @type {Promise<void> | null} */
+    this.loading = null;
     this.trouble = "";
     this.dismissed = false; // by Escape or a choice, until the text begins anew
     this.counting = 0;
@@ -67,7 +69,8 @@ export class Prompts {
     if (!this.field.value.startsWith("/") || this.field.value === "/") this.dismissed = false;
     const { query } = this;
     if (query === null || this.dismissed || document.activeElement !== this.field) return this.close();
-    if (!this.isOpen) void this.load();
+    // One at a time: each letter asks while the list is not there yet, and a later answer would empty it for a moment.
+    if (!this.isOpen) this.loading ??= this.load().finally(() => (this.loading = null));
     return this.show(query);
   }
 
@@ -75,7 +78,7 @@ export class Prompts {
   async load() {
     try {
       const { prompts } = await fetchJson(this.urls.prompts);
-      this.all = prompts.map(promptEntry);
+      this.all = [...prompts.map(promptEntry), ...this.all.filter(({ prompt }) => prompt.server)];
       this.loaded = true;
       this.trouble = "";
     } catch (error) {
@@ -84,9 +87,11 @@ export class Prompts {
     this.showAgain();
     if (!this.hasServers) return;
     const { loadServerPrompts } = await import("antiphon/conversation/server-prompts");
-    const more = await loadServerPrompts(this.urls.root, this.all.length);
-    this.all = [...this.all.filter(({ prompt }) => !prompt.server), ...more];
-    if (more.length) this.showAgain();
+    const own = this.all.filter(({ prompt }) => !prompt.server);
+    const more = await loadServerPrompts(this.urls.root, own.length);
+    const had = this.all.length > own.length;
+    this.all = [...own, ...more];
+    if (more.length || had) this.showAgain();
   }
 
   showAgain() {
@@ -239,7 +244,7 @@ export class Prompts {
 
 /** Whose it is, if not the user's own. @param {import("antiphon/conversation/prompt-list").Prompt} prompt */
 function origin({ owner, server }) {
-  return owner ? `by ${owner}` : server ? `from ${server}` : "";
+  return owner ? t("by {name}", { name: owner }) : server ? t("from {server}", { server }) : "";
 }
 
 /** @param {string} name @param {string} text */

@@ -126,7 +126,21 @@ export class Marks {
     const words = `${unread ? `(${counted(unread)}) ` : ""}${yours ? `${YOURS} · ` : ""}${this.ended ? `${this.ended} · ` : ""}${this.base}`;
     this.shown = words;
     if (document.title !== words) document.title = words;
+    showClosed(unread, yours);
   }
+}
+
+/**
+ * What a closed sidebar hides, as a phone's always does: a dot on the button that opens it. Answers of one's own that wait
+ * for a decision come before unread messages.
+ * @param {number} unread @param {boolean} yours
+ */
+function showClosed(unread, yours) {
+  const button = /** @type {HTMLElement | null} */ (document.querySelector("[data-action=open-sidebar]"));
+  if (!button) return;
+  const words = yours ? t("Open sidebar: an answer waits for you") : unread ? t("Open sidebar: {count} unread", { count: counted(unread) }) : t("Open sidebar");
+  button.toggleAttribute("data-news", yours || unread > 0);
+  button.setAttribute("aria-label", words);
 }
 
 /** @param {number} count */
