@@ -152,16 +152,3 @@ async def test_many_slow_texts_delay_a_short_one_for_a_bounded_time(
     assert await asyncio.gather(*(pool.render_soon("a") for _ in range(8))) == [""] * 8
     busy.set()
     assert time.monotonic() - started < 1.5
-
-
-def test_nothing_but_the_process_loads_the_parser() -> None:
-    """So no request can render: what pages, sockets, commands and workers import has no parser in it."""
-    code = (
-        "import django, sys; django.setup();"
-        "import chat.urls, config.urls, chat.realtime.consumer, chat.recovery.reaper, chat.portability.importer;"
-        "import chat.templatetags.chat_page, workers.runtime.loop, config.staff.handbook;"
-        "print([name for name in ('markdown_it', 'nh3') if name in sys.modules])"
-    )
-    env = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"}
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
-    assert found.stdout.strip().splitlines()[-1] == "[]"
