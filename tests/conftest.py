@@ -17,6 +17,7 @@ import _pytest.unittest
 import django
 import hypothesis
 import pytest
+import redis
 from django.contrib import admin
 from django.db import connections
 
@@ -127,16 +128,19 @@ def _site_as_it_comes() -> None:
 @pytest.fixture
 def clean_redis() -> str:
     """The address of an empty Redis: this session's own, emptied before the test."""
-    import redis
+    assert servers.redis.process is not None
+    _connected(servers.redis.process.pid).flushall()
+    return servers.redis.url
 
+
+@functools.cache
+def _connected(pid: int) -> redis.Redis:
+    """A client that all tests use: connecting and asking who answers takes sixteen times as long as emptying."""
     client = redis.Redis.from_url(servers.redis.url)
     info = client.info("server")
-    assert servers.redis.process is not None
     assert isinstance(info, dict)
-    assert info["process_id"] == servers.redis.process.pid, "this is not the Redis this session started"
-    client.flushall()
-    client.close()
-    return servers.redis.url
+    assert info["process_id"] == pid, "this is not the Redis this session started"
+    return client
 
 
 @pytest.fixture

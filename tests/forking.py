@@ -33,14 +33,15 @@ DJANGO: Final = (
     "django.contrib.admin.apps", "django.contrib.contenttypes.apps", "django.contrib.postgres.fields",
     "django.core.asgi", "django.db.backends.postgresql.base", "django.db.migrations.executor", "django.views.debug",
     "django.views.decorators.http", "celery.app", "celery.fixups.django", "celery.loaders.app", "environs", "msgspec",
-    "kombu.transport.redis", "opentelemetry.trace.propagation.tracecontext", "phonenumbers", "prometheus_client.core",
-    "psycopg_pool", "redis", "regex", "stdnum.iban", "structlog",
+    "kombu.transport.redis", "opentelemetry.trace.propagation.tracecontext", "prometheus_client.core",
+    "psycopg_pool", "puremagic", "re2", "redis", "regex", "requests", "stdnum.iban", "structlog",
 )  # fmt: skip
 WEB: Final = (
-    "autobahn.twisted", "channels.consumer", "channels.routing", "servestatic.middleware", "twisted.web.http", "uvloop",
+    "autobahn.twisted", "channels.consumer", "channels.routing", "fido2.server", "jwt", "servestatic.middleware",
+    "twisted.web.http", "uvloop",
 )  # fmt: skip
 CELERY: Final = ("celery.apps.worker", "celery.bin.celery", "celery.concurrency.thread")
-MODELS: Final = ("openai", "python_socks.async_.asyncio.v2", "websockets.asyncio.client")
+MODELS: Final = ("httpcore2", "openai", "python_socks.async_.asyncio.v2", "websockets.asyncio.client")
 COMMANDS: Final = (*DJANGO, *CELERY)
 OF_A_STACK: Final = (*COMMANDS, *WEB, *MODELS)
 PRELOADED: Final = {

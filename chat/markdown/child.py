@@ -17,22 +17,12 @@ import struct
 import sys
 from typing import Final
 
-import structlog
-
 LENGTH: Final = struct.Struct(">I")
 
 
 def main() -> None:
     cpu_seconds, memory_bytes, niceness = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the whole group; the parent decides
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
     _limit_memory(memory_bytes)
     with contextlib.suppress(OSError):
         os.nice(niceness)

@@ -18,7 +18,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import nh3
-import structlog
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
@@ -26,11 +25,10 @@ from markdown_it.utils import EnvType, OptionsDict
 from pygments.token import STANDARD_TYPES
 
 from chat.markdown.dialect import build_parser
+from chat.markdown.events import log
 from chat.markdown.lexers import find_lexer, is_plain_enough
 from chat.markdown.limits import TooCostlyError, check_text
 from chat.markdown.plain import plain, plain_with_note
-
-logger = structlog.get_logger(__name__)
 
 HIGHLIGHT_SECONDS: Final = 0.5  # of CPU time, for all code blocks of a text together
 
@@ -81,12 +79,12 @@ def render(text: str) -> str:
         made = _cleaner.clean(parser.renderer.render(parser.parse(text, env), parser.options, env))
         return made or plain(text)  # of link definitions alone, say: an answer with text has HTML
     except TooCostlyError as error:
-        logger.info("formatting_skipped", limit=str(error), length=len(text))
+        log("info", "formatting_skipped", limit=str(error), length=len(text))
     except Exception as error:  # noqa: BLE001 -- a bug in the parser must not lose an answer
         # Not the exception's own words, which may quote the text.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{frame.filename}:{frame.lineno}"
-        logger.error("markdown_failed", error=type(error).__name__, place=place, length=len(text))
+        log("error", "markdown_failed", error=type(error).__name__, place=place, length=len(text))
     return plain_with_note(text)
 
 
@@ -142,7 +140,7 @@ def _code(code: str, language: str, deadline: float) -> str:
         try:
             body = _paint(_until(deadline, lexer.get_tokens(code)))
         except TimeoutError:
-            logger.info("highlighting_timed_out", language=language, length=len(code))
+            log("info", "highlighting_timed_out", language=language, length=len(code))
     label = f' data-language="{html.escape(language)}"' if language else ""
     return f'<pre class="code" dir="ltr"{label}><code>{body}</code></pre>\n'
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
-
-from jsonschema import Draft202012Validator, ValidationError
+from typing import TYPE_CHECKING, Any, Final
 
 from chat.protocol.commands import clean_controls
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 MOST_FIELDS: Final = 20
 MOST_CHOICES: Final = 100
@@ -65,6 +66,9 @@ def check_answer(schema: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[s
 
     Raises `ValueError` with a sentence that names the field.
     """
+    # Every worker loads this module, and few answers have a tool's question: 50 ms of each start.
+    from jsonschema import Draft202012Validator
+
     fields = schema["properties"]
     given = {
         name: clean_controls(value) if isinstance(value, str) else value
