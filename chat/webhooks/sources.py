@@ -24,15 +24,16 @@ def register_sources() -> None:
 
 def note_ended(run: Run) -> None:
     """Called within the transaction that ends a run and bills it."""
-    if is_wanted(WebhookEvent.ANSWER_FINISHED):
-        record_event(WebhookEvent.ANSWER_FINISHED, _answer(run))
-    if run.requested_by_id is not None and is_wanted(WebhookEvent.QUOTA_REACHED):
-        for balance in user_balances(run.requested_by_id):
+    about = run.requested_by_id
+    if is_wanted(WebhookEvent.ANSWER_FINISHED, about):
+        record_event(WebhookEvent.ANSWER_FINISHED, _answer(run), about=about)
+    if about is not None and is_wanted(WebhookEvent.QUOTA_REACHED, about):
+        for balance in user_balances(about):
             if balance.remaining <= 0:
-                owner = "" if balance.shared_by else f":{run.requested_by_id}"
+                owner = "" if balance.shared_by else f":{about}"
                 key = f"quota:{balance.quota_id}{owner}:{balance.ends_at or ''}:{balance.limit}"
                 quota = {**balance.frame(), "shared_by": balance.shared_by or None}
-                record_event(WebhookEvent.QUOTA_REACHED, {"user_id": str(run.requested_by_id), "quota": quota}, key=key)
+                record_event(WebhookEvent.QUOTA_REACHED, {"user_id": str(about), "quota": quota}, key=key, about=about)
 
 
 def _answer(run: Run) -> dict[str, Any]:
