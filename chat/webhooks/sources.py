@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from django.db.models.signals import post_delete, post_save
@@ -16,10 +17,16 @@ from chat.webhooks.record import forget_wanted, is_wanted, record_event
 
 def register_sources() -> None:
     ending.on_ended.append(note_ended)
+    ending.wants_ended.append(wants_ended)
     post_save.connect(note_user, sender=User)
     post_save.connect(note_case, sender=ModerationCase)
     for signal in (post_save, post_delete):
         signal.connect(forget_wanted, sender=Webhook)
+
+
+def wants_ended(about: uuid.UUID | None) -> bool:
+    """Whether a webhook wants to know of the end of an answer that this user asked for."""
+    return is_wanted(WebhookEvent.ANSWER_FINISHED, about) or is_wanted(WebhookEvent.QUOTA_REACHED, about)
 
 
 def note_ended(run: Run) -> None:

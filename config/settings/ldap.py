@@ -43,7 +43,8 @@ if LDAP_URL:
     if "{login}" not in LDAP_FILTER or not re.fullmatch(r"\(.+\)", LDAP_FILTER):
         raise ImproperlyConfigured("LDAP_FILTER: this is not a filter such as (mail={login})")
     try:
-        _groups, _plans = (parse_pairs(env.list(name, [], delimiter=";")) for name in ("LDAP_GROUPS", "LDAP_PLANS"))
+        _groups = parse_pairs(env.list("LDAP_GROUPS", [], delimiter=";"))
+        _plans = parse_pairs(env.list("LDAP_PLANS", [], delimiter=";"))
     except ValueError as error:
         raise ImproperlyConfigured(f"LDAP_GROUPS or LDAP_PLANS: {error}") from None
     LDAP_CLAIMS = SsoProvider(
