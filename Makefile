@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up test test-deploy test-servers chaos lint format bench browser asr-sdks model-sdks moonshine pocketsphinx whisper promtool help
+.PHONY: up lock test test-deploy test-servers chaos lint format bench browser asr-sdks model-sdks moonshine pocketsphinx whisper promtool help
 
 help:
 	@echo "make up [PORT=8000] [ARGS='--web 2 --workers 2']   run everything on this machine; PORT=0 takes a free port"
@@ -20,6 +20,7 @@ help:
 	@echo "make whisper                                       install Whisper (440 MB) and test it"
 	@echo "make test-servers [TRANSFORMERS=1] [LLAMA_CPP_PYTHON=1]   test against model and tool servers that others wrote (1 GB)"
 	@echo "make test-deploy                                    test deploy/: image, proxies, a cluster (Debian: nginx, haproxy, caddy, …)"
+	@echo "make lock [REQUIREMENTS='requirements.txt requirements/ldap.txt']   pinned requirements with the hashes of all wheels"
 	@echo "make asr-sdks                                      check the tests' speech servers with the vendors' clients"
 	@echo "make model-sdks                                    check the tests' model servers with the vendors' clients"
 	@echo "make browser | promtool                            fetch what the tests need: Chromium, espeak-ng | promtool"
@@ -52,6 +53,14 @@ bench: .venv/development .venv/moonshine
 browser: .venv/development
 	@.ci/browser
 	@.ci/speech
+
+# With the hashes of all wheels, for every Python from 3.11 on: pip install --require-hashes -r var/requirements-locked.txt
+lock: .venv/runtime
+	@$(BIN)/pip install --quiet --only-binary :all: uv==0.13.8
+	@mkdir -p var
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-build \
+		--output-file var/requirements-locked.txt $(or $(REQUIREMENTS),requirements.txt)
+	@echo "var/requirements-locked.txt"
 
 test-servers: .venv/development .venv-servers/installed .venv-tools/installed $(if $(TRANSFORMERS),.venv-servers/transformers) \
 		$(if $(LLAMA_CPP_PYTHON),.venv-servers/llama-cpp-python)

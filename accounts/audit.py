@@ -16,7 +16,7 @@ from accounts.lib.system_user import system_user
 from accounts.models import AuditEntry, User
 
 READING: Final = (  # verbs of entries that record that somebody read what people wrote, or took it along
-    "read_body", "read_case", "download_file", "download_recording", "export_user", "search_text",
+    "read_body", "read_case", "download_file", "download_recording", "export_user", "search_text", "view_as_page",
 )  # fmt: skip
 # Columns of a row that name the person whom an action on it concerns; the first that has a value counts.
 PERSON_COLUMNS: Final = ("user_id", "author_id", "person_id", "owner_id", "requested_by_id", "created_by_id")

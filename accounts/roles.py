@@ -32,6 +32,7 @@ def _each(verbs: str, *models: str) -> frozenset[str]:
 
 
 _LIMITS: Final = ("accounts.plan", "accounts.quota", "accounts.price")
+VIEW_AS: Final = "accounts.view_as_user"  # with all that the user can read
 _CHANGE_LIMITS: Final = _each("add change delete", *_LIMITS)
 _MANAGE_USERS: Final = _each("add change delete", "accounts.user") | {"accounts.assign_roles", "accounts.erase_user"}
 
@@ -58,7 +59,7 @@ _roles: Final = {
             | _each("view", "accounts.invitation")
             | {"accounts.view_dashboard", "accounts.end_sessions", "accounts.top_up", "accounts.invite_user"}
             | {"accounts.approve_user", "accounts.view_apitoken", "accounts.revoke_apitoken"},
-            never=_CHANGE_LIMITS | _MANAGE_USERS | {"accounts.assign_plan", "accounts.export_user"},
+            never=_CHANGE_LIMITS | _MANAGE_USERS | {"accounts.assign_plan", "accounts.export_user", VIEW_AS},
         ),
         Role(
             "moderator",
@@ -73,7 +74,7 @@ _roles: Final = {
             | _CHANGE_LIMITS
             | {"accounts.view_dashboard", "accounts.top_up", "accounts.assign_plan"}
             | {"accounts.export_lists", "accounts.import_lists"},
-            never=_MANAGE_USERS | {"accounts.export_user"},
+            never=_MANAGE_USERS | {"accounts.export_user", VIEW_AS},
         ),
         Role("administrator", None),
     )

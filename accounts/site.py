@@ -20,14 +20,18 @@ from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from accounts.lib import colours
 from accounts.lib.outage import OUTAGE
 from accounts.lib.redis import sync_redis
+from accounts.lib.texts import gettext_noop
 from accounts.models import SiteSettings
+from accounts.models.site import BannerKind
 
 FRESH_SECONDS: Final = 1.0
 VERSION_KEY: Final = "site:version"
+MAINTENANCE: Final = gettext_noop("This site is being maintained. You can read, but not write, until that is done.")
 
 # The papers that accents are read on (chat/static/chat/css/tokens.css), in the light and in the dark theme.
 LIGHT: Final = [colours.parse_colour(one) for one in ("#fdfcf9", "#f6f4ee", "#ffffff", "#edeae1")]
@@ -50,10 +54,22 @@ class Site:
     banner: str = ""
     banner_kind: str = ""
     banner_id: str = ""
+    maintenance: bool = False
+    maintenance_text: str = ""
     welcome: str = ""
     starters: tuple[str, ...] = ()
     terms: int = 0
     links: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def announcement(self) -> str:
+        """What stands above all pages, in the active language; during maintenance that. Empty: nothing."""
+        return self.maintenance_message if self.maintenance else self.banner
+
+    @property
+    def maintenance_message(self) -> str:
+        """What whoever may not write is told during maintenance."""
+        return self.maintenance_text or gettext(MAINTENANCE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +109,8 @@ def _version() -> bytes | None:
 
 
 def branding(request: HttpRequest) -> dict[str, Any]:
-    """For all templates: the settings as `branding`."""
-    return {"branding": site()}
+    """For all templates: the settings as `branding`, and as `view_as` whose pages a member of staff views, if so."""
+    return {"branding": site(), "view_as": getattr(request, "view_as", None)}
 
 
 @receiver((post_save, post_delete), sender=SiteSettings)
@@ -121,13 +137,23 @@ def _read() -> Site:
         logo=reverse("site_logo", args=[logo_hash(bytes(row.logo))]) if row.logo else "",
         style=accent_style(row.accent, row.accent_dark),
         banner=row.banner,
-        banner_kind=row.banner_kind,
-        banner_id=hashlib.sha256(f"{row.banner_kind} {row.banner}".encode()).hexdigest()[:12],
+        banner_kind=BannerKind.WARNING if row.maintenance else row.banner_kind,
+        banner_id=_banner_id(row),
+        maintenance=row.maintenance,
+        maintenance_text=row.maintenance_text,
         welcome=row.welcome,
         starters=tuple(row.starters),
         terms=row.terms_version if row.terms.strip() else 0,
         links=tuple((title, address) for title, address in row.legal_links),
     )
+
+
+def _banner_id(row: SiteSettings) -> str:
+    """Another one for another announcement, and each time that maintenance begins or changes: who has hidden the one
+    before sees it again.
+    """
+    text = f"{row.changed_at} {row.maintenance_text}" if row.maintenance else f"{row.banner_kind} {row.banner}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def logo_hash(data: bytes) -> str:

@@ -10,6 +10,7 @@ class ChatConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models.signals import post_delete
 
+        from accounts.auth.maintenance import register_pages_in_maintenance
         from accounts.auth.terms import register_open_pages
         from accounts.erasure import UserData, register_user_data
         from accounts.lib.model_names import translate_derived_names
@@ -18,6 +19,7 @@ class ChatConfig(AppConfig):
         from accounts.staff.user_links import UserLink, register_user_link
         from accounts.staff.user_panels import register_user_panel
         from accounts.suspension import register_suspension_listener
+        from accounts.view_as import register_own_pages, register_viewable_pages
         from accounts.views.settings import register_name_check, register_settings_link
         from accounts.views.waiting import register_reasons_page
         from chat.catalog.tool_servers import forget_server
@@ -57,6 +59,28 @@ class ChatConfig(AppConfig):
         register_user_data(UserData(export_user_data, erasure.report, erasure.handovers))
         register_user_link(UserLink(_("Runs"), "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
         register_sections()
+        register_viewable_pages(
+            "chat:new",
+            "chat:conversation",
+            "chat:print",
+            "chat:conversations",
+            "chat:trash",
+            "chat:usage",
+            "chat:own_links",
+            "chat:cases",
+            "chat:settings_models",
+            "chat:settings_files",
+            "chat:settings_voice",
+            "chat:settings_data",
+            "chat:collections",
+            "chat:collection",
+            "chat:instructions",
+            "chat:presets",
+            "chat:prompts",
+            "chat:file_thumbnail",
+        )
+        register_own_pages("chat:service_worker", "chat:manifest", "chat:offline", "chat:share")
+        register_pages_in_maintenance("chat:share")  # the password of a link that is only read
         register_open_pages("chat:service_worker", "chat:manifest", "chat:offline", "chat:export_own_data")
         for name, view in (
             ("usage", "chat:usage"),

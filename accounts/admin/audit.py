@@ -26,6 +26,7 @@ from accounts.lib.ids import lowest_uuid7
 from accounts.lib.streaming import CSV_TYPE, csv_pieces, escape_formula, pages_by_key, stream_file
 from accounts.lib.text_search import AUDIT, with_words
 from accounts.models import AuditEntry, User
+from accounts.staff.import_export import ask_for_export
 from accounts.staff.recorded import HistoryAdmin
 
 COLUMNS: Final = (
@@ -221,6 +222,8 @@ class AuditEntryAdmin(HistoryAdmin):
         """Exports all pages of the list with its filters, newest first."""
         if not self.has_view_permission(request):
             raise PermissionDenied
+        if asked := ask_for_export(request, AuditEntry):
+            return asked
         rows = self.get_changelist_instance(request).get_queryset(request)
         audit.record(request, "export", AuditEntry, details=request.GET.urlencode())
         pages = (map(_cells, page) for page in pages_by_key(rows, ROWS_PER_PAGE, newest_first=True))

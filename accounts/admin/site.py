@@ -47,7 +47,10 @@ class SiteForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
 
     class Meta:
         model = SiteSettings
-        fields = ("name", "accent", "accent_dark", "banner", "banner_kind", "welcome", "terms", "terms_version")
+        fields = (
+            "name", "accent", "accent_dark", "banner", "banner_kind", "welcome", "terms", "terms_version",
+            "maintenance", "maintenance_text",
+        )  # fmt: skip
         widgets = {  # noqa: RUF012  # Django reads it once
             "accent": UnfoldAdminTextInputWidget(attrs={"placeholder": "#3a4fa3"}),
             "accent_dark": UnfoldAdminTextInputWidget(attrs={"placeholder": "#aab8f2"}),
@@ -182,6 +185,7 @@ class SiteSettingsAdmin(RecordedAdmin):
             _("Name and looks"),
             {"fields": ("name", "logo_file", ("shown_logo", "remove_logo"), ("accent", "accent_dark"))},
         ),
+        (_("Maintenance"), {"fields": ("maintenance", "maintenance_text")}),
         (_("Words"), {"fields": (("banner", "banner_kind"), "welcome", "starter_lines")}),
         (_("Legal"), {"fields": ("terms", "terms_version", "link_lines")}),
     )

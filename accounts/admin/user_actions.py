@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -17,27 +17,23 @@ from django.utils.translation import gettext, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from accounts import audit, erasure, roles, suspension
+from accounts import audit, roles, suspension, view_as
 from accounts.admin.account_state import approve, switch
-from accounts.admin.erasure_report import REPORT
-from accounts.admin.user_forms import EraseForm, QuotaTopUpForm, ReasonForm
+from accounts.admin.user_data_actions import UserDataActions, back_to
+from accounts.admin.user_forms import QuotaTopUpForm, ReasonForm
 from accounts.admin.user_page import quota_bars
 from accounts.auth.adapter import AccountAdapter, make_reset_key, reset_link
 from accounts.auth.proof import check_recent_proof
 from accounts.auth.requests import user_of
 from accounts.auth.revocation import end_all_sessions, end_session
 from accounts.auth.second_factor.reset import reset_second_factor
-from accounts.lib.streaming import stream_file
 from accounts.models import Quota, Session, User
 from accounts.quotas import top_ups
 from accounts.quotas.wording import plain_number
 
 
-class UserActions:
+class UserActions(UserDataActions):
     """Pages below a user's admin page, for `UserAdmin`."""
-
-    admin_site: Any
-    opts: Any
 
     def get_urls(self) -> list[URLPattern]:
         views = {
@@ -53,6 +49,7 @@ class UserActions:
             "reset-link": self.create_reset_link,
             "lift-suspension": self.lift_suspension,
             "reset-second-factor": self.reset_second_factor,
+            "view-as": self.view_as,
         }
         named = [
             path(
@@ -72,6 +69,7 @@ class UserActions:
         found = {name: may and viewer.has_perm(f"accounts.{name}") for name in names}
         found["approve_user"] = may and viewer.has_perm("accounts.approve_user") and user.awaits_approval
         found["change_user"] = may and viewer.has_perm("accounts.change_user")  # who may set a password
+        found["view_as_user"] = view_as.may_view_as(viewer, user)
         if viewer.pk == user.pk:  # staff cannot lock themselves out, or top up their own quotas
             found |= dict.fromkeys(("disable_user", "erase_user", "reset_second_factor"), False)
             found["top_up"] = found["top_up"] and viewer.is_superuser
@@ -108,7 +106,7 @@ class UserActions:
         else:
             added = {"amount": plain_number(chosen["amount"]), "user": user}
             messages.success(request, gettext("Added %(amount)s for %(user)s.") % added)
-        return _back(user)
+        return back_to(user)
 
     def reset_period(self, request: HttpRequest, id_: uuid.UUID, quota: int) -> HttpResponse:
         """Refunds what was used in the current period."""
@@ -128,7 +126,7 @@ class UserActions:
             else:
                 said = gettext("Nothing was used, so nothing changed.")
             messages.success(request, said)
-        return _back(user)
+        return back_to(user)
 
     def switch(self, request: HttpRequest, id_: uuid.UUID, to: str) -> HttpResponse:
         """Enables an account by POST, or asks why it is to be disabled."""
@@ -147,7 +145,7 @@ class UserActions:
                 gettext("%(user)s can log in again.") if on else gettext("%(user)s has been disabled and logged out.")
             )
             messages.success(request, said % {"user": user})
-        return _back(user)
+        return back_to(user)
 
     @method_decorator(require_POST)
     def end_all(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
@@ -156,7 +154,7 @@ class UserActions:
         ended = end_all_sessions(user)
         said = ngettext("%(count)d session was ended.", "%(count)d sessions were ended.", ended)
         messages.success(request, said % {"count": ended})
-        return _back(user)
+        return back_to(user)
 
     @method_decorator(require_POST)
     def end_one(self, request: HttpRequest, id_: uuid.UUID, hash_: str) -> HttpResponse:
@@ -168,41 +166,7 @@ class UserActions:
             audit.record(request, "end_session", user)
             end_session(session.session_key)
             messages.success(request, gettext("The session has been ended."))
-        return _back(user)
-
-    @method_decorator(require_POST)
-    def export(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponseBase:
-        """All data of the user with their messages, which needs a permission of its own."""
-        user = self._managed_user(request, id_, "export_user")
-        audit.record(request, "export_user", user)
-        pieces = erasure.user_data().export(user)
-        return stream_file(request, f"{user.email}.json", "application/json", pieces)
-
-    def erase(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
-        user = self._managed_user(request, id_, "erase_user")
-        if user.erase_at is not None:
-            return _back(user)
-        form = EraseForm(user, request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            check_recent_proof(request)
-            audit.record(request, "erase", user, reason=form.cleaned_data["reason"])
-            try:
-                erasure.schedule(user)  # the user's page shows when
-            except erasure.LastAdministratorError as error:
-                messages.error(request, str(error))
-            return _back(user)
-        found = erasure.user_data().report(user)
-        report = [(text, found[name]) for name, text in REPORT.items() if name in found]
-        days = settings.ERASE_GRACE_DAYS
-        return self._page(
-            request,
-            "erase",
-            user,
-            form=form,
-            report=report,
-            days=days,
-            title=gettext("Erase %(user)s") % {"user": user},
-        )
+        return back_to(user)
 
     @method_decorator(require_POST)
     def approve(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
@@ -211,7 +175,7 @@ class UserActions:
             messages.error(request, wrong)
         else:
             messages.success(request, gettext("%(user)s can log in now.") % {"user": user})
-        return _back(user)
+        return back_to(user)
 
     @method_decorator(require_POST)
     @method_decorator(never_cache)
@@ -220,7 +184,7 @@ class UserActions:
         user = self._managed_user(request, id_, "change_user")
         if not user.is_active:
             messages.error(request, gettext("%(user)s cannot log in at the moment.") % {"user": user})
-            return _back(user)
+            return back_to(user)
         audit.record(request, "reset_link", user)
         link = reset_link(request, make_reset_key(user))
         hours = settings.PASSWORD_RESET_TIMEOUT // 3600
@@ -240,7 +204,7 @@ class UserActions:
         lifted = suspension.lift(user)
         said = gettext("%(user)s can write again.") if lifted else gettext("The account of %(user)s is not suspended.")
         messages.info(request, said % {"user": user})
-        return _back(user)
+        return back_to(user)
 
     @method_decorator(require_POST)
     def reset_second_factor(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
@@ -253,20 +217,16 @@ class UserActions:
             messages.success(request, gettext("The second factor of %(user)s has been reset.") % {"user": user})
         else:
             messages.info(request, gettext("%(user)s has no second factor.") % {"user": user})
-        return _back(user)
+        return back_to(user)
 
-    @method_decorator(require_POST)
-    def keep(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
-        user = self._managed_user(request, id_, "erase_user")
-        audit.record(request, "keep", user)
-        if erasure.cancel(user):
-            messages.success(
-                request, gettext("Erasure cancelled. The account has been restored to its previous state.")
-            )
-        else:
-            messages.warning(request, gettext("No erasure is scheduled for this account."))
-        return _back(user)
-
-
-def _back(user: User) -> HttpResponse:
-    return redirect("admin:accounts_user_change", user.pk)
+    def view_as(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
+        """Asks why, and then shows the pages as the user sees them (`accounts.view_as`)."""
+        user = self._managed_user(request, id_, "view_as_user")
+        form = ReasonForm(request.POST or None)
+        if request.method != "POST" or not form.is_valid():
+            title = gettext("View pages as %(user)s") % {"user": user}
+            return self._page(request, "reason", user, form=form, title=title, button=gettext("View"))
+        check_recent_proof(request)
+        audit.record(request, "view_as", user, reason=form.cleaned_data["reason"])
+        view_as.begin(request, user)
+        return redirect("/")

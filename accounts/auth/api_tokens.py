@@ -31,12 +31,12 @@ USED_EVERY: Final = timedelta(minutes=1)  # how often the time of the last use i
 MOST_DAYS: Final = 3650
 _SHAPE: Final = re.compile(r"ant_([0-9a-f]{12})_([A-Za-z0-9_-]{43})", re.ASCII)
 
-# One more answer today; no row if the token has had as many as it may.
+# So many more answers today; no row if the token would have more than it may.
 _COUNT: Final = """
 UPDATE accounts_apitoken
 SET day = (now() AT TIME ZONE 'UTC')::date,
-    day_count = CASE WHEN day = (now() AT TIME ZONE 'UTC')::date THEN day_count ELSE 0 END + 1
-WHERE id = %s AND (daily_requests IS NULL OR daily_requests >
+    day_count = CASE WHEN day = (now() AT TIME ZONE 'UTC')::date THEN day_count ELSE 0 END + %(answers)s
+WHERE id = %(token)s AND (daily_requests IS NULL OR daily_requests >= %(answers)s +
     CASE WHEN day = (now() AT TIME ZONE 'UTC')::date THEN day_count ELSE 0 END)
 RETURNING day_count
 """
@@ -170,10 +170,10 @@ def token_still_valid(hash_: str, user_id: uuid.UUID, scope: TokenScope) -> bool
     return settings.API_ENABLED and row is not None and scope.value in row.scopes and _refusal(row) is None
 
 
-def count_answer(token_id: uuid.UUID) -> None:
-    """Counts an answer that is asked for with a token, in the transaction that accepts it. Raises `DayUsedUpError`."""
+def count_answers(token_id: uuid.UUID, answers: int = 1) -> None:
+    """Counts answers that are asked for with a token, in the transaction that accepts them. Raises `DayUsedUpError`."""
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT, [token_id])
+        cursor.execute(_COUNT, {"token": token_id, "answers": answers})
         if cursor.fetchone() is None:
             cursor.execute(_UNTIL_MIDNIGHT)
             raise DayUsedUpError(float(cursor.fetchone()[0]))

@@ -42,6 +42,14 @@ class SiteSettings(models.Model):
         _("version of the terms"), default=1, help_text=_("Everybody is asked again when this is raised.")
     )
     legal_links = models.JSONField(default=list, blank=True)  # [[title, address]]
+    maintenance = models.BooleanField(
+        _("maintenance mode"), default=False, db_default=False,
+        help_text=_("Everybody can read; only staff can write. All pages say so. Answers under way are finished."),
+    )  # fmt: skip
+    maintenance_text = models.CharField(
+        _("what pages say meanwhile"), max_length=300, blank=True, default="", db_default="",
+        help_text=_("Such as until when. Empty: that the site is being maintained."),
+    )  # fmt: skip
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:

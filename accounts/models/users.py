@@ -131,6 +131,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             ),
             ("invite_user", gettext_noop("Can invite users")),
             ("export_user", gettext_noop("Can export all data of a user, including messages")),
+            ("view_as_user", gettext_noop("Can view pages as another user, with all that the user can read")),
             ("reset_second_factor", gettext_noop("Can reset users' second factors")),
             ("erase_user", gettext_noop("Can erase users")),
             ("export_lists", gettext_noop("Can export lists")),

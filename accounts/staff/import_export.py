@@ -25,8 +25,10 @@ from import_export.formats.base_formats import CSV
 from import_export.tmp_storages import CacheStorage
 from unfold.contrib.import_export.forms import ExportForm, ImportForm
 
-from accounts import audit
+from accounts import audit, four_eyes
+from accounts.auth.requests import user_of
 from accounts.lib.streaming import CSV_TYPE, ROWS_LINE, csv_pieces, pages_by_key, rows_line, stream_file
+from accounts.models import ActKind
 
 ROWS_PER_PAGE: Final = 1000  # of an export, in memory at a time
 MAX_BYTES: Final = 1_000_000  # of an imported file
@@ -162,11 +164,28 @@ class ExportAdmin(ExportMixin):  # type: ignore[misc]  # import_export ships no 
         self, file_format: Any, request: HttpRequest, queryset: QuerySet[Any], export_form: Any = None
     ) -> HttpResponseBase:
         resource = self.get_export_resource_classes(request)[0](**self.get_export_resource_kwargs(request))
+        if asked := ask_for_export(request, self.model):
+            return asked
         audit.record(request, "export", self.model, details=request.GET.urlencode())
         name = f"{self.opts.model_name}-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
         columns = [field.column_name for field in resource.get_export_fields()]
         pages = ([resource.export_resource(row) for row in page] for page in pages_by_key(queryset, ROWS_PER_PAGE))
         return stream_file(request, name, CSV_TYPE, csv_pieces(columns, pages, bom=True))
+
+
+def ask_for_export(request: HttpRequest, model: Any) -> HttpResponseBase | None:
+    """Where FOUR_EYES says so, asks for the export of a list with these filters; None once it may be downloaded."""
+    kind, by = ActKind.EXPORT_LIST, user_of(request)
+    what = f"{model._meta.label_lower} {request.GET.urlencode()}".strip()  # noqa: SLF001  # Django documents it
+    if not four_eyes.is_needed(kind) or four_eyes.take_approved(kind, by, what=what):
+        return None
+    audit.record(request, f"ask_{kind}", model, details=what)
+    if four_eyes.ask(kind, by, gettext("Export of a list"), what=what):
+        said = gettext("Asked for. Export the same list again once somebody else has approved it, under Approvals.")
+    else:
+        said = gettext("You have asked for this already. Somebody else has to approve it, under Approvals.")
+    messages.info(request, said)
+    return redirect("..")
 
 
 class ImportExportAdmin(ExportAdmin, ImportExportMixin):  # type: ignore[misc]  # import_export ships no types

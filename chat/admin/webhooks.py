@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
@@ -26,11 +26,11 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import audit
 from accounts.auth.requests import user_of
-from accounts.lib.urls import is_http, split_url
 from accounts.staff.labels import Label
 from accounts.staff.lists import QuickListAdmin
 from accounts.staff.recorded import RecordedAdmin
 from chat.models.webhooks import DeliveryState, Webhook, WebhookDelivery, WebhookEvent
+from chat.webhooks.addresses import check_address
 from chat.webhooks.record import send_soon
 
 COLOURS: Final = {"pending": "info", "delivered": "success", "failed": "danger"}
@@ -47,29 +47,21 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter e
 
     def clean_url(self) -> str:
         """Whether the network may be reached is checked with each delivery."""
-        url: str = self.cleaned_data["url"].strip()
-        try:
-            parts = split_url(url)
-        except ValueError:
-            parts = None
-        if parts is None or not is_http(parts) or any(character.isspace() for character in url):
-            raise ValidationError(gettext("Enter an address that begins with https://."))
-        if parts.username is not None or parts.password is not None:
-            raise ValidationError(gettext("The address must not contain a user name or password."))
-        return url
+        return check_address(self.cleaned_data["url"])
 
 
 @admin.register(Webhook)
 class WebhookAdmin(RecordedAdmin):
     form = WebhookForm
-    list_display = ("name", "url", "enabled", "wanted", "succeeded_at")
+    list_display = ("name", "owner", "address", "enabled", "wanted", "succeeded_at")
+    list_select_related = ("owner",)
     list_filter = ("enabled",)
-    search_fields = ("name",)
+    search_fields = ("name", "owner__email")
     ordering = ("name",)
-    readonly_fields = ("succeeded_at", "disabled_because", "rotated_at")
+    readonly_fields = ("owner", "succeeded_at", "disabled_because", "rotated_at")
     fieldsets = (
         (None, {"fields": ("name", "url", "enabled", "events", "with_text")}),
-        (_("State"), {"fields": ("succeeded_at", "disabled_because", "rotated_at")}),
+        (_("State"), {"fields": ("owner", "succeeded_at", "disabled_because", "rotated_at")}),
     )
     change_form_outer_before_template = "admin/webhook_actions.html"
 
@@ -114,6 +106,10 @@ class WebhookAdmin(RecordedAdmin):
         response = TemplateResponse(request, "admin/webhook_secret.html", context)
         response["Cache-Control"] = "no-store"
         return response
+
+    @admin.display(description=_("Address"))
+    def address(self, row: Webhook) -> str:
+        return format_html('<span class="break-all">{}</span>', row.url)  # a long one must not leave a phone's screen
 
     @admin.display(description=_("Events"))
     def wanted(self, row: Webhook) -> str:

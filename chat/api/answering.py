@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -20,9 +20,10 @@ from accounts.auth.api_tokens import TokenAccess
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from accounts.lib.rate_limit import required_limits
-from chat.api.asked import Asked, Turn, check_turns
+from chat.api.asked import Asked, Image, Turn, check_turns
 from chat.api.errors import ApiError, invalid, no_such_model, of_chat_error, of_run, unavailable
 from chat.api.following import Piece, RunFollower, Sign
+from chat.api.images import store_images
 from chat.api.outcome import Begun, Outcome, read_outcome
 from chat.api.stopping import StopFilter
 from chat.catalog.access import models_of
@@ -133,9 +134,14 @@ async def submitted(access: TokenAccess, asked: Asked, address: str, key: str) -
 
     Raises `ApiError`, and one of `OUTAGE`.
     """
-    turns: list[Turn] = await in_db(_turns_of, access.user_id, asked)
+    client_id = uuid.uuid5(access.token_id, key) if key else uuid.uuid4()
+    turns, images = await in_db(_turns_of, access.user_id, asked)
+    try:
+        ids, placed = await in_db(store_images, access.user_id, client_id, images) if images else ([], [])
+    except ChatError as error:
+        raise of_chat_error(error) from error
     command = ApiSend(
-        conversation_id=None, client_id=uuid.uuid5(access.token_id, key) if key else uuid.uuid4(), text=written(turns),
+        conversation_id=None, client_id=client_id, text=written(turns), attachments=ids or None, placed=tuple(placed),
         model=asked.model, temporary=not asked.store, options=asked.options, turns=turns, head=asked.head,
         token_id=access.token_id, top_p=asked.top_p,
     )  # fmt: skip
@@ -178,22 +184,24 @@ async def acquire_rate(access: TokenAccess) -> None:
         raise of_chat_error(error) from error
 
 
-def _turns_of(user_id: uuid.UUID, asked: Asked) -> list[Turn]:
-    """The turns of a request, with those of the response that it follows. Raises `ApiError`."""
+def _turns_of(user_id: uuid.UUID, asked: Asked) -> tuple[list[Turn], Mapping[int, Sequence[Image]]]:
+    """The turns of a request and their images, with those of the response that it follows. Raises `ApiError`."""
     offered = {one["id"] for one in models_of(user_id)}
     if not offered:
         raise unavailable("No model is available yet. Try again in a moment.")
     if asked.model not in offered:
         raise no_such_model(asked.model)
     if not asked.previous:
-        return asked.turns
+        return asked.turns, asked.images
     head, own = asked.turns[: asked.head], asked.turns[asked.head :]
-    turns = [*head, *_previous(user_id, asked.previous), *own]
-    return check_turns(turns, "input", settings.API_MAX_KB * 1024)
+    before, images = _previous(user_id, asked.previous)
+    placed: dict[int, Sequence[Image]] = {asked.head + number: found for number, found in images.items()}
+    placed |= {number + (len(before) if number >= asked.head else 0): found for number, found in asked.images.items()}
+    return check_turns([*head, *before, *own], "input", settings.API_MAX_KB * 1024, placed)
 
 
-def _previous(user_id: uuid.UUID, name: str) -> list[Turn]:
-    """The turns of an earlier response of this user, with its answer. Raises `ApiError`."""
+def _previous(user_id: uuid.UUID, name: str) -> tuple[list[Turn], dict[int, list[Image]]]:
+    """The turns of an earlier response of this user, with its answer, and their images. Raises `ApiError`."""
     gone = invalid(
         f"There is no response '{name}': it is not yours, has failed, or was deleted. Send its messages again.",
         "previous_response_id", "previous_response_not_found",
@@ -208,7 +216,12 @@ def _previous(user_id: uuid.UUID, name: str) -> list[Turn]:
         raise gone
     if not run.conversation.memberships.filter(user_id=user_id).exists() or run.conversation.deleted_at is not None:
         raise gone
-    return [*((role, text) for role, text in request.turns[request.head :]), ("assistant", run.message.text)]
+    rows = request.turns[request.head :]
+    turns: list[Turn] = [(row[0], row[1]) for row in rows]
+    images: dict[int, list[Image]] = {
+        number: [uuid.UUID(one) for one in row[2]] for number, row in enumerate(rows) if len(row) > 2
+    }
+    return [*turns, ("assistant", run.message.text)], images
 
 
 def _filtered(pieces: list[Piece], stops: StopFilter, *, ended: bool = False) -> list[Piece]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import binascii
+import re
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +19,8 @@ MOST_STOPS: Final = 4
 MOST_STOP_CHARS: Final = 200
 ROLES: Final = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 EFFORTS: Final = {"none": "none", "minimal": "none", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
+IMAGE_PARTS: Final = frozenset({"image_url", "input_image"})
+_DATA_URL: Final = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,", re.IGNORECASE)
 TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text"})
 # Parameters that change the answer and that no model is asked with here, with the values that change nothing.
 _NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
@@ -25,11 +31,15 @@ _NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
 }  # fmt: skip
 
 Turn = tuple[str, str]
+Image = bytes | uuid.UUID  # its content, or the id of a file that an earlier request has sent
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request: its turns as (role, text), of which the first `head` are instructions for this answer alone."""
+    """A request: its turns as (role, text), of which the first `head` are instructions for this answer alone.
+
+    `images`: those of each turn, by its number.
+    """
 
     model: str
     turns: list[Turn]
@@ -40,6 +50,7 @@ class Asked:
     store: bool = False
     stop: tuple[str, ...] = ()
     top_p: float | None = None
+    images: Mapping[int, Sequence[Image]] = field(default_factory=dict)
     previous: str = ""  # the id of the response that this one follows
     echoed: Mapping[str, Any] = field(default_factory=dict)  # what a response repeats of its request
 
@@ -124,8 +135,10 @@ def read_role(value: Any, param: str) -> str:
     return ROLES[value]
 
 
-def read_content(content: Any, param: str) -> str:
-    """The text of a message: a text, or a list of parts, which are joined by line breaks. Raises `ApiError`."""
+def read_content(content: Any, param: str, images: list[Image] | None = None) -> str:
+    """The text of a message: a text, or a list of parts, which are joined by line breaks. Its images are added to
+    `images`; None: it must have none. Raises `ApiError`.
+    """
     if isinstance(content, str):
         return clean_controls(content)
     if not isinstance(content, list):
@@ -138,18 +151,41 @@ def read_content(content: Any, param: str) -> str:
             texts.append(part["refusal"])
         elif kind in TEXT_PARTS and isinstance(part.get("text"), str):
             texts.append(part["text"])
-        elif kind in ("image_url", "input_image"):
-            raise invalid("Images are not supported here yet. Send text only.", where, "unsupported_content")
+        elif kind in IMAGE_PARTS:
+            if images is None:
+                raise invalid("Only messages of the user can have images.", where, "unsupported_content")
+            images.append(_read_image(part, where))
         else:
             raise invalid(
-                f"'{where}' is no part of text, and only text is supported here.", where, "unsupported_content"
-            )
+                f"'{where}' is no part of text and no image, and nothing else is supported here.", where,
+                "unsupported_content",
+            )  # fmt: skip
     return clean_controls("\n".join(texts))
 
 
-def check_turns(turns: list[Turn], param: str, most_bytes: int) -> list[Turn]:
-    """The turns that are sent: without empty ones. Raises `ApiError`."""
-    kept = [(role, text) for role, text in turns if text.strip()]
+def _read_image(part: Mapping[str, Any], where: str) -> bytes:
+    """The content of an image, which must be in the request itself: nothing is fetched for it. Raises `ApiError`."""
+    given = part.get("image_url")
+    url = given.get("url") if isinstance(given, dict) else given
+    found = _DATA_URL.match(url) if isinstance(url, str) else None
+    if found is None:
+        raise invalid(
+            f"'{where}' must have the image itself, as a data: URL in base64. None is fetched from elsewhere.",
+            where, "unsupported_content",
+        )  # fmt: skip
+    assert isinstance(url, str)
+    try:
+        return base64.b64decode(url[found.end() :], validate=True)
+    except (binascii.Error, ValueError):
+        raise invalid(f"'{where}' is not valid base64.", where) from None
+
+
+def check_turns(
+    turns: list[Turn], param: str, most_bytes: int, images: Mapping[int, Sequence[Image]] | None = None
+) -> tuple[list[Turn], dict[int, Sequence[Image]]]:
+    """The turns that are sent, without empty ones, and their images by their numbers then. Raises `ApiError`."""
+    numbers = [number for number, (_, text) in enumerate(turns) if text.strip() or (images or {}).get(number)]
+    kept = [turns[number] for number in numbers]
     if not kept or all(role != "user" for role, _ in kept):
         raise invalid(f"'{param}' must have a message of the user.", param, "missing_required_parameter")
     if kept[-1][0] == "assistant":
@@ -159,4 +195,5 @@ def check_turns(turns: list[Turn], param: str, most_bytes: int) -> list[Turn]:
         raise invalid(
             f"A request can have at most {most_bytes:,} bytes of text; this one has {size:,}.", param, "too_large"
         )
-    return kept
+    moved = {at: images[number] for at, number in enumerate(numbers) if images and images.get(number)}
+    return kept, moved

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from chat.api.asked import (
     Asked,
+    Image,
+    Turn,
     check_neutral,
     check_turns,
     read_content,
@@ -35,7 +37,8 @@ def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
     given = body.get("messages")
     if not isinstance(given, list):
         raise invalid("'messages' must be a list.", "messages", "missing_required_parameter")
-    turns = []
+    turns: list[Turn] = []
+    images: dict[int, list[Image]] = {}
     for number, message in enumerate(given):
         where = f"messages[{number}]"
         if not isinstance(message, dict):
@@ -44,18 +47,22 @@ def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
         if message.get("tool_calls") or message.get("function_call"):
             raise unsupported(f"{where}.tool_calls", "Calls of tools are not supported here.")
         content = message.get("content")
-        turns.append((role, "" if content is None else read_content(content, f"{where}.content")))
+        found = images[number] = []
+        own = found if role == "user" else None
+        turns.append((role, "" if content is None else read_content(content, f"{where}.content", own)))
     length = "max_completion_tokens" if body.get("max_completion_tokens") is not None else "max_tokens"
     stream_options = body.get("stream_options") or {}
     if not isinstance(stream_options, dict):
         raise invalid("'stream_options' must be an object.", "stream_options", "invalid_type")
+    kept, placed = check_turns(turns, "messages", most_bytes, images)
     return Asked(
         read_model(body),
-        check_turns(turns, "messages", most_bytes),
+        kept,
         read_options(
             body.get("temperature"), body.get(length), body.get("reasoning_effort"), length_name=length,
             effort_name="reasoning_effort",
         ),
+        images=placed,
         stream=read_flag(body, "stream"),
         include_usage=read_flag(stream_options, "include_usage", where="stream_options."),
         store=read_flag(body, "store"),

@@ -7,6 +7,7 @@ Only the header `Authorization: Bearer <token>` says who asks. Each request has 
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -16,13 +17,15 @@ from django.conf import settings
 
 from accounts.auth.api_tokens import RefusedAccess, TokenAccess, find_access
 from accounts.auth.counters import api_refusals
+from accounts.auth.maintenance import RETRY_AFTER, SAFE, refuses_id
 from accounts.auth.origins import plain_scheme
 from accounts.lib import rate_limit
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from accounts.models import TokenScope
+from accounts.site import site
 from chat.api.answering import acquire_rate
-from chat.api.errors import ApiError, of_chat_error, unavailable
+from chat.api.errors import SERVER, ApiError, of_chat_error, unavailable
 from chat.protocol.errors import ChatError
 from chat.realtime import rate_limits
 from chat.telemetry import tracing
@@ -34,6 +37,7 @@ _REFUSED: Final = {
     "revoked": "This token was revoked. Create another one in your settings.",
     "inactive": "The account of this token is disabled.",
 }
+_ALWAYS: Final = ("/ticket", "/stop")  # also during maintenance: a socket that reads, and ending an answer
 PRIVATE: Final = [
     (b"cache-control", b"no-store, no-transform"),
     (b"x-content-type-options", b"nosniff"),
@@ -87,8 +91,16 @@ async def admit(scope: Scope) -> tuple[TokenAccess, str]:
         raise ApiError(403, "Use https: a token must not be sent unencrypted.", code="https_required")
     address = rate_limit.network_of((scope.get("client") or ("",))[0])
     access = await _authenticate(scope, address)
+    writes = scope["method"] not in SAFE and not scope["path"].endswith(_ALWAYS)
+    if writes and (said := await in_db(_maintenance_for, access.user_id)):
+        raise ApiError(503, said, code="maintenance", kind=SERVER, retry_after=RETRY_AFTER)
     await acquire_rate(access)
     return access, address
+
+
+def _maintenance_for(user_id: uuid.UUID) -> str:
+    """Why this user must not write now; empty if they may."""
+    return site().maintenance_message if refuses_id(user_id) else ""
 
 
 async def _authenticate(scope: Scope, address: str) -> TokenAccess:

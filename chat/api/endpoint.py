@@ -36,6 +36,7 @@ from chat.api.door import (
     send_json,
 )
 from chat.api.errors import ApiError, invalid, no_such_model
+from chat.api.images import most_image_bytes
 from chat.api.streaming import stream_answer
 from chat.catalog.access import models_of
 from chat.realtime import rate_limits
@@ -146,8 +147,10 @@ async def _read_body(scope: Scope, receive: Receive, most_bytes: int) -> dict[st
             raise invalid("The request ended early.")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > most_bytes * BODY_FACTOR:
-            raise ApiError(413, f"A request can have at most {most_bytes:,} bytes of text.", code="too_large")
+        if size > most_bytes * BODY_FACTOR + most_image_bytes():
+            most = settings.API_IMAGES_MB
+            said = f"A request can have at most {most_bytes:,} bytes of text and {most} MiB of images."
+            raise ApiError(413, said, code="too_large")
         more = message.get("more_body", False)
     try:
         body = msgspec.json.decode(b"".join(parts))

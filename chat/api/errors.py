@@ -31,6 +31,7 @@ _OF_RUNS: Final[dict[str, tuple[int, str, str]]] = {
     "moderation_unavailable": (503, SERVER, "moderation_unavailable"),
     "quota_exceeded": (429, "insufficient_quota", "insufficient_quota"),
     "context_too_long": (400, INVALID, "context_length_exceeded"),
+    "images_not_read": (400, INVALID, "unsupported_content"),
     "model_not_found": (404, INVALID, "model_not_found"),
     "upstream_refused": (400, INVALID, "upstream_refused"),
     "upstream_rate_limited": (429, "rate_limit_error", "upstream_rate_limited"),

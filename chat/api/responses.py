@@ -10,6 +10,7 @@ from typing import Any
 
 from chat.api.asked import (
     Asked,
+    Image,
     Turn,
     check_neutral,
     check_turns,
@@ -40,11 +41,12 @@ def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
     head: list[Turn] = []
     if instructions:
         head = [("system", read_content(instructions, "instructions"))]
-    turns = _read_input(body.get("input"))
+    turns, images = _read_input(body.get("input"))
     previous = body.get("previous_response_id") or ""
     if not isinstance(previous, str):
         raise invalid("'previous_response_id' must be a text.", "previous_response_id", "invalid_type")
-    given = check_turns([*head, *turns], "input", most_bytes)
+    images = {number + len(head): found for number, found in images.items()}
+    given, placed = check_turns([*head, *turns], "input", most_bytes, images)
     return Asked(
         read_model(body),
         given,
@@ -53,6 +55,7 @@ def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
             length_name="max_output_tokens", effort_name="reasoning.effort",
         ),
         head=1 if head and given[0] == head[0] else 0,
+        images=placed,
         stream=read_flag(body, "stream"),
         store=read_flag(body, "store"),
         previous=previous,
@@ -70,12 +73,14 @@ def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
     )  # fmt: skip
 
 
-def _read_input(given: Any) -> list[Turn]:
+def _read_input(given: Any) -> tuple[list[Turn], dict[int, list[Image]]]:
+    """The turns, and the images of each by its number."""
     if isinstance(given, str):
-        return [("user", read_content(given, "input"))]
+        return [("user", read_content(given, "input"))], {}
     if not isinstance(given, list):
         raise invalid("'input' must be a text or a list of messages.", "input", "missing_required_parameter")
-    turns = []
+    turns: list[Turn] = []
+    images: dict[int, list[Image]] = {}
     for number, item in enumerate(given):
         where = f"input[{number}]"
         if not isinstance(item, dict):
@@ -86,8 +91,11 @@ def _read_input(given: Any) -> list[Turn]:
         if kind != "message":
             raise unsupported(f"{where}.type", f"'{where}' is no message, and only messages are supported here.")
         role = read_role(item.get("role"), f"{where}.role")
-        turns.append((role, read_content(item.get("content"), f"{where}.content")))
-    return turns
+        found: list[Image] = []
+        own = found if role == "user" else None
+        turns.append((role, read_content(item.get("content"), f"{where}.content", own)))
+        images[len(turns) - 1] = found
+    return turns, images
 
 
 def answer(begun: Begun, asked: Asked, outcome: Outcome) -> dict[str, Any]:

@@ -81,8 +81,11 @@ def progress_of(upload: Upload) -> Progress:
     return Progress(upload.pk, upload.name, upload.size, upload.received, upload.pasted)
 
 
-def create_upload(user_id: uuid.UUID, name: str, size: int, *, pasted: bool = False) -> Progress:
-    """Begins an upload of `size` bytes, which count as used from now on. `name` was screened by the caller.
+def create_upload(
+    user_id: uuid.UUID, name: str, size: int, *, pasted: bool = False, upload_id: uuid.UUID | None = None
+) -> Progress:
+    """Begins an upload of `size` bytes, which count as used from now on. `name` was screened by the caller. An
+    `upload_id` may be known already: then this is the upload that is there.
 
     Raises `Invalid` for an empty file, `TooLarge`, `QuotaExceeded` and `RateLimited`.
     """
@@ -93,7 +96,11 @@ def create_upload(user_id: uuid.UUID, name: str, size: int, *, pasted: bool = Fa
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).filter(pk=user_id).values("pk").first()
         check_room(user_id, size, limits)
-        return progress_of(Upload.objects.create(owner_id=user_id, name=clean_name(name), size=size, pasted=pasted))
+        given = {"name": clean_name(name), "size": size, "pasted": pasted}
+        if upload_id is None:
+            return progress_of(Upload.objects.create(owner_id=user_id, **given))
+        upload, _created = Upload.objects.get_or_create(pk=upload_id, owner_id=user_id, defaults=given)
+        return progress_of(upload)
 
 
 def own_upload(user_id: uuid.UUID, upload_id: uuid.UUID) -> Upload:

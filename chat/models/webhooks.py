@@ -30,11 +30,18 @@ class WebhookEvent(models.TextChoices):
     CASE_OPENED = "case.opened", _("A moderation case was opened")
 
 
+OF_USERS: Final = (WebhookEvent.ANSWER_FINISHED, WebhookEvent.QUOTA_REACHED)  # what users' own webhooks may get
+
+
 class Webhook(models.Model):
     """An address that gets events, signed with a secret that is stored encrypted. Only workers send them."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    name = models.CharField(max_length=80, unique=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="webhooks", editable=False,
+        help_text=_("A user's own gets events about that user only. Empty: the site's, which gets all."),
+    )  # fmt: skip
+    name = models.CharField(max_length=80)
     url = models.CharField(
         _("address"), max_length=500,
         help_text=_("Gets a POST for each event. An internal network must be listed in FETCH_ALLOWED_NETWORKS."),
@@ -59,6 +66,9 @@ class Webhook(models.Model):
     class Meta:
         verbose_name = _("webhook")
         verbose_name_plural = _("webhooks")
+        constraints: ClassVar = (
+            models.UniqueConstraint(fields=("owner", "name"), nulls_distinct=False, name="webhook_name_once"),
+        )
 
     def __str__(self) -> str:
         return self.name

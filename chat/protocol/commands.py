@@ -78,6 +78,7 @@ class ApiSend(MessageSend, frozen=True, kw_only=True):
     head: int = 0  # how many of the first are instructions of this request alone
     token_id: uuid.UUID
     top_p: float | None = None
+    placed: tuple[int, ...] = ()  # the number of the turn that each of `attachments` belongs to
 
 
 class MessageEdit(Turn, frozen=True, tag="message.edit"):

@@ -8,6 +8,7 @@ ChatError
  ├─ RateLimited, QuotaExceeded          try again later (`retry_after`, seconds)
  ├─ AsrUnavailable                      speech recognition is down, has crashed, or is full
  ├─ SpeechUnavailable                   speech from the server is off, down, or full
+ ├─ Maintenance                         only staff may write for now
  └─ Unavailable, Internal               a fault of the server; the same `client_id` may be sent again
 """
 
@@ -110,6 +111,13 @@ class Unavailable(ChatError):
         "The service is unavailable right now. Your message is kept and will be sent again automatically."
     )
     retryable = True
+
+
+class Maintenance(ChatError):
+    """The site is in maintenance mode, in which only staff write. The sentence is the site's."""
+
+    code = "maintenance"
+    default_message = gettext_noop("This site is being maintained. You can read, but not write, until that is done.")
 
 
 class Internal(ChatError):

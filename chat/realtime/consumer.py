@@ -47,6 +47,7 @@ from chat.realtime.command_time import CommandTime
 from chat.realtime.connection import Connection, Handlers, Part
 from chat.realtime.deciding import Deciding
 from chat.realtime.delivery_trace import follow_delivery
+from chat.realtime.maintenance import check_maintenance
 from chat.realtime.microphone import Microphone
 from chat.realtime.open_sockets import open_sockets
 from chat.realtime.reading import Reading
@@ -104,7 +105,8 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         await receive()  # websocket.connect
         self.channel: str = await self.layer.new_channel()
         self.subscriptions = Subscriptions(self.connection, self.channel, reply=reply)
-        self.turns = Turns(self.user_id, self.subscriptions, reply=reply)
+        token_id = None if self.scope.get("is_page", True) else uuid.UUID(hex=self.session_hash)
+        self.turns = Turns(self.user_id, self.subscriptions, reply=reply, token_id=token_id)
         self.waiting_line = WaitingLine(self.user_id, reply=reply)
         self.deciding = Deciding(self.user_id, reply=reply)
         self.reading = Reading(self.connection, reply=reply)
@@ -179,6 +181,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
     # --- from the client ----------------------------------------------------------------------------------------
 
     async def carry_out(self, command: AnyCommand) -> None:
+        await check_maintenance(command, self.user_id)
         if isinstance(command, AudioInterrupt):
             await self.speaking.stop_speech("interrupted")
         await HANDLERS[type(command)](self, command)

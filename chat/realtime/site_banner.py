@@ -11,10 +11,29 @@ from chat.catalog import presets
 EVERY_SECONDS: Final = 1.0  # how often a process looks for another one
 
 
-def current_banner() -> dict[str, str] | None:
-    """What pages show now: `id`, `kind` (`news` or `warning`) and `text`; None: nothing. Not for an event loop."""
+_maintenance = False
+
+
+def current_banner() -> dict[str, Any] | None:
+    """What pages show now: `id`, `kind` (`news` or `warning`), `text`, and `maintenance` where that is why; None:
+    nothing. Not for an event loop.
+
+    `usual`: the text is the site's own sentence, which pages show in their language.
+    """
+    global _maintenance
     found = site()
-    return {"id": found.banner_id, "kind": found.banner_kind, "text": found.banner} if found.banner else None
+    _maintenance = found.maintenance
+    if not found.announcement:
+        return None
+    banner: dict[str, Any] = {"id": found.banner_id, "kind": found.banner_kind, "text": found.announcement}
+    if found.maintenance:
+        banner |= {"maintenance": True, "usual": not found.maintenance_text}
+    return banner
+
+
+def is_maintenance() -> bool:
+    """Whether the site is in maintenance, as this process knew `EVERY_SECONDS` ago. For an event loop."""
+    return _maintenance
 
 
 def read_offers(user_id: uuid.UUID) -> dict[str, Any]:

@@ -31,8 +31,11 @@ from chat.turns.waiting_line import Queued
 class Turns:
     """Submits a user's messages, follows the conversations they are in, and stops answers."""
 
-    def __init__(self, user_id: uuid.UUID, subscriptions: Subscriptions, *, reply: Reply) -> None:
+    def __init__(
+        self, user_id: uuid.UUID, subscriptions: Subscriptions, *, reply: Reply, token_id: uuid.UUID | None = None
+    ) -> None:
         self._user_id = user_id
+        self._token_id = token_id  # of a program's socket: what it asks counts for its token
         self._subscriptions = subscriptions
         self._reply = reply
 
@@ -56,9 +59,9 @@ class Turns:
 
         try:
             if isinstance(command, MessageSend):
-                await submit_or_queue(self._user_id, command, check=slot.reserve, join=join)
+                await submit_or_queue(self._user_id, command, check=slot.reserve, join=join, token_id=self._token_id)
             else:
-                await submit(self._user_id, command, check=slot.reserve, join=join)
+                await submit(self._user_id, command, check=slot.reserve, join=join, token_id=self._token_id)
         finally:
             slot.release()
 

@@ -102,6 +102,8 @@ class Ended:
 
 # Called within the transaction that ends a run, once it is billed. `chat.apps` adds what other systems are told.
 on_ended: list[Callable[[Run], None]] = []
+# Whether one of `on_ended` has something to do for whoever asked (None: nobody): then an ending is not a plain one.
+wants_ended: list[Callable[[uuid.UUID | None], bool]] = []
 
 
 def end_run(

@@ -20,7 +20,7 @@ from accounts.lib.postgresql.prepared import PreparedStatement
 from accounts.quotas.ceilings import QUOTA_COLUMNS, RESERVED_BY_CLAIMED, ReservedQuota, reserved_quotas
 from chat.eventlog import events
 from chat.models import Message, MessageStatus, Reasoning, Run, RunStatus
-from chat.runs.branch_files import BranchFile
+from chat.runs.branch_files import BranchFile, read_branch_files
 from chat.runs.context import Begun, Branch, ClaimedRun, read_begun, read_branch, read_text_before
 from chat.runs.lost import Lost, book_lost
 from chat.runs.system_prompt import OWN_INSTRUCTIONS, compose_system_prompt, with_people
@@ -98,7 +98,8 @@ class Claim:
     characters of the system prompt are the user's own. `begun` is what an earlier attempt has left in finished steps;
     None: this attempt begins the run's part of the answer. `exact`: the `path` is a request of the API, which is sent
     as it is, roles included: nothing is added or left out. `files` are those of the branch, oldest first; `ids` are the
-    messages of `path`. `has_collections`: the conversation has some, which may be usable for whoever asks.
+    messages of `path`. `has_collections`: the conversation has some, which may be usable for whoever asks. `placed`: of
+    an exact path, the files of each turn by its place.
     """
 
     run: ClaimedRun
@@ -119,6 +120,7 @@ class Claim:
     files: Sequence[BranchFile] = ()
     ids: Sequence[uuid.UUID] = ()
     has_collections: bool = False
+    placed: Mapping[int, Sequence[uuid.UUID]] = field(default_factory=dict)
 
     @property
     def shown_text(self) -> str:
@@ -167,12 +169,13 @@ def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] 
     asked = json.loads(once).get("asked", {})
     quotas = reserved_quotas([row[-QUOTA_COLUMNS:] for row in rows])
     run = ClaimedRun(*fields)
+    placed: dict[int, list[uuid.UUID]] = {}
     if exact is not None:
-        branch, system_prompt, instructions = (
-            Branch([run.prompt_id], [(role, text) for role, text in json.loads(exact)]),
-            "",
-            "",
-        )
+        rows_exact = json.loads(exact)
+        placed = {at: [uuid.UUID(one) for one in row[2]] for at, row in enumerate(rows_exact) if len(row) > 2}
+        files = read_branch_files(run.prompt_id) if placed else []
+        branch = Branch([run.prompt_id], [(row[0], row[1]) for row in rows_exact], files=files)
+        system_prompt, instructions = "", ""
     else:
         window = window_of(run.model) if window_of else None
         branch = read_branch(run.prompt_id, window, conversation_id=run.conversation_id)
@@ -184,6 +187,7 @@ def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] 
         text_before=before, asked=asked, instructions=len(instructions or ""), tools=tool_limits(limits),
         begun=read_begun(run) if run.step_count else None, exact=exact is not None,
         files=branch.files, ids=branch.ids if exact is None else (), has_collections=branch.has_collections,
+        placed=placed,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Ends a plain answer in one round trip: the statements of `chat.runs.ending.end_run` for the run that nearly every run
-is. It has no steps, continues no answer, was not talked over, no moderation concerns it, and its tokens are known.
+is. It has no steps, continues no answer, was not talked over, no moderation concerns it, no webhook wants it, and its
+tokens are known.
 
 The statements are executed together, as one transaction. The first one locks the run's row and fails where the run is
 not as expected, so that nothing else is executed: then `end_run` ends it, or finds that it belongs to another worker.
@@ -18,7 +19,7 @@ from accounts.quotas.settlement import SETTLING, Used, settled_from, settling
 from chat.eventlog.costs import untold_cost
 from chat.models import Message, MessageStatus, Run, RunStatus
 from chat.runs.context import ClaimedRun
-from chat.runs.ending import Ended, Ending, ended_of
+from chat.runs.ending import Ended, Ending, ended_of, wants_ended
 
 _DIVISION_BY_ZERO: Final = "22012"  # SQLSTATE
 
@@ -79,6 +80,8 @@ def end_plain_run(run: ClaimedRun, status: RunStatus, ending: Ending, *, owner: 
     """
     if connection.in_atomic_block or not _is_plain(run, ending):
         return None
+    if any(wants(run.user_id) for wants in wants_ended):
+        return None  # `end_run` tells `on_ended`
     assert run.user_id is not None
     assert run.created_at is not None
     used = _used(run, status, ending)

@@ -31,7 +31,7 @@ from chat.protocol.errors import Busy, Invalid, QuotaExceeded
 from chat.protocol.parameters import check_options
 from chat.telemetry import tracing
 from chat.turns.accepted import Accepted, Check, accept_any, find_known, fingerprint_of
-from chat.turns.api_requests import screen_request, store_request
+from chat.turns.api_requests import count_for_token, screen_request, store_request
 from chat.turns.attaching import attach, clean_message, lock_files, note_files, title_of
 from chat.turns.comparing import compared_models, insert_comparison, models_of
 from chat.turns.limits import check_runs_under_way, reserve_quota
@@ -62,12 +62,17 @@ class _Rows:
 
 
 def accept(
-    user_id: uuid.UUID, command: NewTurn, check: Check = accept_any, direction: Direction = Direction.ASKED
+    user_id: uuid.UUID,
+    command: NewTurn,
+    check: Check = accept_any,
+    direction: Direction = Direction.ASKED,
+    token_id: uuid.UUID | None = None,
 ) -> Accepted:
     """Carries out a turn in one transaction. The same (user, `client_id`) gives the same result for ever.
 
     `check` gets the conversation's id before anything is committed, and may refuse the command by raising. It is not
-    asked about a duplicate. The text is screened by the rules of `direction`. Raises `ChatError`s.
+    asked about a duplicate. The text is screened by the rules of `direction`. What is asked counts for the API token
+    `token_id`, if there is one. Raises `ChatError`s.
     """
     if isinstance(command, MessageSend | MessageEdit) and not isinstance(command, ApiSend):
         edited = isinstance(command, MessageEdit)
@@ -80,10 +85,17 @@ def accept(
     known = find_known(user_id, command.client_id, fingerprint)
     if known is not None:
         return known
-    return with_prepared(PREPARED, partial(_accept, user_id, command, fingerprint, check, direction))
+    return with_prepared(PREPARED, partial(_accept, user_id, command, fingerprint, check, direction, token_id))
 
 
-def _accept(user_id: uuid.UUID, command: NewTurn, fingerprint: bytes, check: Check, direction: Direction) -> Accepted:
+def _accept(
+    user_id: uuid.UUID,
+    command: NewTurn,
+    fingerprint: bytes,
+    check: Check,
+    direction: Direction,
+    token_id: uuid.UUID | None,
+) -> Accepted:
     """`accept` for a command that was not carried out before."""
     try:
         with transaction.atomic():
@@ -105,6 +117,8 @@ def _accept(user_id: uuid.UUID, command: NewTurn, fingerprint: bytes, check: Che
             rows = _insert(user_id, command, fingerprint, place, prompt, models, held=held)
             if isinstance(command, ApiSend):
                 store_request(prompt, command, turns)
+            if token_id is not None:
+                count_for_token(token_id, len(rows.runs))
             _reserve(user_id, command, place, rows)
             return _accepted(command, place, rows)
     except Refusal as refusal:

@@ -68,8 +68,9 @@ def fingerprint_of(command: AnyTurn) -> bytes:
             body.pop(name, None)  # fingerprints from before these fields existed stay valid
     if not isinstance(command, MessageSend) and body.get("attachments") is None:
         body.pop("attachments", None)  # likewise
-    if body.get("top_p") is None:
-        body.pop("top_p", None)  # likewise
+    for name in ("top_p", "placed"):
+        if not body.get(name):
+            body.pop(name, None)  # likewise
     if body.get("ask") is None:
         body.pop("ask", None)  # likewise; a message that asks nobody is another one
     return hashlib.sha256(msgspec.json.encode([type(command).__name__, body])).digest()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
 from django.utils.translation import gettext as _
 
-from accounts.auth.api_tokens import DayUsedUpError, count_answer
+from accounts.auth.api_tokens import DayUsedUpError, count_answers
 from chat.models import ApiRequest, Message
 from chat.moderation.screened_turns import Turns, screen_turns
 from chat.protocol.commands import ApiSend
@@ -31,13 +32,17 @@ def screen_request(message: Message, command: ApiSend, models: Sequence[str]) ->
 def store_request(message: Message, command: ApiSend, turns: Sequence[tuple[str, str]]) -> None:
     """Writes the request and counts it for its token, in the transaction of its turn. Raises `QuotaExceeded`."""
     count_for_token(command.token_id)
-    ApiRequest.objects.create(message=message, token_id=command.token_id, turns=turns, head=command.head)
+    rows: list[list[Any]] = [list(turn) for turn in turns]
+    for file_id, number in zip(command.attachments or (), command.placed, strict=True):
+        row = rows[number]
+        row[2:] = [[*(row[2] if len(row) > 2 else []), str(file_id)]]
+    ApiRequest.objects.create(message=message, token_id=command.token_id, turns=rows, head=command.head)
 
 
-def count_for_token(token_id: uuid.UUID) -> None:
-    """Counts an answer for a token, in the transaction of its turn. Raises `QuotaExceeded`."""
+def count_for_token(token_id: uuid.UUID, answers: int = 1) -> None:
+    """Counts answers for a token, in the transaction of their turn: all or none. Raises `QuotaExceeded`."""
     try:
-        count_answer(token_id)
+        count_answers(token_id, answers)
     except DayUsedUpError as error:
         raise QuotaExceeded(
             _("This token has asked for as many answers today as it may."), retry_after=error.retry_after

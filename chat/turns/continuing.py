@@ -27,6 +27,7 @@ from chat.protocol.errors import Busy, Invalid, NotFound
 from chat.runs.clock import database_time
 from chat.telemetry import tracing
 from chat.turns.accepted import Accepted, Check, accept_any, find_known, fingerprint_of
+from chat.turns.api_requests import count_for_token
 from chat.turns.changing import check_not_deleted
 from chat.turns.comparing import is_open
 from chat.turns.limits import check_runs_under_way, reserve_quota
@@ -41,11 +42,13 @@ MODERATED_ANSWER: Final = gettext_noop("This answer was stopped because of this 
 IMPORTED: Final = gettext_noop("This answer was not written here, so it can't be continued.")
 
 
-def accept_continue(user_id: uuid.UUID, command: MessageContinue, check: Check = accept_any) -> Accepted:
-    """Carries out `message.continue` in one transaction. The same (user, `client_id`) gives the same run for ever.
+def accept_continue(
+    user_id: uuid.UUID, command: MessageContinue, check: Check = accept_any, token_id: uuid.UUID | None = None
+) -> Accepted:
+    """Carries out `message.continue` in one transaction. The same (user, `client_id`) gives the same run.
 
-    Any member who may write may continue an answer; the run counts in their own quotas. `check` is as in `accept`.
-    Raises `ChatError`s.
+    Any member who may write may continue an answer; the run counts in their own quotas. `check` and `token_id` are as
+    in `accept`. Raises `ChatError`s.
     """
     fingerprint = fingerprint_of(command)
     known = find_known(user_id, command.client_id, fingerprint, continues=True)
@@ -59,6 +62,8 @@ def accept_continue(user_id: uuid.UUID, command: MessageContinue, check: Check =
             _check_continuable(message, before)
             check_runs_under_way(Run.objects.filter(requested_by_id=user_id, status__in=UNDER_WAY).count())
             run = _insert(user_id, command, fingerprint, message, before)
+            if token_id is not None:
+                count_for_token(token_id)
             run.requested_by = User.objects.get(pk=user_id)  # whom pages show as the one who asked
             if metered:
                 reserve_quota(user_id, run, text=message.text)

@@ -39,14 +39,22 @@ class _TakenError(Exception):
     """Somebody else has sent, changed or removed the message."""
 
 
-async def submit_or_queue(user_id: uuid.UUID, command: MessageSend, *, check: Check = accept_any, join: Joined) -> None:
+async def submit_or_queue(
+    user_id: uuid.UUID,
+    command: MessageSend,
+    *,
+    check: Check = accept_any,
+    join: Joined,
+    token_id: uuid.UUID | None = None,
+) -> None:
     """`submit` for a message that may wait: `command.when_busy` says whether it does while an answer is in progress.
 
-    `check` and `join` are as for `submit`; a message that waits is joined as a `Queued`. Raises as `submit` does.
+    `check`, `join` and `token_id` are as for `submit`; a message that waits is joined as a `Queued`, and counts for the
+    token when it begins to wait. Raises as `submit` does.
     """
     conversation_id = command.conversation_id
     if command.when_busy == "refuse" or conversation_id is None:
-        await submit(user_id, command, check=check, join=join)
+        await submit(user_id, command, check=check, join=join, token_id=token_id)
         return
     checked = False
 
@@ -60,9 +68,9 @@ async def submit_or_queue(user_id: uuid.UUID, command: MessageSend, *, check: Ch
 
     while True:
         try:
-            await submit(user_id, command, check=check_line, join=join)
+            await submit(user_id, command, check=check_line, join=join, token_id=token_id)
         except Busy:
-            queued = await in_db(waiting_line.enqueue, user_id, command)
+            queued = await in_db(waiting_line.enqueue, user_id, command, token_id)
             if queued is None:  # sent meanwhile: `submit` finds it
                 continue
             await _join_queued(queued, check if not checked else accept_any, join)

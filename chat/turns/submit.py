@@ -56,21 +56,22 @@ async def submit(
     check: Check = accept_any,
     join: Join = _no_join,
     direction: Direction = Direction.ASKED,
+    token_id: uuid.UUID | None = None,
 ) -> Submitted:
     """Accepts a turn, enqueues its run and announces it; neither of the two waits for the other.
 
     `check` may refuse the conversation before the commit (see `accept`). `join` is entered after the commit and before
     the announcement, so that a caller can join the conversation's group and miss no event; what it yields, if anything,
     is called with the position to follow from. A duplicate is joined as well, but not enqueued or announced again; a
-    held message is enqueued when it is released. `direction` is for `accept`.
+    held message is enqueued when it is released. `direction` and `token_id` are for `accept`.
     Raises `ChatError`s, and one of `OUTAGE` if PostgreSQL or Redis is away.
     """
     received = time.monotonic()
     with tracing.span("turn", attributes={"db.system.name": "postgresql"}) as span:
         if isinstance(command, MessageContinue):
-            accepted = await in_db(accept_continue, user_id, command, check)
+            accepted = await in_db(accept_continue, user_id, command, check, token_id)
         else:
-            accepted = await in_db(accept, user_id, command, check, direction)
+            accepted = await in_db(accept, user_id, command, check, direction, token_id)
         if span.is_recording():
             span.set_attributes(
                 {

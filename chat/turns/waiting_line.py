@@ -37,6 +37,7 @@ from chat.protocol.queue import QueueEdit, QueueMove, QueueRemove, QueueSendNow
 from chat.telemetry import metrics
 from chat.turns.accept import asked_once
 from chat.turns.accepted import fingerprint_of
+from chat.turns.api_requests import count_for_token
 from chat.turns.asking import asks_in
 from chat.turns.attaching import claim, clean_message, lock_files
 from chat.turns.comparing import models_of
@@ -74,10 +75,11 @@ def is_behind(user_id: uuid.UUID, conversation_id: uuid.UUID, command: MessageSe
     return own.filter(conversation_id=conversation_id, state=QueuedState.WAITING, reason="").exists()
 
 
-def enqueue(user_id: uuid.UUID, command: MessageSend) -> Queued | None:
+def enqueue(user_id: uuid.UUID, command: MessageSend, token_id: uuid.UUID | None = None) -> Queued | None:
     """Puts a message into the line; None if it was sent meanwhile. May be repeated, as a command may.
 
     With `when_busy="steer"` it is the first of the line, and the answer before it is stopped (`chat.turns.going_on`).
+    A question counts for the API token `token_id`, if there is one.
     Raises `ChatError`s: `Busy` when too many wait, `Moderated` if a rule blocks the text.
     """
     command = msgspec.structs.replace(command, text=clean_message(command.text, command.attachments))
@@ -101,6 +103,8 @@ def enqueue(user_id: uuid.UUID, command: MessageSend) -> Queued | None:
             claim(lock_files(user_id, conversation.pk, command, command.text), conversation.pk)
             shown = screen_waiting(command.text, user_id, models_of(user_id, command, conversation.model))
             asks = asks_in(user_id, command, conversation.pk, conversation.answers, conversation.members.count())
+            if token_id is not None and asks.anybody:
+                count_for_token(token_id)
             steers = command.when_busy == "steer"
             if steers:
                 _steer_no_more(rows)

@@ -39,6 +39,7 @@ def register_sections() -> None:
             (
                 "chat:connections", "chat:connection_new", "chat:connection_edit", "chat:connection_delete",
                 "chat:connection_connect", "account_api_tokens", "account_api_token_new",
+                "chat:webhooks", "chat:webhook_new", "chat:webhook_secret",
             ),
         ),
     ):  # fmt: skip
@@ -64,5 +65,5 @@ def show_voice(request: HttpRequest) -> HttpResponse:
 @require_safe
 @for_members
 def show_keys(request: HttpRequest) -> HttpResponse:
-    """Connections to tool servers, API tokens, and the keyboard."""
-    return render(request, "chat/settings/keys.html", {"api": settings.API_ENABLED})
+    """Connections to tool servers, API tokens, webhooks, and the keyboard."""
+    return render(request, "chat/settings/keys.html", {"api": settings.API_ENABLED, "webhooks": settings.USER_WEBHOOKS})

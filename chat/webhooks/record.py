@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
+import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -15,6 +16,7 @@ from typing import Any, Final
 import structlog
 from celery import current_app
 from django.db import transaction
+from django.db.models import Q
 from kombu.exceptions import OperationalError as BrokerAway
 
 from accounts.lib.outage import OUTAGE
@@ -24,18 +26,21 @@ TASK: Final = "workers.tasks.send_webhooks"
 KNOWN_SECONDS: Final = 5.0
 
 logger = structlog.get_logger(__name__)
-_known: tuple[float, frozenset[str]] = (0.0, frozenset())
+_Wanted = frozenset[tuple[uuid.UUID | None, str]]  # (the webhook's owner, the kind of event)
+_known: tuple[float, _Wanted] = (0.0, frozenset())
 
 
-def is_wanted(event: WebhookEvent) -> bool:
-    """Whether an enabled webhook wanted this kind of event, at most `KNOWN_SECONDS` ago."""
+def is_wanted(event: WebhookEvent, about: uuid.UUID | None = None) -> bool:
+    """Whether an enabled webhook wanted this kind of event, at most `KNOWN_SECONDS` ago: one of the site, or one of the
+    user whom the event is `about`.
+    """
     global _known
     read_at, wanted = _known
     if not read_at or time.monotonic() - read_at > KNOWN_SECONDS:
-        rows = Webhook.objects.filter(enabled=True).values_list("events", flat=True)
-        wanted = frozenset(name for events in rows for name in events)
+        rows = Webhook.objects.filter(enabled=True).values_list("owner", "events")
+        wanted = frozenset((owner, name) for owner, events in rows for name in events)
         _known = (time.monotonic(), wanted)
-    return event.value in wanted
+    return (None, event.value) in wanted or (about is not None and (about, event.value) in wanted)
 
 
 def forget_wanted(**_kwargs: Any) -> None:
@@ -44,14 +49,17 @@ def forget_wanted(**_kwargs: Any) -> None:
     _known = (0.0, frozenset())
 
 
-def record_event(event: WebhookEvent, data: Mapping[str, Any], *, key: str = "") -> int:
+def record_event(event: WebhookEvent, data: Mapping[str, Any], *, key: str = "", about: uuid.UUID | None = None) -> int:
     """Records an event for each webhook that wants it; for how many. `data` has ids and numbers, no texts of people.
 
-    Of several events with the same `key` a webhook gets the first.
+    Users' own webhooks get only what is `about` their owner. Of several events with the same `key` a webhook gets the
+    first.
     """
-    if not is_wanted(event):
+    if not is_wanted(event, about):
         return 0
-    wanting = Webhook.objects.filter(enabled=True, events__contains=[event.value]).values_list("pk", flat=True)
+    theirs = Q(owner=None) | Q(owner=about, owner__is_active=True) if about else Q(owner=None)
+    rows_wanting = Webhook.objects.filter(theirs, enabled=True, events__contains=[event.value])
+    wanting = rows_wanting.values_list("pk", flat=True)
     rows = [WebhookDelivery(webhook_id=pk, event=event, data=dict(data), key=key) for pk in wanting]
     WebhookDelivery.objects.bulk_create(rows, ignore_conflicts=True)
     if rows:

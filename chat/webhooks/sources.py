@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from django.db.models.signals import post_delete, post_save
@@ -16,23 +17,30 @@ from chat.webhooks.record import forget_wanted, is_wanted, record_event
 
 def register_sources() -> None:
     ending.on_ended.append(note_ended)
+    ending.wants_ended.append(wants_ended)
     post_save.connect(note_user, sender=User)
     post_save.connect(note_case, sender=ModerationCase)
     for signal in (post_save, post_delete):
         signal.connect(forget_wanted, sender=Webhook)
 
 
+def wants_ended(about: uuid.UUID | None) -> bool:
+    """Whether a webhook wants to know of the end of an answer that this user asked for."""
+    return is_wanted(WebhookEvent.ANSWER_FINISHED, about) or is_wanted(WebhookEvent.QUOTA_REACHED, about)
+
+
 def note_ended(run: Run) -> None:
     """Called within the transaction that ends a run and bills it."""
-    if is_wanted(WebhookEvent.ANSWER_FINISHED):
-        record_event(WebhookEvent.ANSWER_FINISHED, _answer(run))
-    if run.requested_by_id is not None and is_wanted(WebhookEvent.QUOTA_REACHED):
-        for balance in user_balances(run.requested_by_id):
+    about = run.requested_by_id
+    if is_wanted(WebhookEvent.ANSWER_FINISHED, about):
+        record_event(WebhookEvent.ANSWER_FINISHED, _answer(run), about=about)
+    if about is not None and is_wanted(WebhookEvent.QUOTA_REACHED, about):
+        for balance in user_balances(about):
             if balance.remaining <= 0:
-                owner = "" if balance.shared_by else f":{run.requested_by_id}"
+                owner = "" if balance.shared_by else f":{about}"
                 key = f"quota:{balance.quota_id}{owner}:{balance.ends_at or ''}:{balance.limit}"
                 quota = {**balance.frame(), "shared_by": balance.shared_by or None}
-                record_event(WebhookEvent.QUOTA_REACHED, {"user_id": str(run.requested_by_id), "quota": quota}, key=key)
+                record_event(WebhookEvent.QUOTA_REACHED, {"user_id": str(about), "quota": quota}, key=key, about=about)
 
 
 def _answer(run: Run) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from config.settings.accounts import *
 from config.settings.environment import *
 from config.settings.files import *
 from config.settings.jobs import *
+from config.settings.ldap import *
 from config.settings.limits import *
 from config.settings.mail import *
 from config.settings.models import *

@@ -70,7 +70,10 @@ ACCOUNT_RATE_LIMITS = {"login": None if LOGIN_RATE in ("off", "0") else LOGIN_RA
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXIES", 0, validate=at_least(0))
 # The admin answers only these networks (CIDR, separated by commas); empty: all.
 STAFF_NETWORKS: list[str] = networks(env, "STAFF_NETWORKS")
+RATE_SCIM: str = env.str("RATE_SCIM", "1200/m", validate=a_rate)  # requests of one directory
 # /.well-known/security.txt: where vulnerabilities of this site are reported, as mailto: or https: addresses, separated
 # by commas. Empty: there is no such file.
 SECURITY_CONTACT: list[str] = contacts(env, "SECURITY_CONTACT")
 SECURITY_POLICY_URL: str = http_url(env, "SECURITY_POLICY_URL")
+# Acts of staff that a second one must approve: erase (a user), export (all data of a user, lists, the audit log).
+FOUR_EYES: list[str] = env.list("FOUR_EYES", [], validate=validate.ContainsOnly(["erase", "export"]))

@@ -85,3 +85,4 @@ PROCESS_STUCK_SECONDS = env.float(
 )  # `manage.py up` restarts a process whose event loop is stuck for so long
 SOCKET_SLOW_SECONDS = env.float("SOCKET_SLOW_SECONDS", 30.0, validate=at_least(1))  # without an ack
 SOCKET_IDLE_SECONDS = env.float("SOCKET_IDLE_SECONDS", 3600.0, validate=at_least(1))  # an unused socket is closed after
+USER_WEBHOOKS = env.int("USER_WEBHOOKS", 3, validate=at_least(0))  # of one user's own; 0: none

@@ -32,6 +32,7 @@ RATE_TICKETS: str = env.str("RATE_TICKETS", "60/m", validate=a_rate)  # per user
 # Programs ask with tokens of users (docs/api.md).
 API_ENABLED = env.bool("API_ENABLED", True)
 API_TOKENS = env.int("API_TOKENS", 10, validate=at_least(0))  # of one user, where the plan says nothing
+API_IMAGES_MB = env.int("API_IMAGES_MB", 10, validate=validate.Range(min=0, max=50))  # images of one request; 0: none
 API_MAX_KB = env.int("API_MAX_KB", 400, validate=validate.Range(min=1, max=10_000))  # text of one request
 RATE_API: str = env.str("RATE_API", "60/m", validate=a_rate)  # requests with one token
 RATE_API_REFUSED: str = env.str("RATE_API_REFUSED", "30/m", validate=a_rate)  # with no valid token, of one network

@@ -58,9 +58,11 @@ MIDDLEWARE = [
     "config.web.outage.OutageMiddleware",
     "config.web.privacy.PrivacyMiddleware",
     "config.web.refusals.RefusalMiddleware",
+    "accounts.auth.maintenance.MaintenanceMiddleware",
     "config.web.rates.RateMiddleware",
     "accounts.auth.terms.TermsMiddleware",
     "accounts.auth.second_factor.middleware.SecondFactorMiddleware",
+    "accounts.view_as.ViewAsMiddleware",  # last: what it answers passes all others first
 ]
 
 ROOT_URLCONF = "config.urls"

@@ -26,6 +26,8 @@ GROUPS: Final[tuple[tuple[StrPromise, tuple[tuple[str, str | StrPromise, str], .
         ("accounts.user", "", "person"),
         ("accounts.invitation", "", "mail"),
         ("accounts.apitoken", "", "key"),
+        ("accounts.scimtoken", "", "sync_alt"),
+        ("accounts.pendingact", "", "how_to_reg"),
         ("chat.pushsubscription", "", "notifications"),
         ("auth.group", _("Roles"), "badge"),
     )),

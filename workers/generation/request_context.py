@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
@@ -38,6 +39,8 @@ class PlacedFiles(Protocol):
     def place(
         self, path: list[tuple[str, str]], ids: Sequence[object], first: int = 0
     ) -> tuple[list[tuple[str, str]], Mapping[int, Sequence[ToolImage]]]: ...
+
+    def images_at(self, placed: Mapping[int, Sequence[uuid.UUID]]) -> Mapping[int, Sequence[ToolImage]]: ...
 
     def concerns(self, ids: Sequence[object], dropped: int) -> bool: ...
 
@@ -175,7 +178,8 @@ class RequestContext:
         if claim.text_before and not request.rounds:
             path = [*path, ("assistant", claim.text_before)]
         if claim.exact:
-            return fit_exactly(path, budget_tokens=budget, count=self.count)
+            images = self._files.images_at(claim.placed) if self._files is not None else {}
+            return fit_exactly(path, budget_tokens=budget, count=self.count, images=images)
         prompt = "\n\n".join(part for part in (claim.system_prompt, request.instructions) if part)
         offered = self.count.tools(request.tools)
         # The question, and what of the calls cannot be left out, go before older messages.

@@ -10,6 +10,8 @@ import asyncio
 import random
 import time
 import uuid
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -17,7 +19,7 @@ from typing import Any, Final
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.lib.db import in_db
@@ -29,6 +31,7 @@ from workers.webhooks.disabling import disable_webhook
 from workers.webhooks.payload import headers_of, read_payload
 
 AT_ONCE: Final = 10
+PER_WEBHOOK: Final = 2
 LEASE: Final = timedelta(seconds=90)
 JITTER: Final = 0.1
 GONE: Final = 410
@@ -62,25 +65,55 @@ async def deliver_due() -> None:
     try:
         while _again:
             _again = False
-            while taken := await in_db(take_due, AT_ONCE):
-                await asyncio.gather(*(_deliver(one) for one in taken))
+            await _deliver_all()
     except OUTAGE as error:
         logger.warning("webhooks_not_sent", error=type(error).__name__, note="they are sent later")
     finally:
         _running = False
 
 
-def take_due(most: int) -> list[uuid.UUID]:
-    """The ids of deliveries that are due, which are this process's for `LEASE`."""
+async def _deliver_all() -> None:
+    """Keeps up to `AT_ONCE` deliveries under way until nothing is due, `PER_WEBHOOK` of them for each webhook: one
+    whose address is slow holds up its own events, not those of others.
+    """
+    under_way: dict[asyncio.Task[None], uuid.UUID] = {}
+    try:
+        while True:
+            busy = Counter(under_way.values())
+            for delivery_id, webhook_id in await in_db(take_due, AT_ONCE - len(under_way), busy):
+                under_way[asyncio.create_task(_deliver(delivery_id))] = webhook_id
+            if not under_way:
+                return
+            done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                del under_way[task]
+                task.result()
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+
+def take_due(most: int, busy: Mapping[uuid.UUID, int] | None = None) -> list[tuple[uuid.UUID, uuid.UUID]]:
+    """The ids of deliveries that are due and of their webhooks. They are this process's for `LEASE`. `busy`: how many
+    are under way for a webhook.
+    """
+    counts = Counter(busy or {})
+    full = [webhook for webhook, count in counts.items() if count >= PER_WEBHOOK]
     with transaction.atomic():
         due = WebhookDelivery.objects.filter(
-            state=DeliveryState.PENDING, next_attempt_at__lte=timezone.now(), webhook__enabled=True
-        )
-        due = due.select_for_update(skip_locked=True, of=("self",)).order_by("next_attempt_at")
-        ids = list(due.values_list("pk", flat=True)[:most])
-        taken = WebhookDelivery.objects.filter(pk__in=ids)
-        taken.update(next_attempt_at=timezone.now() + LEASE, attempts=F("attempts") + 1)
-    return ids
+            Q(webhook__owner=None) | Q(webhook__owner__is_active=True), state=DeliveryState.PENDING,
+            next_attempt_at__lte=timezone.now(), webhook__enabled=True,
+        )  # fmt: skip
+        due = due.exclude(webhook__in=full).select_for_update(skip_locked=True, of=("self",))
+        taken: list[tuple[uuid.UUID, uuid.UUID]] = []
+        for pair in due.order_by("next_attempt_at").values_list("pk", "webhook_id")[: most * PER_WEBHOOK]:
+            if len(taken) < most and counts[pair[1]] < PER_WEBHOOK:
+                counts[pair[1]] += 1
+                taken.append(pair)
+        rows = WebhookDelivery.objects.filter(pk__in=[pk for pk, _webhook in taken])
+        rows.update(next_attempt_at=timezone.now() + LEASE, attempts=F("attempts") + 1)
+    return taken
 
 
 async def _deliver(delivery_id: uuid.UUID) -> None:

@@ -47,7 +47,10 @@ def _mail(webhook: Webhook) -> None:
     """A mail server that is away changes nothing: the admin shows it, too."""
     owner, origin = webhook.created_by, listed_origin()
     people = [owner] if owner and owner.is_active else User.objects.filter(is_superuser=True, is_active=True)
-    path = reverse("admin:chat_webhook_change", args=[webhook.pk])
+    if webhook.owner_id is not None:
+        path = reverse("chat:webhooks")
+    else:
+        path = reverse("admin:chat_webhook_change", args=[webhook.pk])
     for person in people:
         context = {"webhook": webhook, "site_name": settings.SITE_NAME, "url": f"{origin}{path}" if origin else ""}
         try:

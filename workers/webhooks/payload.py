@@ -37,6 +37,8 @@ def _texts(row: WebhookDelivery) -> dict[str, Any]:
     kept = Message.objects.select_related("conversation").filter(
         conversation__temporary=False, conversation__deleted_at=None
     )  # fmt: skip
+    if row.webhook.owner_id is not None:  # who has left the conversation since reads nothing of it
+        kept = kept.filter(conversation__memberships__user=row.webhook.owner_id)
     found = kept.in_bulk([row.data["question_id"], row.data["message_id"]])
     shown = {str(pk): message.text for pk, message in found.items() if shows_files(message)}
     return {"question": shown.get(row.data["question_id"]), "answer": shown.get(row.data["message_id"])}

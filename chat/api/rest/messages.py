@@ -46,7 +46,6 @@ from chat.protocol.errors import NotFound
 from chat.realtime import rate_limits
 from chat.telemetry import tracing
 from chat.turns import stop
-from chat.turns.api_requests import count_for_token
 from chat.turns.changing import delete_message, edit_message
 from chat.turns.submit import submit
 
@@ -207,13 +206,9 @@ def _submit(request: HttpRequest, command: AnyTurn) -> dict[str, Any]:
     command = msgspec.structs.replace(command, traceparent=tracing.current.get() or None)
     limits = rate_limits.limits_of(command, access.user_id, access.session_hash, address, lambda _: is_shared)
 
-    def count(_conversation_id: uuid.UUID) -> None:
-        if getattr(command, "ask", None) is not False:
-            count_for_token(access.token_id)
-
     async def submitting() -> Any:
         await rate_limits.acquire(limits)
-        return await submit(access.user_id, command, check=count)
+        return await submit(access.user_id, command, token_id=access.token_id)
 
     accepted = async_to_sync(submitting)().accepted
     run_id = accepted.asked_run_id

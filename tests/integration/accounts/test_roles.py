@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import uuid
-from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
-from django.utils import timezone
 
 from accounts import roles
-from accounts.models import Allowance, AuditEntry, DailyUsage, Invitation, Plan, Price, Quota, UsageEntry, User
-from accounts.models.api_tokens import ApiToken
-from accounts.quotas import top_ups
-from accounts.quotas.settlement import Used, settle_recording
-from chat.models import Blob, Conversation, File, KnownTool, Member, Message, ModerationRule, Run, ToolPolicy
-from chat.models.collections import Collection
+from accounts.models import (
+    AuditEntry,
+    Quota,
+    User,
+)
 from chat.models.messages import READ_TEXT
 from tests.conftest import make_user
-from tests.fixtures.called_tools import add_call
 from tests.fixtures.people import logged_in
-from tests.fixtures.waiting_rows import waiting
+from tests.integration.accounts.world import SECRET, World
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
@@ -149,6 +144,7 @@ GRID: dict[str, dict[str, str]] = {
         "accounts.user": "view add change", "accounts.plan": EDIT, "accounts.quota": EDIT, "accounts.price": EDIT,
         "accounts.allowance": VIEW, "accounts.topup": VIEW, "accounts.usageentry": VIEW, "accounts.dailyusage": VIEW,
         "accounts.auditentry": VIEW, "accounts.invitation": "view add", "accounts.apitoken": VIEW,
+        "accounts.scimtoken": "view add change", "accounts.pendingact": VIEW,
         "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
         "chat.moderationcase": VIEW, "chat.moderationrule": EDIT, "chat.strike": VIEW,
         "chat.rating": VIEW, "chat.revision": VIEW,
@@ -165,47 +161,9 @@ DEEDS: dict[str, set[str]] = {
     "billing": {"top-up", "reset"},
     "administrator": {
         "top-up", "reset", "end-sessions", "end-session", "switch", "export", "erase", "keep", "password",
+        "view-as",
     },
 }  # fmt: skip
-
-
-class World:
-    """One row of each kind that staff have pages for."""
-
-    def __init__(self) -> None:
-        self.alice = make_user("Alice")
-        plan = Plan.objects.create(name="Gold")
-        self.quota = Quota.objects.create(plan=Plan.objects.get(is_default=True), limit=5)
-        top_up = top_ups.top_up(self.alice.pk, self.quota.pk, Decimal(1))
-        settle_recording(self.alice.pk, uuid.uuid4(), timezone.now(), Used("m", audio_seconds=Decimal(3)))
-        conversation = Conversation.objects.create(title=SECRET, system_prompt=SECRET, model="m")
-        Member.objects.create(conversation=conversation, user=self.alice, role="owner")
-        message = Message.objects.create(conversation=conversation, role="user", author=self.alice, text=SECRET)
-        answer = Message.objects.create(conversation=conversation, parent=message, role="assistant", text=SECRET)
-        run = Run.objects.create(
-            conversation=conversation, prompt=message, message=answer, requested_by=self.alice, model="m",
-            status="done", finished_at=timezone.now(),
-        )  # fmt: skip
-        call = add_call(run, output=SECRET)
-        entry = AuditEntry.objects.create(
-            actor=self.alice, actor_email="a@example.org", verb="x", object_type="x", object_id="x"
-        )
-        invitation = Invitation.objects.create(email="x@example.org", token_hash="x", expires_at=timezone.now())
-        price = Price.objects.create(model="m", input_per_million=1, output_per_million=1)
-        rows: list[Any] = [
-            self.alice, plan, self.quota, top_up, conversation, message, run, entry, price, invitation,
-            Allowance.objects.get(), UsageEntry.objects.get(), DailyUsage.objects.get(),
-            ModerationRule.objects.create(name="r", directions=["asked"], words="x"),
-            waiting(self.alice, conversation, SECRET),
-            ApiToken.objects.create(user=self.alice, name="x", prefix="0" * 12),
-            File.objects.create(name="a.txt", blob=Blob.objects.create(sha256="a", size=1, kind="text", path="a")),
-            Collection.objects.create(owner=self.alice, name=SECRET),
-            call, call.step, KnownTool.objects.create(name="search_web", title="Search"), ToolPolicy.objects.create(),
-        ]  # fmt: skip
-        self.rows = {row._meta.label_lower: row for row in rows}
-
-
-SECRET = "krokodil"
 
 
 def may(client: Client, model: str, row: Any) -> str:
@@ -237,6 +195,7 @@ def do(client: Client, person: User, quota: Quota) -> set[str]:
         "erase": client.get(f"{path}/erase/"),
         "keep": client.post(f"{path}/keep/"),
         "password": client.get(f"{path}/password/"),
+        "view-as": client.get(f"{path}/view-as/"),
     }
     allowed = {deed for deed, answer in statuses.items() if answer.status_code in (200, 302)}
     assert {answer.status_code for answer in statuses.values()} <= {200, 302, 403}

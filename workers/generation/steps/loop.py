@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
+from accounts.lib.texts import gettext_noop
 from accounts.quotas.prices import price_of
 from chat.eventlog import events
 from chat.eventlog.payloads import MODERATED, NO_ANSWER, no_answer_note
@@ -48,6 +49,7 @@ from workers.tools.registry import Wanted
 logger = structlog.get_logger(__name__)
 
 STOPPED: Final = Outcome(RunStatus.STOPPED)
+IMAGES_NOT_READ: Final = gettext_noop("This model does not read images, or an image could not be read.")
 NOTHING_SAID: Final = ("upstream_empty", "upstream_tool_call")  # the latter of a model that was to call no more
 UNASKED_SHARE: Final = 1 / 10  # of a model's window, at most, for tools that nobody has chosen
 WISHED_SHARE: Final = 1 / 2  # for those that somebody has chosen
@@ -117,6 +119,8 @@ class StepLoop(AnswerFigures):
         if self._files is not None:
             waiting = self._log.event
             await self._files.load(self._claim, self._services, lambda: waiting(events.run_waiting(self._run, "files")))
+            if self._files.unseen(self._claim.placed):  # a request of the API is sent whole, or not at all
+                return Outcome(RunStatus.FAILED, "images_not_read", IMAGES_NOT_READ)
         await self._find_tools()
         if self._run.step_count and (waits := await self._resume()) is not None:
             return waits

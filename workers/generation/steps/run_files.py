@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -120,6 +121,16 @@ class RunFiles:
             (role, "\n\n".join([*texts[at], text]) if at in texts else text) for at, (role, text) in enumerate(path)
         ]
         return placed, images
+
+    def images_at(self, placed: Mapping[int, Sequence[uuid.UUID]]) -> Mapping[int, Sequence[ToolImage]]:
+        """The images of files by the places of their turns."""
+        known = {one.file.id: one.images for one in self.given}
+        return {at: [image for file_id in ids for image in known.get(file_id, ())] for at, ids in placed.items()}
+
+    def unseen(self, placed: Mapping[int, Sequence[uuid.UUID]]) -> int:
+        """How many of these files the model gets no image of."""
+        known = {one.file.id for one in self.given if one.images}
+        return sum(file_id not in known for ids in placed.values() for file_id in ids)
 
     def concerns(self, ids: Sequence[object], dropped: int) -> bool:
         """Whether a message among the first `dropped` of the path has a file."""

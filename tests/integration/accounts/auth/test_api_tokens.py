@@ -17,7 +17,7 @@ from accounts.auth.api_tokens import (
     RefusedAccess,
     TokenAccess,
     TooManyTokensError,
-    count_answer,
+    count_answers,
     create_token,
     find_access,
 )
@@ -134,13 +134,13 @@ def test_how_many_a_user_may_have(alice: User, page: Client, settings: Any) -> N
 
 def test_answers_of_a_day(alice: User) -> None:
     row, _ = create_token(alice, "x", ["chat"], days=1, daily_requests=2)
-    count_answer(row.pk)
-    count_answer(row.pk)
+    count_answers(row.pk)
+    count_answers(row.pk)
     with pytest.raises(DayUsedUpError) as full:
-        count_answer(row.pk)
+        count_answers(row.pk)
     assert 0 < full.value.retry_after <= 86_400
     ApiToken.objects.update(day=timezone.now().date() - timedelta(days=1))
-    count_answer(row.pk)
+    count_answers(row.pk)
     row.refresh_from_db()
     assert row.day_count == 1
 

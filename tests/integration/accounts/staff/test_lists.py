@@ -22,9 +22,11 @@ from accounts.models import (
     AuditEntry,
     DailyUsage,
     Invitation,
+    PendingAct,
     Plan,
     Price,
     Quota,
+    ScimToken,
     SiteSettings,
     TopUp,
     UsageEntry,
@@ -189,6 +191,12 @@ def attached(number: int) -> File:
 MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     AuditEntry: audit_entry, User: person, Plan: plan, Quota: quota, Price: price, TopUp: top_up, Allowance: allowance,
     ApiToken: lambda number: ApiToken.objects.create(user=person(number), name="x", prefix=f"{number:012x}"),
+    ScimToken: lambda number: ScimToken.objects.create(
+        name=f"t{number}", prefix=f"{number:012x}", created_by=person(number)
+    ),
+    PendingAct: lambda number: PendingAct.objects.create(
+        kind="erase_user", user=person(number), asked_by=person(1_000 + number), reason="x"
+    ),
     UsageEntry: usage_entry, DailyUsage: daily_usage, Conversation: conversation, Message: message, Run: run,
     SiteSettings: lambda number: SiteSettings.objects.get_or_create(pk=1),  # the one page
     Recording: recording, Invitation: invitation, Revision: revision, Rating: rating,
@@ -209,7 +217,9 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     PushSubscription: lambda number: PushSubscription.objects.create(
         user=person(number), endpoint_hash=f"h{number}", device=f"d{number}", host="push.example.org",
     ),
-    Webhook: lambda number: Webhook.objects.create(name=f"w{number}", url="https://crm.example.org/"),
+    Webhook: lambda number: Webhook.objects.create(
+        name=f"w{number}", url="https://crm.example.org/", owner=person(number)
+    ),
     WebhookDelivery: lambda number: WebhookDelivery.objects.create(
         event="user.created", webhook=Webhook.objects.create(name=f"w{number}", url="https://crm.example.org/")
     ),

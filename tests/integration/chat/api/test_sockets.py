@@ -67,3 +67,33 @@ async def test_what_opens_no_socket(stack: Stack) -> None:
             with pytest.raises(aiohttp.WSServerHandshakeError) as told:
                 await opened(stack, http, one, **headers)
             assert told.value.status == 403
+
+
+async def test_what_a_socket_asks_counts_for_its_token(stack: Stack) -> None:
+    email = stack.add_user("Counted")
+    token = add_token(stack, email, SOCKET, daily_requests=3)
+
+    def counted() -> int:
+        [row] = stack.sql("SELECT day_count FROM accounts_apitoken WHERE prefix = %s", token.split("_")[1])
+        return int(row["day_count"])
+
+    async with aiohttp.ClientSession() as http:
+        client = await opened(stack, http, ticket_of(stack, token).json()["ticket"])
+
+        async def send(ref: str, **fields: object) -> None:
+            await client.send("message.send", ref=ref, client_id=str(uuid.uuid4()), text="hello", **fields)
+
+        await send("1", conversation_id=None)
+        accepted = await client.next("message.accepted", ref="1")
+        assert counted() == 1
+        await send("2", conversation_id=accepted["conversation_id"], ask=False)  # asks nobody
+        await client.next("message.accepted", ref="2")
+        assert counted() == 1
+        await send("3", conversation_id=None, models=["small", "large"])  # two answers
+        await client.next("message.accepted", ref="3")
+        assert counted() == 3
+        await send("4", conversation_id=None)
+        refused = await client.next("error", ref="4")
+        assert refused["code"] == "quota_exceeded"
+        assert 0 < refused["retry_after"] <= 86_400
+        assert counted() == 3

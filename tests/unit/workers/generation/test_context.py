@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from workers.generation.context import build_turns
-from workers.providers.base import ChatTurn
+from workers.generation.context import build_turns, fit_exactly
+from workers.providers.base import ChatTurn, ToolImage
 from workers.providers.token_estimate import estimate_tokens, estimate_turns, estimate_usage
 
 SYSTEM = "Be brief."
@@ -137,3 +137,12 @@ class TestTokens:
         assert usage.input_tokens == 3 + 4 + 4
         assert usage.output_tokens == 3
         assert usage.reasoning_tokens == 1
+
+
+def test_images_of_an_exact_request_are_in_their_turns_and_counted() -> None:
+    path = [("user", "What is it?"), ("assistant", "A square."), ("user", "And this?")]
+    image = ToolImage("image/png", b"x", 512, 512)
+    plain = fit_exactly(path, budget_tokens=1_000)
+    found = fit_exactly(path, budget_tokens=1_000, images={2: [image]})
+    assert [len(turn.images) for turn in found.turns] == [0, 0, 1]
+    assert found.used > plain.used + 50

@@ -4,7 +4,8 @@ import { recall, remember } from "antiphon/lib/storage";
 import { t } from "antiphon/lib/texts";
 
 /**
- * @param {{id: string, kind: string, text: string} | null} banner null: there is none any more
+ * @param {{id: string, kind: string, text: string, usual?: boolean} | null} banner null: there is none any more;
+ *   `usual`: during maintenance, with the site's own sentence
  * @param {string} icons the address of the icons @param {(words: string) => void} say for screen readers
  */
 export function showBanner(banner, icons, say) {
@@ -17,7 +18,10 @@ export function showBanner(banner, icons, say) {
   made.dataset.banner = banner.id;
   const hide = t("Hide this announcement");
   made.innerHTML = `<p dir="auto"></p><button class="icon-button" type="button"><svg class="icon" aria-hidden="true"><use href="${icons}#close"></use></svg></button>`;
-  /** @type {HTMLElement} */ (made.firstElementChild).textContent = banner.text;
+  const text = banner.usual
+    ? t("This site is being maintained. You can read, but not write, until that is done.")
+    : banner.text;
+  /** @type {HTMLElement} */ (made.firstElementChild).textContent = text;
   const button = /** @type {HTMLButtonElement} */ (made.lastElementChild);
   button.title = hide;
   button.setAttribute("aria-label", hide);
@@ -26,5 +30,5 @@ export function showBanner(banner, icons, say) {
     made.remove();
   });
   document.querySelector(".app")?.before(made);
-  say(banner.text);
+  say(text);
 }
