@@ -209,6 +209,7 @@ urlpatterns = [
         name="collection_remove",
     ),
     path("accounts/settings/voice/", settings.show_voice, name="settings_voice"),
+    path("accounts/settings/voice/choices/", settings.choose_voice, name="choose_voice"),
     path("accounts/settings/data/", data.show_data, name="settings_data"),
     path("accounts/settings/keys/", settings.show_keys, name="settings_keys"),
     path("accounts/settings/webhooks/", own_webhooks.list_webhooks, name="webhooks"),

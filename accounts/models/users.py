@@ -106,6 +106,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     browser_language = models.CharField(
         max_length=10, blank=True, db_default="", default="", editable=False
     )  # last one's
+    # What they chose for voice on all their devices: `chat.voice.choices` says what it may be.
+    voice = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), editable=False)
     mention_mails = models.CharField(
         max_length=4, choices=MentionMails.choices, default=MentionMails.ON, db_default=MentionMails.ON, editable=False
     )

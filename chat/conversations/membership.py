@@ -66,6 +66,11 @@ def open_conversation(user_id: uuid.UUID, conversation_id: uuid.UUID) -> tuple[s
     return User(name=name, email=email).display_name, shared, next((tip for tip in tips if tip is not None), None)
 
 
+def has_others(user_id: uuid.UUID, conversation_id: uuid.UUID) -> bool:
+    """Whether a conversation has members beside this one."""
+    return Member.objects.filter(conversation_id=conversation_id).exclude(user_id=user_id).exists()
+
+
 def memberships(user_id: uuid.UUID, conversations: Sequence[uuid.UUID]) -> set[uuid.UUID]:
     """Those of `conversations` that the user is a member of."""
     rows = Member.objects.filter(user_id=user_id, conversation_id__in=conversations)

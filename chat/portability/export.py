@@ -76,6 +76,7 @@ def _head(user: User) -> dict[str, Any]:
             "name": user.name,
             "time_zone": user.time_zone,
             "mention_mails": user.mention_mails,
+            "voice": user.voice,
             "joined_at": user.date_joined.isoformat(),
             "last_login": user.last_login.isoformat() if user.last_login else None,
         },

@@ -148,7 +148,10 @@ class Ack(Command, frozen=True, tag="ack"):
 
 
 class Typing(Command, frozen=True, tag="typing"):
+    """A sign that the user writes a message in this conversation, or speaks one."""
+
     conversation_id: uuid.UUID
+    speaking: bool = False
 
 
 class Ping(Command, frozen=True, tag="ping"):

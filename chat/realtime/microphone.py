@@ -10,7 +10,6 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import redis
@@ -25,8 +24,9 @@ from chat.protocol.audio_frames import BYTES_PER_MS, parse_frame
 from chat.protocol.commands import AudioCancel, AudioFlush, AudioStart, AudioStop
 from chat.protocol.errors import AsrUnavailable, Busy, ChatError, Invalid, NotFound
 from chat.realtime.connection import Connection, Handlers, Reply
+from chat.realtime.recorder import Recorder
 from chat.voice import recordings
-from chat.voice.intake import AudioChunk, Backlog, Intake
+from chat.voice.intake import AudioChunk, Intake
 
 OPEN_SECONDS: Final = 15.0  # a worker answers within
 ORPHAN_SECONDS: Final = 8.0  # without a worker's lease, before the recording is ended
@@ -36,30 +36,6 @@ COMPLAINT_SECONDS: Final = 1.0  # between two errors about the same recording's 
 logger = structlog.get_logger(__name__)
 
 Fail = Callable[[ChatError, str | None], None]
-
-
-@dataclass(slots=True)
-class Recorder:
-    """A recording in progress. `id` is None until its row exists, `intake` until a worker listens."""
-
-    stream: int
-    ref: str | None
-    id: uuid.UUID | None = None
-    opened: bool = False
-    stopping: bool = False
-    closed: bool = False
-    intake: Intake | None = None
-    backlog: Backlog = field(default_factory=Backlog)
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    early: list[dict[str, Any]] = field(default_factory=list)
-    complained: float = 0.0
-
-    def push(self, entry: AudioChunk) -> None:
-        self.backlog.push(entry)
-        self.wake.set()
-
-    def command(self, name: str) -> None:
-        self.push(AudioChunk(self.intake.audio_bytes if self.intake else 0, command=name))
 
 
 class Microphone:
@@ -85,12 +61,12 @@ class Microphone:
 
     async def stop(self, command: AudioStop) -> None:
         """Ends the recording; what was said is still transcribed."""
-        self._stop(self._current(command.recording_id), "stop")
+        await self._stop_and_free(self._current(command.recording_id), "stop")
         self._reply({"type": "ok"}, command.ref)
 
     async def cancel(self, command: AudioCancel) -> None:
         """Ends the recording and discards it."""
-        self._stop(self._current(command.recording_id), "cancel")
+        await self._stop_and_free(self._current(command.recording_id), "cancel")
         self._reply({"type": "ok"}, command.ref)
 
     def _current(self, recording_id: uuid.UUID) -> Recorder:
@@ -123,6 +99,18 @@ class Microphone:
             recorder.stopping = True
             recorder.command(how)
 
+    async def _stop_and_free(self, recorder: Recorder, how: str) -> None:
+        self._stop(recorder, how)
+        await self._free(recorder)
+
+    async def _free(self, recorder: Recorder) -> None:
+        """The user can begin the next recording at once, in whatever tab."""
+        assert recorder.id is not None
+        try:
+            await recordings.free_microphone(self._user_id, recorder.id)
+        except (redis.RedisError, OSError) as error:
+            logger.warning("microphone_not_freed", error=type(error).__name__, note="its worker does, at its end")
+
     async def end(self) -> None:
         """The connection has closed. What was said so far is still transcribed."""
         recorder, self._recorder = self._recorder, None
@@ -132,6 +120,7 @@ class Microphone:
                 await recordings.send(recorder.id, recorder.backlog.take())
             except (redis.RedisError, OSError) as error:
                 logger.warning("recording_stop_failed", error=type(error).__name__, note="its worker times out")
+            await self._free(recorder)
 
     # --- frames -------------------------------------------------------------------------------------------------
 

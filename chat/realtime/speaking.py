@@ -59,7 +59,7 @@ class Speech:
     speed: float
     language: str
     texts: dict[int, str] = field(default_factory=dict)  # of sentences that are not sent yet
-    asked: set[int] = field(default_factory=set)  # of a worker, and not sent yet
+    asked: set[int] = field(default_factory=set)  # of a worker, and not sent yet: places (`chat.voice.speeches`)
     sending: int = 0
     frames: int = 0
     sent_ms: dict[int, float] = field(default_factory=dict)  # by sentence
@@ -70,6 +70,10 @@ class Speech:
     @property
     def total_ms(self) -> float:
         return sum(self.sent_ms.values())
+
+    def sent_bytes(self, number: int) -> int:
+        """How much audio of a sentence was sent."""
+        return round(self.sent_ms[number] * SPEECH_BYTES_PER_MS)
 
     @property
     def played_ms(self) -> float:
@@ -206,38 +210,50 @@ class Speaking:
                 return
             if number in speech.asked:
                 continue
-            spoken = await in_db(speeches.check_sentence, self._connection.user_id, speech.message_id, text)
-            speech.asked.add(number)
-            sentence = Sentence(
-                text, self._connection.user_id, spoken.conversation_id, speech.voice, speech.speed, speech.language
-            )
-            await speeches.request(speech.id, number, sentence)
+            await self._request(speech, number, number)
+
+    async def _request(self, speech: Speech, number: int, place: int) -> None:
+        """Asks for one sentence. Raises what refuses it."""
+        text, user_id = speech.texts[number], self._connection.user_id
+        spoken = await in_db(speeches.check_sentence, user_id, speech.message_id, text)
+        speech.asked.add(place)
+        sentence = Sentence(text, user_id, spoken.conversation_id, speech.voice, speech.speed, speech.language)
+        await speeches.request(speech.id, place, sentence)
 
     async def _send(self, speech: Speech) -> None:
         """Sends the audio of one sentence as it comes, as far ahead of what is played as is allowed."""
-        number, at = speech.sending, "0"
+        number, place, at = speech.sending, speech.sending, "0"
         await in_db(speeches.check_may_hear, self._connection.user_id, speech.message_id)
         speech.sent_ms[number] = 0.0
-        heard = time.monotonic()
+        heard, begun, skipped = time.monotonic(), False, 0
         while not speech.closed:
             await self._ask(speech)  # what came meanwhile is spoken while this is sent
-            entries = await speeches.read(speech.id, number, at, block_ms=500)
+            entries = await speeches.read(speech.id, place, at, block_ms=500)
             now = time.monotonic()
             if entries:
                 heard = now
             elif now - heard > SILENT_SECONDS:
                 logger.warning("speech_silent", speech=str(speech.id), number=number)
                 raise SpeechUnavailable
+            elif begun and place == number and not await speeches.is_claimed(speech.id, place):
+                logger.warning("speech_worker_lost", speech=str(speech.id), number=number)
+                place, at, skipped = place + speeches.AGAIN, "0", speech.sent_bytes(number)
+                await self._request(speech, number, place)
             for at, piece in entries:  # noqa: B007 -- read on from the last
+                begun = begun or piece.begun
                 if piece.code:
                     raise SpeechUnavailable(piece.message)
                 if piece.pcm:
-                    await self._put(speech, number, piece.pcm)
+                    skip = min(skipped, len(piece.pcm))  # was sent before the worker died
+                    skipped -= skip
+                    await self._put(speech, number, piece.pcm[skip:])
                 elif piece.ended:
                     await self._finish(speech, number)
                     return
 
     async def _put(self, speech: Speech, number: int, pcm: bytes) -> None:
+        if not pcm:
+            return
         while speech.total_ms - speech.played_ms > SPEECH_AHEAD_MS and not speech.closed:
             await self._wait(speech)
         if not speech.closed:
@@ -258,10 +274,11 @@ class Speaking:
             "ms": round(speech.sent_ms[number]),
         }
         self._connection.put(encode(frame))
-        speech.asked.discard(number)
+        places = {number, number + speeches.AGAIN} & speech.asked
+        speech.asked -= places
         del speech.texts[number]
         speech.sending += 1
-        await speeches.drop(speech.id, [number])
+        await speeches.drop(speech.id, sorted(places))
 
 
 HANDLERS: Final[Handlers[Speaking]] = {

@@ -128,7 +128,7 @@ class Subscriptions:
         self.reply({"type": "ok"}, command.ref)
 
     async def typing(self, command: Typing) -> None:
-        """Publishes that the user types, at most once a second, in a conversation this connection follows."""
+        """Publishes that the user types or speaks, at most once a second, in a conversation this connection follows."""
         if command.conversation_id.bytes not in self.connection.cursors:
             raise NotFound
         now = time.monotonic()
@@ -142,6 +142,8 @@ class Subscriptions:
             "conversation_id": str(command.conversation_id),
             "user": {"id": str(self.user_id), "name": await self.name_in(command.conversation_id)},
         }
+        if command.speaking:
+            frame["speaking"] = True
         await self.layer.group_send(
             store.group_name(command.conversation_id),
             {

@@ -11,7 +11,7 @@ import structlog
 from accounts.lib.db import in_db
 from chat.recovery.ledger import free_orphans
 from chat.telemetry import metrics
-from chat.voice import recordings
+from chat.voice import abandoned, recordings
 
 logger = structlog.get_logger(__name__)
 EVERY_SECONDS: Final = 15.0
@@ -31,10 +31,10 @@ class RecordingRecovery:
         if time.monotonic() - self._ran_at < EVERY_SECONDS:
             return
         self._ran_at = time.monotonic()
-        if overdue := await in_db(recordings.overdue):
-            unattended = await recordings.unattended(overdue)
+        if overdue := await in_db(abandoned.overdue):
+            unattended = await abandoned.unattended(overdue)
             for recording_id in unattended & self._suspects:
-                user_id = await in_db(recordings.fail_abandoned, recording_id)
+                user_id = await in_db(abandoned.fail_abandoned, recording_id)
                 if user_id is not None:
                     metrics.recoveries["recordings"] += 1
                     logger.warning("recording_reaped", recording=str(recording_id))

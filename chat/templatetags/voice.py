@@ -6,6 +6,7 @@ from django import template
 from django.conf import settings
 
 from chat.views.page_files import stylesheet_urls
+from chat.voice.languages import language_name, offered, recognised
 
 register = template.Library()
 
@@ -13,6 +14,25 @@ register = template.Library()
 @register.simple_tag
 def voice_is_on() -> bool:
     return bool(settings.ASR_BACKENDS)
+
+
+@register.simple_tag
+def spoken_languages() -> list[tuple[str, str]]:
+    """Codes and names of the languages that people can choose to speak."""
+    return sorted(((code, language_name(code)) for code in offered()), key=lambda one: one[1])
+
+
+@register.simple_tag
+def usual_language() -> str:
+    """The name of the language that is expected where none is chosen."""
+    return language_name(settings.ASR_LANGUAGE)
+
+
+@register.simple_tag
+def recognised_languages() -> dict[str, str]:
+    """`codes` and `names` of the only languages that are understood; both are empty where any may be tried."""
+    codes = recognised()
+    return {"codes": " ".join(codes), "names": ", ".join(map(language_name, codes))}
 
 
 @register.simple_tag

@@ -55,6 +55,7 @@ from chat.views.plan_limits import plan_limits
 from chat.views.reading import push_state, reading_of, with_reading
 from chat.views.sidebar import list_beside
 from chat.views.tools import tools_shown
+from chat.voice.choices import choices_of
 
 PAGE_MESSAGES: Final = 40  # messages of a path that are loaded at once
 
@@ -137,6 +138,7 @@ def _page(
             chosen = folder.model
     data = {
         "user": {"id": str(user.pk), "name": user.display_name},
+        "voice": choices_of(user),
         "conversation_id": str(state.conversation.pk) if state else None,
         "folder": {"id": str(folder.pk), "name": folder.name} if folder else None,
         "model": usual,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
+from accounts.auth.requests import user_of
 from accounts.settings_sections import Section, add_settings_pages, register_settings_section
 from chat.views.decorators import for_members
+from chat.voice.choices import choices_of, save_choices
 
 
 def register_sections() -> None:
@@ -58,8 +61,22 @@ def show_models(request: HttpRequest) -> HttpResponse:
 @require_safe
 @for_members
 def show_voice(request: HttpRequest) -> HttpResponse:
-    """Voice input, reading aloud, and recordings. The browser keeps what is chosen."""
-    return render(request, "chat/settings/voice.html")
+    """Voice input, reading aloud, and recordings. What holds on all devices is kept with the account, the rest in the
+    browser.
+    """
+    return render(request, "chat/settings/voice.html", {"kept": choices_of(user_of(request))})
+
+
+@require_POST
+@for_members
+def choose_voice(request: HttpRequest) -> HttpResponse:
+    """Keeps what is chosen for all devices: the names of the fields are those of `chat.voice.choices`."""
+    chosen = {name: str(value) for name, value in request.POST.items() if name != "csrfmiddlewaretoken"}
+    if not save_choices(user_of(request), chosen):
+        return JsonResponse(
+            {"code": "invalid", "message": _("This cannot be chosen any more. Reload the page.")}, status=400
+        )
+    return JsonResponse({})
 
 
 @require_safe

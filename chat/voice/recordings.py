@@ -14,14 +14,12 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, cast
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Max
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
@@ -32,6 +30,7 @@ from accounts.quotas.reservations import QuotaFull, audio_granted, reserve_audio
 from accounts.quotas.settlement import Used, settle_recording
 from chat.conversations.membership import check_may_write, member_of
 from chat.eventlog import store
+from chat.eventlog.payloads import person_dict
 from chat.jobs.dispatch import enqueue_transcription
 from chat.models import Recording, RecordingStatus, Utterance
 from chat.protocol.audio_frames import BYTES_PER_MS, FRAME_MS
@@ -45,6 +44,8 @@ CLAIM_MS: Final = 20_000  # an unopened or unrenewed recording counts no longer 
 LEASE_MS: Final = 6_000
 RENEW_SECONDS: Final = 2.0
 STREAM_TTL_MS: Final = 60_000
+CLOSING_TRIES: Final = 4
+CLOSING_SECONDS: Final = 0.2
 SPARE_ENTRIES: Final = 8  # room for commands among 5 s of audio
 
 _ADMIT: Final = """
@@ -72,10 +73,10 @@ return 0
 
 _RENEW: Final = """
 local clock = redis.call('TIME')
+local until_ms = clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(ARGV[3])
 redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
-for k = 1, 2 do
-  redis.call('ZADD', KEYS[k], clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(ARGV[3]), ARGV[4])
-end
+redis.call('ZADD', KEYS[1], 'XX', until_ms, ARGV[4])  -- of a recording that was stopped, the speaker's place is free
+redis.call('ZADD', KEYS[2], until_ms, ARGV[4])
 """
 
 
@@ -91,6 +92,7 @@ class ClaimedRecording:
     auto_send: bool
     seconds: Decimal | None = None  # that quotas allow; None: no limit by quotas
     days_kept: int = 0  # that its audio is stored; 0: not at all
+    speaker: dict[str, str] = field(default_factory=dict)  # `id` and `name`, as other people see them
 
 
 def stream_key(recording_id: uuid.UUID) -> str:
@@ -117,16 +119,12 @@ async def begin(user_id: uuid.UUID, command: AudioStart, address: str = "") -> u
     `address` is the client's network, which may have RECORDINGS_PER_ADDRESS at once; empty means no limit.
     """
     recording_id = await in_db(_insert, user_id, command)
-    refused = await async_redis().register_script(_ADMIT)(
-        keys=[*_sets(user_id), *([f"recordings:address:{address}"] if address else [])],
-        args=[
-            CLAIM_MS,
-            recording_id.hex,
-            settings.RECORDINGS_PER_USER or MANY,
-            settings.RECORDINGS_AT_ONCE,
-            settings.RECORDINGS_PER_ADDRESS or MANY,
-        ],
-    )
+    refused = await _admit(user_id, recording_id, address)
+    for _try in range(CLOSING_TRIES):
+        if refused != 1:
+            break
+        await asyncio.sleep(CLOSING_SECONDS)  # a tab that was just closed is about to free the microphone
+        refused = await _admit(user_id, recording_id, address)
     if refused:
         await in_db(finish, recording_id, RecordingStatus.FAILED, reason="busy")
         if refused == 1:
@@ -138,6 +136,21 @@ async def begin(user_id: uuid.UUID, command: AudioStart, address: str = "") -> u
         await release(user_id, recording_id)
         raise
     return recording_id
+
+
+async def _admit(user_id: uuid.UUID, recording_id: uuid.UUID, address: str) -> int:
+    """0, or which limit is reached: 1 the user's, 2 the server's, 3 the address's."""
+    refused: int = await async_redis().register_script(_ADMIT)(
+        keys=[*_sets(user_id), *([f"recordings:address:{address}"] if address else [])],
+        args=[
+            CLAIM_MS,
+            recording_id.hex,
+            settings.RECORDINGS_PER_USER or MANY,
+            settings.RECORDINGS_AT_ONCE,
+            settings.RECORDINGS_PER_ADDRESS or MANY,
+        ],
+    )
+    return refused
 
 
 def _insert(user_id: uuid.UUID, command: AudioStart) -> uuid.UUID:
@@ -176,6 +189,13 @@ async def send(recording_id: uuid.UUID, entries: Sequence[AudioChunk]) -> bool:
     return bool((await pipe.execute())[-1])
 
 
+async def free_microphone(user_id: uuid.UUID, recording_id: uuid.UUID) -> None:
+    """The user may begin another recording, though a worker still transcribes what was said in this one. Raises
+    `redis.RedisError`.
+    """
+    await async_redis().zrem(_sets(user_id)[0], recording_id.hex)
+
+
 async def release(user_id: uuid.UUID, recording_id: uuid.UUID) -> None:
     """Frees the recording's place among those in progress, and deletes its stream."""
     pipe = async_redis().pipeline(transaction=False)
@@ -194,12 +214,12 @@ def claim(recording_id: uuid.UUID) -> ClaimedRecording | None:
         status=RecordingStatus.LISTENING
     ):
         return None
-    row = Recording.objects.get(pk=recording_id)
-    assert row.user_id is not None
+    row = Recording.objects.select_related("user").get(pk=recording_id)
+    assert row.user is not None
     granted = audio_granted(row.pk)
     return ClaimedRecording(
-        row.pk, row.user_id, row.conversation_id, row.language, row.mode, row.auto_send, granted,
-        days_kept(row.user_id),
+        row.pk, row.user.pk, row.conversation_id, row.language, row.mode, row.auto_send, granted,
+        days_kept(row.user.pk), person_dict(row.user),
     )  # fmt: skip
 
 
@@ -260,32 +280,6 @@ def finish(
             used = Used(backend or "speech", audio_seconds=seconds, estimated=estimated) if audio_ms else None
             settle_recording(row.user_id, recording_id, row.created_at, used, conversation_id=row.conversation_id)
     return bool(ended)
-
-
-# --- when everybody is gone -------------------------------------------------------------------------------------------
-
-
-def overdue() -> list[uuid.UUID]:
-    """Recordings in progress that are old enough for a worker to have taken them up."""
-    rows = Recording.objects.filter(finished_at=None, created_at__lt=Now() - timedelta(milliseconds=CLAIM_MS))
-    return list(rows.order_by("created_at").values_list("pk", flat=True)[:500])
-
-
-async def unattended(recording_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-    """Those that no worker listens to at this moment. Raises `redis.RedisError`."""
-    pipe = async_redis().pipeline(transaction=False)
-    for one in recording_ids:
-        pipe.exists(lease_key(one))
-    listened = await pipe.execute() if recording_ids else []
-    return {one for one, lease in zip(recording_ids, listened, strict=True) if not lease}
-
-
-def fail_abandoned(recording_id: uuid.UUID) -> uuid.UUID | None:
-    """Ends a recording without a worker, with its transcript so far; returns its user's id, or None if it had ended."""
-    heard = Utterance.objects.filter(recording_id=recording_id).aggregate(until=Max("end_ms"))["until"] or 0
-    if not finish(recording_id, RecordingStatus.FAILED, reason="worker_lost", audio_ms=heard, estimated=True):
-        return None
-    return Recording.objects.values_list("user_id", flat=True).get(pk=recording_id)
 
 
 async def notify_user(recording: ClaimedRecording, kind: str, **fields: Any) -> None:

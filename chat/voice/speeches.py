@@ -1,11 +1,12 @@
 """Answers that the server speaks: who may hear them, and the way of the audio from a worker to a socket.
 
-    speech:<id>:<number>         stream  first j = what to say (JSON), then d = PCM16 of 24 kHz, then e = end (ms of
-                                 audio), or f = code and m = message of a failure
-    speech:<id>:<number>:claim   string  a worker speaks it
+    speech:<id>:<place>         stream  first j = what to say (JSON), w when a worker begins, then d = PCM16 of 24 kHz,
+                                then e = end (ms of audio), or f = code and m = message of a failure
+    speech:<id>:<place>:claim   string  a worker speaks it; renewed, and gone when the worker is
 
 The socket's side makes the stream and deletes it as soon as nobody listens any more; a worker that finds it gone stops
-at once. Sentences are jobs of their own: any worker takes the next one, and one that dies costs one sentence.
+at once. Sentences are jobs of their own: any worker takes the next one. A sentence's place is its number; where its
+worker died, it is asked for again at another place, so that a worker that was only frozen adds nothing to it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ from chat.moderation.screening import WITHHELD
 from chat.protocol.errors import Invalid, Moderated, NotFound, QuotaExceeded
 
 STREAM_TTL_MS: Final = 120_000
+CLAIM_MS: Final = 4_000
+RENEW_SECONDS: Final = 1.0
+AGAIN: Final = 1_000_000  # added to a sentence's number, the place of its second try
 
 
 class Sentence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,9 +49,10 @@ class Sentence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What comes of a sentence: audio, its end, or a failure (`code` and `message`)."""
+    """What comes of a sentence: that a worker begins, audio, its end, or a failure (`code` and `message`)."""
 
     pcm: bytes = b""
+    begun: bool = False
     ended: bool = False
     code: str = ""
     message: str = ""
@@ -129,10 +134,19 @@ async def read(speech_id: uuid.UUID, number: int, after: str, *, block_ms: int =
         if b"j" in fields:
             continue
         piece = Piece(
-            fields.get(b"d", b""), b"e" in fields, fields.get(b"f", b"").decode(), fields.get(b"m", b"").decode()
+            fields.get(b"d", b""),
+            b"w" in fields,
+            b"e" in fields,
+            fields.get(b"f", b"").decode(),
+            fields.get(b"m", b"").decode(),
         )
         found.append((entry_id.decode(), piece))
     return found
+
+
+async def is_claimed(speech_id: uuid.UUID, place: int) -> bool:
+    """Whether a worker speaks it at this moment. Raises `redis.RedisError`."""
+    return bool(await async_redis().exists(f"{speech_key(speech_id, place)}:claim"))
 
 
 async def drop(speech_id: uuid.UUID, numbers: Sequence[int]) -> None:
@@ -147,10 +161,17 @@ async def drop(speech_id: uuid.UUID, numbers: Sequence[int]) -> None:
 async def claim(speech_id: uuid.UUID, number: int, owner: str) -> Sentence | None:
     """The sentence, for this worker; None if another has it, or nobody wants it any more."""
     key = speech_key(speech_id, number)
-    if not await async_redis().set(f"{key}:claim", owner, nx=True, px=STREAM_TTL_MS):
+    if not await async_redis().set(f"{key}:claim", owner, nx=True, px=CLAIM_MS):
         return None
-    entries = cast("list[Any]", await async_redis().xrange(key, count=1))
-    return msgspec.json.decode(entries[0][1][b"j"], type=Sentence) if entries else None
+    entries = cast("list[Any]", await async_redis().xrange(key, count=2))
+    if not entries or len(entries) > 1:  # another worker had it, and died
+        return None
+    return msgspec.json.decode(entries[0][1][b"j"], type=Sentence) if await append(speech_id, number, w=1) else None
+
+
+async def renew(speech_id: uuid.UUID, number: int) -> None:
+    """To be called every RENEW_SECONDS by the worker that speaks the sentence. Raises `redis.RedisError`."""
+    await async_redis().pexpire(f"{speech_key(speech_id, number)}:claim", CLAIM_MS)
 
 
 async def append(speech_id: uuid.UUID, number: int, **fields: Any) -> bool:

@@ -10,8 +10,8 @@ from environs import validate
 from config.env import at_least, count_or_off
 from config.settings.environment import env
 
-# Recognisers in order of preference: moonshine, deepgram, assemblyai, openai_realtime, openai_http, whisper,
-# pocketsphinx. Empty turns voice input off. Moonshine is the default where its package is installed: docs/voice.md.
+# Recognisers in order of preference: moonshine, deepgram, assemblyai, speechmatics, openai_realtime, openai_http,
+# whisper, pocketsphinx. Empty turns voice input off. Moonshine is the default where it is installed: docs/voice.md.
 _ASR_INSTALLED = ["moonshine"] if find_spec("moonshine_voice") else []
 ASR_BACKENDS: list[str] = [name for name in env.list("ASR_BACKENDS", _ASR_INSTALLED, subcast=str) if name]
 ASR_LANGUAGE: str = env.str("ASR_LANGUAGE", "en")
@@ -25,6 +25,9 @@ DEEPGRAM_MODEL: str = env.str("DEEPGRAM_MODEL", "nova-3")
 ASSEMBLYAI_API_KEY: str = env.str("ASSEMBLYAI_API_KEY", "")
 ASSEMBLYAI_URL: str = env.str("ASSEMBLYAI_URL", "wss://streaming.assemblyai.com")
 ASSEMBLYAI_MODEL: str = env.str("ASSEMBLYAI_MODEL", "universal-3-5-pro")
+SPEECHMATICS_API_KEY: str = env.str("SPEECHMATICS_API_KEY", "")
+SPEECHMATICS_URL: str = env.str("SPEECHMATICS_URL", "wss://eu.rt.speechmatics.com")
+SPEECHMATICS_MODEL: str = env.str("SPEECHMATICS_MODEL", "enhanced", validate=validate.OneOf(["enhanced", "standard"]))
 # The two OpenAI backends use OPENAI_API_KEY if they have no key of their own.
 OPENAI_REALTIME_API_KEY: str = env.str("OPENAI_REALTIME_API_KEY", "")
 OPENAI_REALTIME_URL: str = env.str("OPENAI_REALTIME_URL", "wss://api.openai.com/v1/realtime")

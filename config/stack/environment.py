@@ -20,6 +20,8 @@ SECRETS: Final[dict[str, tuple[str, ...]]] = {
     "TRANSCRIPTION_API_KEY": ("worker",),
     "DEEPGRAM_API_KEY": ("worker",),
     "ASSEMBLYAI_API_KEY": ("worker",),
+    "SPEECHMATICS_API_KEY": ("worker",),
+    "SPEECH_API_KEY": ("worker",),
     "METRICS_TOKEN": ("web", "worker"),
     "EMAIL_HOST_PASSWORD": ("web", "worker"),
     "VAPID_PRIVATE_KEY": ("web", "worker"),  # pages show the public half

@@ -1,4 +1,4 @@
-"""`python -m tests.asr_sdks`: the clients that Deepgram, AssemblyAI and OpenAI publish talk to the scripted servers.
+"""`python -m tests.asr_sdks`: the clients that the vendors publish talk to the scripted servers.
 
 Our clients are tested against servers written here, so both could share a misunderstanding. These clients know what
 the vendors meant: every message of ours must pass their models, and they must hear the same sentences.
@@ -24,6 +24,15 @@ from deepgram import AsyncDeepgramClient
 from deepgram.core.events import EventType
 from deepgram.environment import DeepgramClientEnvironment
 from openai import AsyncOpenAI
+from speechmatics.rt import (
+    AsyncClient,
+    AudioEncoding,
+    AudioFormat,
+    ConversationConfig,
+    ServerMessageType,
+    TranscriptionConfig,
+    TranscriptResult,
+)
 
 from tests.fakes.asr_assemblyai import FakeAssemblyAI
 from tests.fakes.asr_deepgram import FakeDeepgram
@@ -31,6 +40,7 @@ from tests.fakes.asr_deepgram_flux import FakeFlux
 from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_openai import FakeRealtime, FakeTranscriptions
 from tests.fakes.asr_speech import as_wav, frames, silence, speak, utterance
+from tests.fakes.asr_speechmatics import FakeSpeechmatics
 from workers.asr.audio.resample import Upsampler
 
 KEY = "sdk-key"
@@ -122,6 +132,40 @@ async def assemblyai() -> list[str]:
         return heard
 
 
+async def speechmatics() -> list[str]:
+    async with FakeSpeechmatics.run(KEY) as server:
+        client = AsyncClient(api_key=KEY, url=f"{server.url}/v2")
+        parts: list[str] = []
+        heard: list[str] = []
+
+        def on_final(message: dict[str, Any]) -> None:
+            parts.append(TranscriptResult.from_message(message).metadata.transcript)
+
+        def on_end(_: dict[str, Any]) -> None:
+            if text := "".join(parts).strip():
+                heard.append(text)
+            parts.clear()
+
+        client.on(ServerMessageType.ADD_PARTIAL_TRANSCRIPT, TranscriptResult.from_message)
+        client.on(ServerMessageType.ADD_TRANSCRIPT, on_final)
+        client.on(ServerMessageType.END_OF_UTTERANCE, on_end)
+        client.on(ServerMessageType.END_OF_TRANSCRIPT, on_end)
+        silence_s = ConversationConfig(end_of_utterance_silence_trigger=0.4)
+        await client.start_session(
+            transcription_config=TranscriptionConfig(
+                language="en", enable_partials=True, conversation_config=silence_s
+            ),
+            audio_format=AudioFormat(encoding=AudioEncoding.PCM_S16LE, sample_rate=16_000),
+        )
+        for chunk in frames(SPEECH, 50):
+            await client.send_audio(chunk)
+        await client.force_end_of_utterance()
+        while client._seq_no < len(SPEECH) // 1600:  # its `stop_session` announces what was acknowledged so far
+            await asyncio.sleep(0.01)
+        await client.stop_session()
+        return heard
+
+
 async def openai_realtime() -> list[str]:
     async with FakeRealtime.run(KEY) as server:
         client = AsyncOpenAI(api_key=KEY, base_url="http://127.0.0.1:9/v1", websocket_base_url=server.url + "/v1")
@@ -177,6 +221,7 @@ CHECKS: dict[str, Callable[[], Awaitable[list[str]]]] = {
     "deepgram-sdk": deepgram,
     "deepgram-sdk, Flux": deepgram_flux,
     "assemblyai": assemblyai,
+    "speechmatics-rt": speechmatics,
     "openai realtime": openai_realtime,
     "openai transcriptions": openai_http,
 }

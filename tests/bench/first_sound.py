@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from tests.client import Client, session
@@ -27,7 +28,7 @@ async def listen(client: Client, sentences: int, name: str) -> list[float]:
         before, began = len(client.audio), time.monotonic()
         text = f"This is sentence {number} of {name}, of which nothing is in a cache."
         await client.send("tts.say", speech_id=started["speech_id"], number=0, text=text)
-        await client.until(lambda: len(client.audio) > before, "audio")  # noqa: B023 -- awaited at once
+        await client.until(lambda: len(client.audio) > before, "audio", 60)  # noqa: B023 -- awaited at once
         found.append((time.monotonic() - began) * 1000)
         await client.ask("tts.stop", speech_id=started["speech_id"])
     return found
@@ -43,17 +44,19 @@ async def measure(stack: Stack, listeners: int, sentences: int) -> list[float]:
     return [one for each in found for one in each]
 
 
-async def first_sounds(sentences: int) -> dict[int, list[float]]:
-    """Milliseconds by how many listen at once."""
+async def first_sounds(
+    sentences: int, env: dict[str, str] | None = None, listeners: Sequence[int] = LISTENERS
+) -> dict[int, list[float]]:
+    """Milliseconds by how many listen at once. `env`: of another backend than the server that answers at once."""
     with FakeOpenAI() as upstream, run_in_thread(lambda: FakeSpeech.run(KEY)) as speech:
-        env = {
+        common = {
             "OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", "CHAT_MODELS": "small",
             "SPEECH_BACKENDS": "openai", "SPEECH_URL": speech.url, "SPEECH_API_KEY": KEY,
         }  # fmt: skip
-        manager = run_stack(env=env)
+        manager = run_stack(env=common | (env or {}))
         stack = await asyncio.to_thread(manager.__enter__)
         try:
             await measure(stack, 1, 1)  # the first is for caches
-            return {listeners: await measure(stack, listeners, sentences) for listeners in LISTENERS}
+            return {number: await measure(stack, number, sentences) for number in listeners}
         finally:
             await asyncio.to_thread(manager.__exit__, None, None, None)

@@ -111,6 +111,7 @@ MEASURED_APART: Final = {  # sections that `make bench` does not measure, as the
     "The account of one message": "account.md",  # by `tests.bench.account`
     "Reading a stream": "reading.md",  # by `tests.bench.reading`
     "A first visit": "first_visit.md",  # by `tests.bench.visit`
+    "Voice": "voice.md",  # by `tests.bench.voice`
     "Search": "search.md",
     "The list of 5,000 conversations": "conversation_list.md",
 }

@@ -3,8 +3,10 @@
 Everything runs as in production: web, worker, Redis, PostgreSQL. Speakers send 100 ms frames at the pace of speech,
 each when its last sample would have been recorded. Moonshine recognises them; where it is not installed, a scripted
 OpenAI Realtime takes its place. The second table is a scripted Deepgram in this process, which answers at once: what is
-left is the time that the audio and the transcript take to get there and back. The third is speech from the server
-(`first_sound`), the fourth how many words of twenty sentences are wrong (`word_errors`).
+left is the time that the audio and the transcript take to get there and back. Then come speech from the server
+(`first_sound`; also with Kokoro, where KOKORO_MODEL and KOKORO_VOICES name its files), interruptions of an answer
+(`barge_in`), eight people at once with the default limits (`many_speakers`), and how many words of twenty sentences are
+wrong (`word_errors`).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import statistics
 import time
 import uuid
@@ -23,7 +26,9 @@ from typing import Any, Final
 import psutil
 
 from tests.bench import word_errors
+from tests.bench.barge_in import barge_ins
 from tests.bench.first_sound import first_sounds
+from tests.bench.many_speakers import crowd_of
 from tests.client import Client, session
 from tests.fakes.asr_deepgram import FakeDeepgram
 from tests.fakes.asr_ears import QUIET_MS, Ears
@@ -35,6 +40,7 @@ from tests.servers import servers
 from tests.stack import Stack, run_stack
 
 FRAME_MS: Final = 100
+PEOPLE: Final = 8
 SENTENCES: Final = ("please open the window and call the doctor", "we will meet again at the station tomorrow morning")
 
 
@@ -195,22 +201,40 @@ async def run(speakers: list[int], sentences: int) -> None:
         finally:
             await asyncio.to_thread(manager.__exit__, None, None, None)
 
+    await show_speech(sentences)
+    if MOONSHINE_INSTALLED:
+        crowd = await crowd_of(PEOPLE)
+        print(f"\n{PEOPLE} people begin to speak at once, with the default limits")
+        print(f"  heard        {len(crowd.final_ms)}: final {percentiles(crowd.final_ms)}")
+        print(f"  told         {len(crowd.told_ms)}: after {percentiles(crowd.told_ms)}")
+        print(f"  neither      {crowd.lost}", flush=True)
+        await word_errors.show()
+
+
+async def show_speech(sentences: int) -> None:
+    """Speech from the server, and interruptions of it; prints a row each."""
     print("\nspeech from the server that is made at once: from a sentence to its first sound")
     for listeners, found in (await first_sounds(3 * sentences)).items():
         print(f"  {listeners:<12} {percentiles(found)}", flush=True)
-    if MOONSHINE_INSTALLED:
-        await word_errors.show()
+    files = {name: os.environ.get(name, "") for name in ("KOKORO_MODEL", "KOKORO_VOICES")}
+    if all(files.values()):
+        print("\nspeech by Kokoro on this machine: from a sentence to its first sound")
+        env = {"SPEECH_BACKENDS": "kokoro", "SPEECH_VOICES": os.environ.get("SPEECH_VOICES", "jf_alpha"), **files}
+        for listeners, found in (await first_sounds(sentences, env, [1])).items():
+            print(f"  {listeners:<12} {percentiles(found)}", flush=True)
+    print("\na spoken answer is interrupted: from the first sound of speech to silence")
+    print(f"  Chromium     {percentiles(await asyncio.to_thread(barge_ins, sentences))}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.voice", description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="two speakers, two utterances")
-    parser.add_argument("--speakers", type=lambda text: [int(n) for n in text.split(",")], help="default: 1,2,4")
+    parser.add_argument("--speakers", type=lambda text: [int(n) for n in text.split(",")], help="default: 1,2,4,8")
     options = parser.parse_args()
     servers.set_environment()
     servers.start()
     try:
-        asyncio.run(run(options.speakers or ([2] if options.quick else [1, 2, 4]), 2 if options.quick else 6))
+        asyncio.run(run(options.speakers or ([2] if options.quick else [1, 2, 4, 8]), 2 if options.quick else 6))
     finally:
         servers.stop()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import re
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,10 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import run_stack
 
 pytestmark = [pytest.mark.timeout(120), needs_moonshine]
-SENTENCE = "how many people live in the city of berlin"  # "live" and "berlin" may be lost in the noise
+# It is transcribed alike wherever in it the first frame of 32 ms begins, which differs from run to run by how long the
+# browser takes. Many a sentence of this voice is not: "live in" was once heard as "knew him in".
+SENTENCE = "open the window and turn off the light in the kitchen"
+HEARD = "Open the window and turn off the light in the kitchen."
 
 
 def test_a_sentence_in_noise_becomes_a_message(playwright: Playwright, upstream: FakeOpenAI, tmp_path: Path) -> None:
@@ -35,12 +37,12 @@ def test_a_sentence_in_noise_becomes_a_message(playwright: Playwright, upstream:
         page = log_in(context, stack)
         watch = Watch(page, stack.url)
         page.get_by_role("button", name="Record voice").click()
-        expect(page.locator("#text")).to_have_value(re.compile("how many people .*city", re.IGNORECASE))
+        expect(page.locator("#text")).to_have_value(HEARD)
         shoot(page, "voice-default")
         page.get_by_role("button", name="Stop recording").click()
         expect(page.locator("#voice")).to_be_hidden()
         page.locator("#text").press("Enter")
         sent = page.locator(".message-user .message-body")
-        expect(sent).to_have_text(re.compile("how many people .*city", re.IGNORECASE))
+        expect(sent).to_have_text(HEARD)
         ended(page)
         assert watch.complaints == []

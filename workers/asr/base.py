@@ -119,6 +119,18 @@ class AsrBackend(Protocol):
     async def aclose(self) -> None: ...
 
 
+def check_language(backend: AsrBackend, language: str) -> None:
+    """Raises `AsrError` where a recogniser does not know this language: the next one of the chain may."""
+    known = backend.caps.languages
+    if known and language.partition("-")[0].lower() not in known:
+        raise AsrError(
+            "asr_unavailable",
+            _("Speech recognition on this server does not know that language. Choose another one in the settings."),
+            retryable=False,
+            detail=f"{backend.name} has no model for {language}",
+        )
+
+
 class EventStream:
     """The iteration of a session: events in order, then an end or an error."""
 

@@ -22,6 +22,7 @@ from workers.asr.base import (
     AsrEvent,
     AsrSession,
     EventStream,
+    check_language,
     unavailable,
 )
 from workers.asr.replay import Replay
@@ -101,6 +102,7 @@ class ChainedSession:
         error = unavailable("no further backend")
         for number in range(place, len(self._backends)):
             try:
+                check_language(self._backends[number], self._config.language)
                 async with asyncio.timeout(OPEN_SECONDS):
                     inner = await self._backends[number].open(self._config)
             except AsrError as failure:

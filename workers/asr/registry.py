@@ -14,6 +14,7 @@ from workers.asr.backends.deepgram import DeepgramBackend
 from workers.asr.backends.moonshine import MoonshineBackend
 from workers.asr.backends.openai_http import HttpBackend
 from workers.asr.backends.openai_realtime import RealtimeBackend
+from workers.asr.backends.speechmatics import SpeechmaticsBackend
 from workers.asr.backends.sphinx import SphinxBackend
 from workers.asr.backends.whisper import FasterWhisper, WhisperBackend
 from workers.asr.base import AsrBackend
@@ -47,6 +48,10 @@ def _deepgram() -> AsrBackend:
 
 def _assemblyai() -> AsrBackend:
     return AssemblyAIBackend(_needed("ASSEMBLYAI_API_KEY"), settings.ASSEMBLYAI_URL, settings.ASSEMBLYAI_MODEL)
+
+
+def _speechmatics() -> AsrBackend:
+    return SpeechmaticsBackend(_needed("SPEECHMATICS_API_KEY"), settings.SPEECHMATICS_URL, settings.SPEECHMATICS_MODEL)
 
 
 def _openai_realtime() -> AsrBackend:
@@ -86,6 +91,7 @@ BACKENDS: Final[dict[str, Callable[[], AsrBackend]]] = {
     "pocketsphinx": _pocketsphinx,
     "deepgram": _deepgram,
     "assemblyai": _assemblyai,
+    "speechmatics": _speechmatics,
     "openai_realtime": _openai_realtime,
     "openai_http": _openai_http,
     "whisper": _whisper,

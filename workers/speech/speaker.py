@@ -57,11 +57,24 @@ class Speaker:
             try:
                 sentence = await speeches.claim(speech_id, number, self.owner)
                 if sentence is not None:
-                    await self._speak(speech_id, number, sentence)
+                    keeper = asyncio.create_task(self._keep_claim(speech_id, number))
+                    try:
+                        await self._speak(speech_id, number, sentence)
+                    finally:
+                        keeper.cancel()
             except (redis.RedisError, OSError) as error:
                 logger.warning("speech_lost", speech=str(speech_id), number=number, error=type(error).__name__)
             except Exception:
                 logger.exception("speech_crashed", speech=str(speech_id), number=number)
+
+    @staticmethod
+    async def _keep_claim(speech_id: uuid.UUID, number: int) -> None:
+        while True:
+            await asyncio.sleep(speeches.RENEW_SECONDS)
+            try:
+                await speeches.renew(speech_id, number)
+            except (redis.RedisError, OSError) as error:
+                logger.warning("speech_claim_not_renewed", error=type(error).__name__)
 
     async def _speak(self, speech_id: uuid.UUID, number: int, sentence: Sentence) -> None:
         """Uses the first backend that gives audio; one that breaks after that has spoken for all."""

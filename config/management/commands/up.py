@@ -21,6 +21,7 @@ from config.stack.steps import steps
 from config.stack.stopped import Stopped
 from workers.asr.registry import open_chain
 from workers.providers import discovery
+from workers.tts.registry import open_backends
 
 DEFAULT_ADMIN = "admin@localhost"
 
@@ -40,7 +41,8 @@ class Command(BaseCommand):
             sys.exit("--web and --workers are 1 at the least.")
         try:
             model = discovery.describe()
-            open_chain()  # speech: the settings are checked, nothing is loaded
+            open_chain()  # voice: the settings are checked, nothing is loaded
+            open_backends()
         except ImproperlyConfigured as error:
             sys.exit(f"Setting {error}. Correct it in the environment or in .env.")
         try:

@@ -17,7 +17,9 @@ ELSEWHERE = re.compile(r"OTEL_\w+|HTTPS_PROXY|ADMIN_EMAIL|ADMIN_PASSWORD|ANTIPHO
 # For benches, and a former name that is refused.
 UNDOCUMENTED = {"TIMING_STAMPS", "SIGNUP_OPEN"}
 # Whose default a table says in words.
-IN_WORDS = {"SYSTEM_PROMPT", "HTTPS", "EMAIL_PORT", "DEEPGRAM_URL", "ASSEMBLYAI_URL", "OPENAI_REALTIME_URL"}
+IN_WORDS = {
+    "SYSTEM_PROMPT", "HTTPS", "EMAIL_PORT", "DEEPGRAM_URL", "ASSEMBLYAI_URL", "SPEECHMATICS_URL", "OPENAI_REALTIME_URL",
+}  # fmt: skip
 
 
 def read_settings() -> dict[str, Any]:

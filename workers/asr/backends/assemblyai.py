@@ -32,7 +32,11 @@ class AssemblyAIBackend:
     url: str = "wss://streaming.assemblyai.com"
     model: str = "universal-3-5-pro"
     name = "assemblyai"
-    caps = AsrCaps(server_endpointing=True, remote=True, max_session_s=3 * 3600)
+
+    @property
+    def caps(self) -> AsrCaps:
+        languages = ("en",) if self.model == ENGLISH_ONLY else ()
+        return AsrCaps(server_endpointing=True, remote=True, languages=languages, max_session_s=3 * 3600)
 
     async def prepare(self) -> None:
         """Does nothing: there is no model to load."""

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection
 
-from workers.asr.backends.deepgram_flux import PREFIX, FluxSession, open_flux
+from workers.asr.backends.deepgram_flux import ENGLISH_ONLY, PREFIX, FluxSession, open_flux
 from workers.asr.backends.websocket import WireSession, connect_to, mean
 from workers.asr.base import SAMPLE_RATE, AsrCaps, AsrConfig, unavailable
 from workers.asr.utterances import Utterances
@@ -29,7 +29,10 @@ class DeepgramBackend:
     url: str = "wss://api.deepgram.com"
     model: str = "nova-3"
     name = "deepgram"
-    caps = AsrCaps(server_endpointing=True, remote=True)
+
+    @property
+    def caps(self) -> AsrCaps:
+        return AsrCaps(server_endpointing=True, remote=True, languages=("en",) if self.model == ENGLISH_ONLY else ())
 
     async def prepare(self) -> None:
         """Does nothing: there is no model to load."""

@@ -17,6 +17,7 @@ from workers.asr.utterances import Utterances
 
 PREFIX: Final = "flux-"  # of the names of its models
 MULTILINGUAL: Final = "flux-general-multi"
+ENGLISH_ONLY: Final = "flux-general-en"
 LONGEST_SILENCE_MS: Final = 5_000  # at the latest then a turn ends
 
 

@@ -7,12 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
-from django.utils.translation import gettext as _
-
 from workers.asr.audio.gated_session import Engine, GatedSession
 from workers.asr.backends.decoder_client import DecoderClient
 from workers.asr.backends.process_pool import DecoderPool
-from workers.asr.base import AsrCaps, AsrConfig, AsrError, busy
+from workers.asr.base import AsrCaps, AsrConfig, busy, check_language
 
 
 class DecoderEngine(Engine, Protocol):
@@ -51,13 +49,7 @@ class ProcessBackend(ABC, Generic[E]):
         await self.pool.start()
 
     async def open(self, config: AsrConfig) -> GatedSession:
-        if config.language.partition("-")[0].lower() not in self.caps.languages:
-            raise AsrError(
-                "asr_unavailable",
-                _("Speech recognition knows English only here."),
-                retryable=False,
-                detail=f"{self.name} has no model for {config.language}",
-            )
+        check_language(self, config.language)
         if len(self.engines) + self._opening >= self.speakers:
             raise busy(f"{self.speakers} speakers at once")
         self._opening += 1

@@ -155,7 +155,13 @@ class WireSession(Wire):
         self.events.raise_if_broken()
         if not self.closing:
             await self._send_rest()
-            await self.transmit({"type": self.flush_type})
+            await self.transmit(self.flush_message())
+
+    def flush_message(self) -> dict[str, Any]:
+        return {"type": self.flush_type}
+
+    def close_message(self) -> dict[str, Any]:
+        return {"type": self.close_type}
 
     async def aclose(self, *, drain: bool = True, timeout: float = 5.0) -> None:  # noqa: ASYNC109 -- as in `AsrSession`
         if self.closing:
@@ -163,7 +169,7 @@ class WireSession(Wire):
         with contextlib.suppress(AsrError):  # the iteration raises it
             if drain:
                 await self.flush()
-            await self.transmit({"type": self.close_type})
+            await self.transmit(self.close_message())
         self._keeper.cancel()
         await self.end(wait=timeout if drain else 0)
 

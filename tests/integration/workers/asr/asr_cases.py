@@ -20,12 +20,14 @@ from tests.fakes.asr_deepgram_flux import FakeFlux
 from tests.fakes.asr_ears import recognise
 from tests.fakes.asr_openai import FakeRealtime, FakeTranscriptions
 from tests.fakes.asr_recognisers import POCKETSPHINX_INSTALLED, grammar, needs_moonshine, needs_pocketsphinx
+from tests.fakes.asr_speechmatics import FakeSpeechmatics
 from workers.asr.backends.assemblyai import AssemblyAIBackend
 from workers.asr.backends.deepgram import DeepgramBackend
 from workers.asr.backends.local_agreement import Word
 from workers.asr.backends.moonshine import MoonshineBackend
 from workers.asr.backends.openai_http import HttpBackend
 from workers.asr.backends.openai_realtime import RealtimeBackend
+from workers.asr.backends.speechmatics import SpeechmaticsBackend
 from workers.asr.backends.sphinx import SphinxBackend
 from workers.asr.backends.whisper import WhisperBackend
 from workers.asr.base import AsrBackend
@@ -96,6 +98,12 @@ async def assemblyai(_: Path, *, model: str = "universal-3-5-pro") -> AsyncGener
 
 
 @contextlib.asynccontextmanager
+async def speechmatics(_: Path) -> AsyncGenerator[Case]:
+    async with FakeSpeechmatics.run(KEY) as server:
+        yield Case(SpeechmaticsBackend(KEY, server.url), server.cut, server=server)
+
+
+@contextlib.asynccontextmanager
 async def openai_realtime(
     _: Path, *, form: Literal["ga", "beta"], model: str = "gpt-live-transcribe"
 ) -> AsyncGenerator[Case]:
@@ -162,6 +170,7 @@ CASES: dict[str, Callable[[Path], AbstractAsyncContextManager[Case]]] = {
     "deepgram_flux": deepgram_flux,
     "assemblyai": assemblyai,
     "assemblyai_universal_streaming": partial(assemblyai, model="universal-streaming-english"),
+    "speechmatics": speechmatics,
     "openai_realtime": partial(openai_realtime, form="ga"),
     "openai_realtime_beta": partial(openai_realtime, form="beta"),
     "openai_realtime_vad": partial(openai_realtime, form="ga", model="gpt-4o-transcribe"),

@@ -21,6 +21,7 @@ from workers.asr.backends.assemblyai import AssemblyAIBackend
 from workers.asr.backends.deepgram import DeepgramBackend, DeepgramSession
 from workers.asr.backends.openai_http import HttpBackend
 from workers.asr.backends.openai_realtime import RealtimeBackend
+from workers.asr.backends.speechmatics import SpeechmaticsBackend
 from workers.asr.base import AsrBackend, AsrConfig, AsrError
 
 FIRST, SECOND = SENTENCES
@@ -28,6 +29,7 @@ REMOTE = (
     "deepgram",
     "deepgram_flux",
     "assemblyai",
+    "speechmatics",
     "openai_realtime",
     "openai_realtime_beta",
     "openai_realtime_vad",
@@ -88,6 +90,7 @@ async def test_a_wrong_key_is_refused_for_good(
     [
         DeepgramBackend(KEY, NOBODY),
         AssemblyAIBackend(KEY, NOBODY),
+        SpeechmaticsBackend(KEY, NOBODY),
         RealtimeBackend(KEY, NOBODY),
         HttpBackend(KEY, url="http://127.0.0.1:9/v1"),
     ],

@@ -28,7 +28,9 @@ def test_workers_have_the_keys_and_nobody_has_the_administrators_password() -> N
     assert worker["OPENAI_API_KEY"] == "canary OPENAI_API_KEY"
     assert "ADMIN_PASSWORD" not in worker | web
     assert "canary" not in web["OPENAI_API_KEY"], "the pages only say whether there is one"
-    assert "DEEPGRAM_API_KEY" not in web
+    for name in ("DEEPGRAM_API_KEY", "SPEECHMATICS_API_KEY", "SPEECH_API_KEY"):
+        assert worker[name] == f"canary {name}"
+        assert name not in web
 
 
 def test_the_private_servers_have_none() -> None:

@@ -1,4 +1,4 @@
-/** Who else is here, and who is typing, in a conversation of several people. */
+/** Who else is here, and who types or speaks, in a conversation of several people. */
 
 import { showAudience } from "antiphon/conversation/audience";
 import { isolate, nameElement } from "antiphon/lib/names";
@@ -20,7 +20,7 @@ export class Presence {
     this.send = send;
     this.here = /** @type {HTMLElement} */ (document.getElementById("here"));
     this.line = /** @type {HTMLElement} */ (document.getElementById("typing"));
-    /** Who types, and the timer that ends it. @type {Map<string, {name: string, timer: number}>} */
+    /** Who types or speaks, and the timer that ends it. @type {Map<string, {name: string, speaking: boolean, timer: number}>} */
     this.typing = new Map();
     this.sent = -SEND_MS;
     this.due = 0; // the timer of the next sign
@@ -52,7 +52,7 @@ export class Presence {
     const { id, name } = frame.user;
     if (id === this.page.user.id) return;
     clearTimeout(this.typing.get(id)?.timer);
-    this.typing.set(id, { name, timer: setTimeout(() => this.forget(id), TYPING_MS) });
+    this.typing.set(id, { name, speaking: Boolean(frame.speaking), timer: setTimeout(() => this.forget(id), TYPING_MS) });
     this.render();
   }
 
@@ -65,21 +65,35 @@ export class Presence {
   }
 
   render() {
-    const names = [...this.typing.values()].map((one) => one.name);
+    const all = [...this.typing.values()];
+    const speaking = all.some((one) => one.speaking);
+    const names = all.filter((one) => one.speaking === speaking).map((one) => one.name);
     const listed = new Intl.ListFormat(LOCALE).formatToParts(names);
     const who = listed.map(({ type, value }) => (type === "element" ? nameElement(value) : value));
     // The sentence with a mark where the names go, each an element of its own.
-    const [before, after] = tn("{names} is typing…", "{names} are typing…", names.length, { names: "\u0000" }).split("\u0000");
-    const words = names.length > 3 ? [tn("{count} person is typing…", "{count} people are typing…", names.length)] : [before, ...who, after];
+    const mark = { names: "\u0000" };
+    const sentence = speaking ? tn("{names} is speaking…", "{names} are speaking…", names.length, mark) : tn("{names} is typing…", "{names} are typing…", names.length, mark);
+    const [before, after] = sentence.split("\u0000");
+    const words = names.length > 3 && !speaking ? [tn("{count} person is typing…", "{count} people are typing…", names.length)] : [before, ...who, after];
     this.line.replaceChildren(...(names.length ? words.filter(Boolean) : []));
     this.line.hidden = !names.length;
+  }
+
+  get alone() {
+    return (this.page.members ?? []).length < 2 || !this.page.conversation_id;
+  }
+
+  /** This person speaks: the others are told, now and then. */
+  spoke() {
+    if (this.alone || performance.now() < this.sent + SEND_MS) return;
+    this.sent = performance.now();
+    this.send({ type: "typing", conversation_id: this.page.conversation_id, speaking: true });
   }
 
   /** Tells the others, where there are some: at once, or as soon as the next sign may be sent. */
   typed() {
     clearTimeout(this.due);
-    const alone = (this.page.members ?? []).length < 2;
-    if (alone || !this.page.conversation_id || !this.field.value) return; // a sent message empties the field
+    if (this.alone || !this.field.value) return; // a sent message empties the field
     const wait = this.sent + SEND_MS - performance.now();
     if (wait > 0) {
       this.due = setTimeout(() => this.typed(), wait);

@@ -79,9 +79,11 @@ addEventListener("storage", (event) => {
 
 /** Makes the choices of a section work. @param {HTMLElement} root */
 export function startChoices(root) {
+  for (const field of /** @type {NodeListOf<HTMLSelectElement>} */ (root.querySelectorAll("[data-kept]"))) keep(field.name, field.dataset.kept ?? "");
   const forms = /** @type {NodeListOf<HTMLFormElement>} */ (root.querySelectorAll("[data-choices]"));
   if (!forms.length) return;
   offerVoices(root);
+  if (root.querySelector("[data-microphones]")) void import("antiphon/settings/voice").then((voice) => voice.offerMicrophones(root));
   show(root);
   for (const form of forms) {
     form.hidden = false;
@@ -90,6 +92,7 @@ export function startChoices(root) {
       const value = valueOf(field);
       keep(field.name, value);
       apply(field.name, value);
+      if (form.dataset.account) void import("antiphon/settings/voice").then((voice) => voice.saveForAccount(form, field.name, value));
     });
   }
   shown = root;

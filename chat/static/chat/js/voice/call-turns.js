@@ -5,6 +5,7 @@
 
 import { isEcho } from "antiphon/voice/echo-detection";
 import { isEchoSignal, loudness } from "antiphon/voice/echo-signal";
+import { mayInterrupt } from "antiphon/voice/talk-over";
 import { isBackChannel } from "antiphon/voice/turn-taking";
 
 /** @typedef {import("antiphon/voice/echo-signal").Loudness} Loudness */
@@ -66,7 +67,7 @@ export class CallTurns {
     const { playback } = this;
     if (playback.said && isEcho(text, playback.said)) return this.goOn();
     if (playback.reading && isBackChannel(text)) return this.goOn();
-    if (text.trim() && playback.reading) {
+    if (text.trim() && playback.reading && mayInterrupt()) {
       this.settle();
       playback.interrupt();
     }
@@ -77,7 +78,7 @@ export class CallTurns {
   hush(ms) {
     const { reading } = this.playback;
     clearTimeout(this.timer);
-    if (!reading) return void (this.waiting = false);
+    if (!reading || !mayInterrupt()) return void (this.waiting = false);
     this.waiting = true;
     reading.engine.pause();
     this.timer = setTimeout(() => this.goOn(), ms);

@@ -3,16 +3,21 @@
  * adds whose turn it is, captions, and the sheet (docs/voice.md).
  */
 
-import { t } from "antiphon/lib/texts";
+import { LOCALE, t } from "antiphon/lib/texts";
+import { CallEvents } from "antiphon/voice/call-events";
 import { CallTurns } from "antiphon/voice/call-turns";
 import { clock } from "antiphon/voice/messages";
 import { pauseAfter } from "antiphon/voice/turn-taking";
 
-/** @typedef {"starting" | "listening" | "hearing" | "thinking" | "speaking" | "muted"} State */
+/** @typedef {"starting" | "reconnecting" | "listening" | "hearing" | "thinking" | "speaking" | "muted"} State */
 
 const LOOK_MS = 120;
+const AGAIN = ["connection", "worker", "worker_stopped", "worker_lost"]; // what a call survives: the recording begins again
+const TRIES = 8;
+const TRY_MS = 500; // before the first one; so much longer before each further one
 const STATES = /** @type {Record<State, string>} */ ({
   starting: t("Starting…"),
+  reconnecting: t("Reconnecting…"),
   listening: t("Listening…"),
   hearing: t("Speech detected…"),
   thinking: t("Thinking…"),
@@ -33,6 +38,8 @@ export class Call {
     this.before = { on: this.playback.on, talkOver: voice.talkOver };
     this.began = performance.now();
     this.waiting = 0;
+    this.tries = -1; // since it was last heard; none before it began
+    this.retry = 0; // the timer of the next one
     this.element = this.build();
     this.look = this.look.bind(this);
   }
@@ -45,13 +52,13 @@ export class Call {
     element.className = "call";
     element.setAttribute("aria-labelledby", "call-title");
     element.innerHTML = `
-      <header><h2 id="call-title">${t("Call")}</h2><span class="call-time"></span></header>
+      <header><h2 id="call-title">${t("Call")}</h2><span class="call-language"></span><span class="call-time"></span></header>
       <div class="call-middle">
         <div class="call-orb" aria-hidden="true"><i></i></div>
         <p class="call-state" role="status"></p>
         <p class="call-trouble" role="alert" hidden></p>
       </div>
-      <div class="call-captions" tabindex="0" role="group" aria-label="${t("Captions")}"><p class="call-mine" dir="auto" hidden></p><p class="call-theirs" dir="auto"></p></div>
+      <div class="call-captions" tabindex="0" role="group" aria-label="${t("Captions")}"><p class="call-other" dir="auto" hidden></p><p class="call-mine" dir="auto" hidden></p><p class="call-theirs" dir="auto"></p></div>
       <footer>
         <button class="call-button" type="button" data-call="mute" aria-pressed="false"><span>${sign("mic")}</span>${t("Mute")}</button>
         <button class="call-button call-end" type="button" data-call="end"><span>${sign("close")}</span>${t("End call")}</button>
@@ -77,6 +84,7 @@ export class Call {
     document.body.append(this.element);
     this.element.showModal();
     this.voice.call = this;
+    this.events = new CallEvents(this);
     this.voice.talkOver = this.turns;
     if (!this.before.on) this.playback.toggle.setAttribute("aria-pressed", "true"); // for the call, not kept
     this.part(this.element, ".call-theirs").textContent = FIRST;
@@ -88,8 +96,9 @@ export class Call {
 
   /** @returns {State} */
   get state() {
-    if (this.voice.phase === "starting") return "starting";
-    if (this.playback.reading?.since && !this.turns.waiting) return "speaking";
+    if (this.retry || (this.tries > 0 && this.voice.phase !== "listening")) return "reconnecting";
+    if (this.voice.phase === "starting" || this.tries < 0) return "starting";
+    if (this.playback.reading?.since && this.playback.reading.waiting.size && !this.turns.waiting) return "speaking";
     if (this.speech && !this.muted) return "hearing";
     if (this.voice.conversation.transcript.busy || this.playback.asked || this.playback.reading) return "thinking";
     return this.muted ? "muted" : "listening";
@@ -109,6 +118,14 @@ export class Call {
     const said = this.playback.reading?.since ? this.playback.recent.at(-1)?.text : "";
     const theirs = this.part(this.element, ".call-theirs");
     if (said && theirs.textContent !== said) theirs.textContent = said;
+  }
+
+  /** The recording has begun. @param {string} language that is understood */
+  begun(language) {
+    this.tries = Math.max(this.tries, 0);
+    this.trouble("");
+    const names = new Intl.DisplayNames(LOCALE, { type: "language" });
+    this.part(this.element, ".call-language").textContent = language ? (names.of(language) ?? "") : "";
   }
 
   // --- from the microphone ------------------------------------------------------------------------------------------
@@ -131,9 +148,17 @@ export class Call {
   /** A partial transcript of somebody's. @param {string} text */
   hear(text) {
     this.trouble("");
+    this.tries = 0;
     const mine = this.part(this.element, ".call-mine");
     mine.textContent = [...this.voice.finals, text].join(" ");
     mine.hidden = !mine.textContent;
+  }
+
+  /** Somebody else in the conversation. @param {string} words */
+  showOther(words) {
+    const line = this.part(this.element, ".call-other");
+    line.textContent = words;
+    line.hidden = !words;
   }
 
   /** A final transcript: sent at once where it sounds finished, else after a pause. @param {string} text */
@@ -168,13 +193,27 @@ export class Call {
     line.hidden = !message;
   }
 
-  /** The recording ended by itself. After its longest time another one begins. @param {string} reason @param {string} message */
+  /**
+   * The recording ended by itself. After its longest time another one begins, and where a connection or a worker was
+   * lost. @param {string} reason @param {string} message
+   */
   async ended(reason, message) {
     if (reason === "limit") return this.voice.start("auto");
+    // A recogniser that refuses the very first recording is not asked again.
+    if (AGAIN.includes(reason) && (reason === "connection" || this.tries >= 0) && this.tries < TRIES) {
+      this.tries = Math.max(this.tries, 0) + 1;
+      this.speech = false;
+      this.retry = setTimeout(() => {
+        this.retry = 0;
+        if (this.voice.call === this) void this.voice.start("auto");
+      }, TRY_MS * this.tries);
+      return this.look();
+    }
     this.trouble(message);
     this.part(this.element, "[data-call=mute]").hidden = true;
     this.over = true;
     clearInterval(this.timer);
+    this.events?.close();
     this.playback.stop();
     this.element.dataset.state = "ended";
     this.part(this.element, ".call-state").textContent = t("The call has ended.");
@@ -188,6 +227,8 @@ export class Call {
     voice.talkOver = this.before.talkOver;
     clearInterval(this.timer);
     clearTimeout(this.waiting);
+    clearTimeout(this.retry);
+    this.events?.close();
     this.turns.settle();
     playback.stop();
     playback.toggle.setAttribute("aria-pressed", String(this.before.on));

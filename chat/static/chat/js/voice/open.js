@@ -3,6 +3,7 @@
 import { isComposing } from "antiphon/lib/keys";
 import { t } from "antiphon/lib/texts";
 import { showNote } from "antiphon/conversation/status";
+import { remember } from "antiphon/lib/storage";
 
 /** @typedef {import("antiphon/voice/voice").Voice} Voice */
 
@@ -11,6 +12,8 @@ import { showNote } from "antiphon/conversation/status";
  * @param {import("antiphon/conversation/conversation").Conversation} conversation @param {import("antiphon/voice/speech-playback").SpeechPlayback | null} playback
  */
 export function startVoice(conversation, playback) {
+  // What was chosen for the account, on whichever device.
+  for (const [name, value] of Object.entries(conversation.page.voice ?? {})) remember(`voice.${name}`, value);
   const button = /** @type {HTMLButtonElement | null} */ (document.getElementById("mic"));
   if (!button) return;
   const call = document.getElementById("call");

@@ -58,6 +58,7 @@ export class SpeechPlayback {
     document.documentElement.dataset.aloud = "";
     this.turn(recall("aloud") === "on");
     this.toggle.addEventListener("click", () => this.switch());
+    addEventListener("antiphon:choice", (event) => /** @type {CustomEvent} */ (event).detail.name === "aloud" && this.turn(recall("aloud") === "on"));
     this.line.querySelector("button")?.addEventListener("click", () => this.stop());
     this.voices?.getVoices(); // some browsers list them only after the first question
     document.addEventListener("keydown", (event) => this.onKey(event), true);
@@ -155,7 +156,7 @@ export class SpeechPlayback {
     if (view) this.readFrom(view);
   }
 
-  /** @param {MessageView} view @param {boolean} first */
+  /** @param {MessageView} view @param {boolean} first @returns {Promise<void> | undefined} once it is loaded, if that takes time */
   begin(view, first) {
     this.stop();
     if (!this.hasVoice) {
@@ -163,7 +164,7 @@ export class SpeechPlayback {
       return undefined;
     }
     const engine = this.usesServer ? this.server : this.voices;
-    if (!this.Sentences || !engine) return void this.load(view, first);
+    if (!this.Sentences || !engine) return this.load(view, first);
     if (engine === this.server) this.server.message = view.id;
     this.reading = { view, first, engine, sentences: new this.Sentences(), waiting: new Set(), text: "", heard: 0, since: 0 };
     this.show();

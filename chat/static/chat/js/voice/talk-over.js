@@ -5,9 +5,13 @@
  */
 
 import { isEcho } from "antiphon/voice/echo-detection";
+import { recall } from "antiphon/lib/storage";
 
 const SPEECH_MS = 500;
 const OWN_MS = 700; // speech that begins this soon after reading did is the loudspeaker, until words say otherwise
+
+/** Whether speaking interrupts an answer that is read: a setting of this browser's. */
+export const mayInterrupt = () => recall("voice.interrupt") !== "off";
 
 export class TalkOver {
   /** @param {import("antiphon/voice/speech-playback").SpeechPlayback} playback */
@@ -21,7 +25,7 @@ export class TalkOver {
   onSpeech(elapsed) {
     clearTimeout(this.timer);
     const { reading } = this.playback;
-    if (!reading || this.echoes || !reading.since || performance.now() - elapsed - reading.since < OWN_MS) return;
+    if (!reading || !mayInterrupt() || this.echoes || !reading.since || performance.now() - elapsed - reading.since < OWN_MS) return;
     this.timer = setTimeout(() => this.playback.reading === reading && this.playback.interrupt(), Math.max(0, SPEECH_MS - elapsed));
   }
 
@@ -36,7 +40,7 @@ export class TalkOver {
       clearTimeout(this.timer);
       return false;
     }
-    if (text.trim() && this.playback.reading) {
+    if (text.trim() && this.playback.reading && mayInterrupt()) {
       clearTimeout(this.timer);
       this.playback.interrupt();
     }

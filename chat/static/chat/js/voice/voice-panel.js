@@ -11,6 +11,7 @@ export class VoicePanel {
   /** @param {HTMLButtonElement} button @param {import("antiphon/lib/screen-reader").Announcer} announcer */
   constructor(button, announcer) {
     this.button = button;
+    this.idle = button.title; // how to begin, and which languages are understood
     this.announcer = announcer;
     this.root = byId("voice");
     this.stable = byId("heard-stable");
@@ -54,7 +55,7 @@ export class VoicePanel {
     this.state.textContent = words;
     this.button.setAttribute("aria-pressed", String(on));
     this.button.setAttribute("aria-label", on ? t("Stop recording") : t("Record voice"));
-    this.button.title = on ? t("Stop recording") : t("Record voice (hold Alt + V)");
+    this.button.title = on ? t("Stop recording") : this.idle;
     this.level.style.setProperty("--level", "0");
     if (phase === "starting") {
       this.kept.textContent = "";

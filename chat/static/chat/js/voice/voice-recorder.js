@@ -1,5 +1,6 @@
 /** The microphone: asks for it and yields frames of 16 kHz PCM16. Each kind of failure has its own message. */
 
+import { recall } from "antiphon/lib/storage";
 import { t } from "antiphon/lib/texts";
 
 const RATE = 16_000;
@@ -41,8 +42,9 @@ export class Recorder {
     if (!isSecureContext || !navigator.mediaDevices?.getUserMedia) throw new Error(isSecureContext ? TOO_OLD : INSECURE);
     if (!("AudioWorkletNode" in window)) throw new Error(TOO_OLD);
     try {
+      const chosen = recall("voice.microphone"); // one that is no longer there is no error
       this.stream = await navigator.mediaDevices.getUserMedia({
-        audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },
+        audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true, ...(chosen && { deviceId: { ideal: chosen } }) },
       });
       await this.connect(this.stream);
     } catch (error) {

@@ -17,6 +17,8 @@ const byId = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.
 
 const ASKING_MS = 700; // after that the browser is probably asking for permission
 const CONNECT_MS = 3_000;
+// Refusals that a call tries again after. `conflict`: asked for on a connection that was lost before the reply.
+const REASONS = new Map([["conflict", "connection"], ...["asr_unavailable", "unavailable", "busy", "rate_limited"].map((code) => [code, "worker"])]);
 
 export class Voice {
   /**
@@ -36,6 +38,7 @@ export class Voice {
     this.phase = "off";
     this.recorder = /** @type {Recorder | null} */ (null);
     this.id = "";
+    this.turn = 0; // counts what was begun
     this.sender = new AudioSender(null);
     this.held = false;
     this.sends = false; // of this recording: final transcripts are sent automatically
@@ -83,6 +86,7 @@ export class Voice {
   /** @param {"auto" | "push_to_talk"} mode */
   async start(mode) {
     const { socket, page } = this.conversation;
+    const turn = (this.turn += 1);
     this.sender = new AudioSender(null);
     this.id = "";
     this.here = Boolean(this.call || this.playback?.on); // the page sends, for only it can tell an echo
@@ -92,7 +96,7 @@ export class Voice {
     dropNote(); // of an earlier try
     if (!(await this.connected())) {
       await this.end();
-      return this.tell(NOT_CONNECTED);
+      return this.tell(NOT_CONNECTED, "connection");
     }
     this.sender = new AudioSender(socket.socket);
     const worklet = this.button.dataset.worklet ?? "";
@@ -106,9 +110,11 @@ export class Voice {
       if (this.phase !== "starting") return void this.recorder?.stop();
       const started = await socket.request({
         type: "audio.start", conversation_id: page.conversation_id, client_id: makeId(), encoding: "pcm_s16le",
-        sample_rate: 16000, mode, auto_send: this.sends && !this.here,
+        sample_rate: 16000, mode, auto_send: this.sends && !this.here, language: this.language,
       });
+      if (turn !== this.turn) return this.close("audio.cancel", started.recording_id); // lost on the way, and begun again
       this.id = this.panel.root.dataset.recording = started.recording_id;
+      this.call?.begun(started.language);
       this.sender.stream = started.stream;
       this.limitMs = started.limits?.max_recording_ms ?? Infinity;
       const days = started.limits?.kept_days;
@@ -119,10 +125,18 @@ export class Voice {
       else if (/** @type {string} */ (this.phase) === "off") this.close("audio.cancel");
     } catch (error) {
       clearTimeout(asking);
+      if (turn !== this.turn) return undefined;
       await this.end();
-      this.tell(/** @type {Error} */ (error).message);
+      const { code, message } = /** @type {Error & {code?: string}} */ (error);
+      this.tell(message, REASONS.get(code ?? "") ?? "failed");
     }
     return undefined;
+  }
+
+  /** What is spoken: as chosen, where the server still understands it; else what the server takes for usual. */
+  get language() {
+    const [chosen, known] = [recall("voice.language"), this.button.dataset.languages];
+    return chosen && (!known || known.split(" ").includes(chosen)) ? chosen : undefined;
   }
 
   /** @param {HTMLElement} button */
@@ -162,7 +176,7 @@ export class Voice {
   pass() {
     const { wire } = this.sender;
     if (!wire || this.conversation.socket.socket !== wire) {
-      if (this.phase !== "off") this.fail(CONNECTION_LOST);
+      if (this.phase !== "off") this.fail(CONNECTION_LOST, "connection");
       return;
     }
     this.sender.flush();
@@ -185,11 +199,11 @@ export class Voice {
     if (id) this.close("audio.cancel", id);
   }
 
-  /** @param {string} message */
-  async fail(message) {
+  /** @param {string} message @param {string} [reason] */
+  async fail(message, reason) {
     const { id } = this;
     await this.end();
-    this.tell(message);
+    this.tell(message, reason);
     if (id && this.conversation.socket.ready) this.close("audio.stop", id);
   }
 
@@ -202,13 +216,14 @@ export class Voice {
   /** @param {Frame} frame */
   onFrame(frame) {
     if (!this.id || frame.recording_id !== this.id) {
-      if (frame.type === "error" && !frame.ref && frame.code === "asr_unavailable" && this.phase !== "off") this.fail(frame.message);
+      if (frame.type === "error" && !frame.ref && frame.code === "asr_unavailable" && this.phase !== "off") this.fail(frame.message, "worker");
       return;
     }
     if (frame.type === "transcript.partial") this.hear(frame.text, frame.stable_chars);
     else if (frame.type === "transcript.final") this.take(frame.text);
     else if (frame.type === "speech.started") {
       this.panel.state.textContent = t("Speech detected…");
+      this.conversation.people.presence.spoke();
       this.talkOver?.onSpeech(this.sender.duration - frame.at_ms);
       this.call?.onSpeech(true);
     } else if (frame.type === "speech.stopped") {
@@ -229,6 +244,7 @@ export class Voice {
   hear(text, stable) {
     if (!(this.talkOver?.onWords(text) ?? true)) return;
     this.panel.show(text, stable);
+    this.conversation.people.presence.spoke();
     this.call?.hear(text);
   }
 
@@ -247,7 +263,7 @@ export class Voice {
   /** Sends what was said during an answer, as one message. */
   sendFinals() {
     if (!this.finals.length || this.conversation.transcript.busy || this.call?.isFinished === false) return;
-    this.conversation.send(this.finals.splice(0).join(" "), true); // who speaks is answered
+    this.conversation.send(this.finals.splice(0).join(" "), { forced: true }); // who speaks is answered
   }
 
   /** @param {Frame} frame what could not be sent */
