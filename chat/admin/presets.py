@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -25,8 +25,34 @@ from chat.catalog import offered_models
 from chat.catalog.presets import clear_presets_cache
 from chat.catalog.starters_field import StartersField
 from chat.catalog.tool_choice import ToolChoice, staffs_tools
-from chat.models import Preset
+from chat.files.collections import usable_collections
+from chat.models import Collection, Preset
 from chat.models.presets import MAX_STARTER, MAX_STARTERS
+from chat.protocol.limits import MAX_COLLECTIONS
+
+
+class PresetCollections(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # the parameter exists in the stubs only
+    """The collections that a preset may have: those that the member of staff may use, and those that it has."""
+
+    def __init__(self, user_id: Any, preset_id: str | None, **options: Any) -> None:
+        self.usable = set(usable_collections(user_id).values_list("pk", flat=True))
+        chosen = Q(presets=preset_id) if preset_id else Q(pk=None)
+        rows = Collection.objects.filter(Q(pk__in=self.usable) | chosen).select_related("owner").distinct()
+        super().__init__(rows.order_by("name"), **options)
+
+    def label_from_instance(self, obj: Any) -> str:
+        """Its name is for those who may use it."""
+        if obj.pk not in self.usable:
+            return gettext("%(collection)s, of %(owner)s") % {"collection": obj, "owner": obj.owner.email}
+        return str(obj.name)
+
+    def clean(self, value: Any) -> Any:
+        chosen = super().clean(value)
+        if len(chosen) > MAX_COLLECTIONS:
+            raise forms.ValidationError(
+                gettext("A preset can have at most %(most)d collections.") % {"most": MAX_COLLECTIONS}
+            )
+        return chosen
 
 
 class PresetForm(ToolChoice, LibraryForm):
@@ -71,6 +97,7 @@ class PresetAdmin(LibraryAdmin):
         (None, {"fields": ("name", "description", "system_prompt", "starters")}),
         (_("Model"), {"fields": ("model", ("temperature", "max_tokens"), "effort")}),
         (_("Tools"), {"fields": ("own_tools", "tools")}),
+        (_("Knowledge"), {"fields": ("collections",)}),
         (_("Availability"), {"fields": ("enabled", "groups", "position")}),
     )
     facts = (
@@ -78,6 +105,19 @@ class PresetAdmin(LibraryAdmin):
         *("available_to", "enabled"),
     )
     texts = ("system_prompt", "shown_starters")
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name != "collections":
+            return super().formfield_for_manytomany(db_field, request, **kwargs)
+        match = request.resolver_match
+        return PresetCollections(
+            request.user.pk, match.kwargs.get("object_id") if match else None,
+            required=False, label=_("Collections"), widget=UnfoldAdminCheckboxSelectMultipleWidget,
+            help_text=_(
+                "Conversations with this preset begin with them. Each user gets answers from those that are shared "
+                "with a group of theirs."
+            ),
+        )  # fmt: skip
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

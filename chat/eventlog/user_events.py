@@ -85,3 +85,17 @@ async def notify_list_changed(user_id: uuid.UUID) -> None:
         await notify_user(user_id, {"type": "list.changed"})
     except (redis.RedisError, OSError) as error:
         logger.warning("notice_lost", kind="list.changed", error=type(error).__name__)
+
+
+async def notify_transfer(
+    user_id: uuid.UUID, transfer_id: uuid.UUID, kind: str, state: str, done: int, total: int
+) -> None:
+    """Tells every open page of a user how far an import or export is, in conversations.
+
+    Raises nothing: a page that misses it asks for the state now and then.
+    """
+    frame = {"type": "transfer", "id": str(transfer_id), "kind": kind, "state": state, "done": done, "total": total}
+    try:
+        await notify_user(user_id, frame)
+    except (redis.RedisError, OSError) as error:
+        logger.warning("notice_lost", kind="transfer", error=type(error).__name__)

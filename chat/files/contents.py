@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -54,14 +54,14 @@ class _Watch:
             self.scan.send(piece)
 
 
-def take_in(upload_id: uuid.UUID, chunks: Iterable[str], name: str, size: int) -> Taken:
-    """Joins chunks to one content in the storage, and hashes, names and scans it in passing.
+def take_in(upload_id: uuid.UUID, pieces: Generator[bytes, None, None], name: str, size: int) -> Taken:
+    """Joins pieces to one content in the storage, and hashes, names and scans it in passing.
 
     Raises `Invalid` for an infected one, `Conflict` if it has not `size` bytes, `Unavailable`, `MissingContentError`.
     """
     with scanning.scan() as scan:
         watch = _Watch(scan=scan)
-        with storage.Joined(chunks, watch) as joined:
+        with storage.Joined(pieces, watch) as joined:
             path = storage.save(storage.content_path(upload_id), joined)
         try:
             if watch.size != size:

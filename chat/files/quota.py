@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from accounts.lib.formatting import file_size
 from accounts.models import User
 from accounts.quotas.plans import plan_field
-from chat.models import Blob, File, Upload
+from chat.models import Blob, File, ImportJob, TransferState, Upload
 from chat.protocol.errors import QuotaExceeded, RateLimited, TooLarge
 
 MIB: Final = 1024 * 1024
@@ -29,10 +29,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """In bytes: the files that a person has, and what their uploads in progress have announced."""
+    """In bytes: the files that a person has, what their uploads in progress have announced, and the file of an import
+    that has not ended.
+    """
 
     files: int
     uploads: int
+    imports: int = 0
+
+    @property
+    def all(self) -> int:
+        return self.files + self.uploads + self.imports
 
 
 def limits_of(user_id: uuid.UUID) -> Limits:
@@ -50,11 +57,13 @@ def limits_of(user_id: uuid.UUID) -> Limits:
 
 
 def used_by(user_id: uuid.UUID) -> Used:
-    """What a user's files and uploads take. A content that several of their files share counts once."""
+    """What a user's files, uploads and imports take. A content that several of their files share counts once."""
     blobs = Blob.objects.filter(pk__in=File.objects.filter(owner=user_id).values("blob"))
     files = blobs.aggregate(sum=Sum("size"))["sum"] or 0
     uploads = Upload.objects.filter(owner=user_id).aggregate(sum=Sum("size"))["sum"] or 0
-    return Used(int(files), int(uploads))
+    jobs = ImportJob.objects.filter(user=user_id, state__in=(TransferState.WAITING, TransferState.RUNNING))
+    imports = jobs.aggregate(sum=Sum("size"))["sum"] or 0
+    return Used(int(files), int(uploads), int(imports))
 
 
 def check_file_size(size: int, limits: Limits) -> None:
@@ -68,18 +77,19 @@ def check_file_size(size: int, limits: Limits) -> None:
         )
 
 
-def check_room(user_id: uuid.UUID, size: int, limits: Limits) -> None:
+def check_room(user_id: uuid.UUID, size: int, limits: Limits, *, imported: bool = False) -> None:
     """Raises `QuotaExceeded` if `size` bytes more are too many, and `RateLimited` for too many uploads at once.
 
+    `imported`: the bytes come from the file of the user's import, which does not count beside them.
     Exact only while the user's row is locked.
     """
-    if Upload.objects.filter(owner=user_id).count() >= settings.UPLOADS_PER_USER:
+    if not imported and Upload.objects.filter(owner=user_id).count() >= settings.UPLOADS_PER_USER:
         raise RateLimited(_("Too many uploads are in progress. Finish or cancel some of them first."))
     if limits.storage is None:
         return
     used = used_by(user_id)
-    if used.files + used.uploads + size > limits.storage:
-        free = max(0, limits.storage - used.files - used.uploads)
+    free = max(0, limits.storage - used.all + (used.imports if imported else 0))
+    if size > free:
         raise QuotaExceeded(
             _(
                 "There is no room for this file: it has %(size)s, and %(free)s of your %(limit)s are free. "

@@ -35,6 +35,7 @@ USE: Final = {
     "too_many_images": gettext_noop("There were more images than fit into one request. The newest were sent."),
     "no_room": gettext_noop("It did not fit into what the model reads at once."),
     "nothing_fits": gettext_noop("No part of it fits the question, so the model got its beginning."),
+    "refused_length": gettext_noop("The model refused more of it as too long."),
     "moderated": gettext_noop("This site's rules do not let its contents go to a model."),
     "unchecked": gettext_noop("It could not be checked just now, so the model did not get it. Ask again in a moment."),
     "no_access": gettext_noop("Whoever asked cannot use this collection."),

@@ -181,7 +181,8 @@ def list_folder(folder: str) -> tuple[list[str], list[str]]:
     return list(folders), [name for name in names if name]
 
 
-def _pieces(paths: Iterable[str]) -> Generator[bytes, None, None]:
+def pieces_of(paths: Iterable[str]) -> Generator[bytes, None, None]:
+    """Contents one after the other, in pieces. Raises as `Parts`."""
     for path in paths:
         parts = Parts(path)
         try:
@@ -191,10 +192,10 @@ def _pieces(paths: Iterable[str]) -> Generator[bytes, None, None]:
 
 
 class Joined(RawIOBase):
-    """Contents one after the other as one file that is read once. `watch` gets each piece that is read."""
+    """Pieces one after the other as one file that is read once. `watch` gets each piece that is read."""
 
-    def __init__(self, paths: Iterable[str], watch: Callable[[bytes], Any]) -> None:
-        self._pieces = _pieces(paths)
+    def __init__(self, pieces: Generator[bytes, None, None], watch: Callable[[bytes], Any]) -> None:
+        self._pieces = pieces
         self._rest = b""
         self._watch = watch
 

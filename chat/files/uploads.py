@@ -191,23 +191,29 @@ def finish_upload(user_id: uuid.UUID, upload_id: uuid.UUID) -> File:
     Reads all of it once, to hash it and to store it as one content. Raises `Conflict` while bytes are missing,
     `Invalid` for an infected content, which is deleted, `TooLarge`, `NotFound`, and `Unavailable`, which keeps it.
     """
-    if (made := _made(user_id, upload_id)) is not None:
+    if (made := finished(user_id, upload_id)) is not None:
         return made
     upload = Upload.objects.filter(pk=upload_id, owner=user_id).first()
     if upload is None:
         # Another request may have finished it between the two queries.
-        if (made := _made(user_id, upload_id)) is not None:
+        if (made := finished(user_id, upload_id)) is not None:
             return made
         raise NotFound(_("This upload no longer exists. Choose the file again."))
     if upload.received != upload.size:
         raise Conflict(_("This file has not been uploaded completely."))
     check_file_size(upload.size, limits_of(user_id))
     Upload.objects.filter(pk=upload_id).update(touched_at=timezone.now())
-    taken = _take_in(upload)
+    return make_file(upload, _take_in(upload)) or finish_upload(user_id, upload_id)
+
+
+def make_file(upload: Upload, taken: Taken) -> File | None:
+    """The file of a content that was taken in for an upload, which ends with it. None if the upload is gone: then the
+    content is deleted. Raises `Unavailable`.
+    """
     for left in range(_TRIES, 0, -1):
         try:
             with transaction.atomic():
-                file = _make_file(upload, taken)
+                file = _make_rows(upload, taken)
         except IntegrityError:
             # The purge deleted the content of the same bytes in this moment, or the same upload was finished twice.
             if left == 1:
@@ -217,17 +223,17 @@ def finish_upload(user_id: uuid.UUID, upload_id: uuid.UUID) -> File:
             break
     if file is None:
         storage.delete([taken.path])
-        return finish_upload(user_id, upload_id)
     return file
 
 
-def _made(user_id: uuid.UUID, upload_id: uuid.UUID) -> File | None:
+def finished(user_id: uuid.UUID, upload_id: uuid.UUID) -> File | None:
+    """The file that an upload has become; None: none yet."""
     return File.objects.select_related("blob").filter(pk=upload_id, owner=user_id).first()
 
 
 def _take_in(upload: Upload) -> Taken:
     try:
-        return take_in(upload.pk, upload.chunks, upload.name, upload.size)
+        return take_in(upload.pk, storage.pieces_of(upload.chunks), upload.name, upload.size)
     except storage.MissingContentError:
         logger.warning("upload_incomplete", upload=str(upload.pk))
         discard([upload.pk])
@@ -237,7 +243,7 @@ def _take_in(upload: Upload) -> Taken:
         raise
 
 
-def _make_file(upload: Upload, taken: Taken) -> File | None:
+def _make_rows(upload: Upload, taken: Taken) -> File | None:
     """The rows of the file, and the upload's row deleted; None if the upload is gone. Within a transaction."""
     if not Upload.objects.select_for_update().filter(pk=upload.pk).values("pk"):
         return None

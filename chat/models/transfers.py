@@ -62,6 +62,9 @@ class ImportJob(Transfer):
     trashed = models.PositiveIntegerField(default=0, editable=False)  # ... of them in the trash
     refused = models.PositiveIntegerField(default=0, editable=False)
     messages = models.PositiveIntegerField(default=0, editable=False)
+    files = models.PositiveIntegerField(default=0, db_default=0, editable=False)  # whose contents were in the archive
+    files_left_out = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    collections = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     screened = models.JSONField(default=dict, editable=False)  # how many texts were flagged, masked, withheld
     report = models.JSONField(default=list, editable=False)  # of what was refused: [[place, reason]], the first ones
 

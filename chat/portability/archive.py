@@ -18,6 +18,7 @@ from chat.portability.json_stream import DAMAGED, ImportRefusedError, JsonStream
 MAX_BYTES: Final = 2 * 2**30  # of JSON in one file, unpacked; no more than one conversation of it is in memory
 MAX_MEMBERS: Final = 100_000
 _WANTED: Final = re.compile(r"conversations(-\d{1,6})?\.json")
+_ATTACHED: Final = re.compile(r"(.*/)?files/[0-9a-f-]{36}/[^/]+")  # of our own exports: what people attached
 _ANY: Final = re.compile(r"[^.].*\.json", re.IGNORECASE)  # no hidden files, which some systems add
 
 
@@ -75,7 +76,7 @@ def _wanted(members: list[zipfile.ZipInfo], names: re.Pattern[str]) -> dict[str,
     wanted: dict[str, zipfile.ZipInfo] = {}
     for member in members:
         path = PurePosixPath(member.filename.replace("\\", "/"))
-        if not names.fullmatch(path.name) or member.is_dir():
+        if not names.fullmatch(path.name) or member.is_dir() or _ATTACHED.fullmatch(str(path)):
             continue
         if path.is_absolute() or ".." in path.parts:
             raise ImportRefusedError(refusals.OUTSIDE % {"file": member.filename})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 import uuid
@@ -23,12 +24,15 @@ from accounts.suspension import is_suspended
 from chat.conversations.trashing import trash_made
 from chat.eventlog.html_requests import notify_of_import
 from chat.eventlog.user_events import notify_list_changed
+from chat.files.quota import check_room, limits_of
 from chat.models import Conversation, ImportedConversation, ImportJob, TransferState
 from chat.portability import refusals, transfers
-from chat.portability.importer import ImportFile, ImportOutcome, import_conversations, read_file
+from chat.portability.import_file import ImportFile, read_file
+from chat.portability.imported_collections import CollectionOutcome, import_collections
+from chat.portability.importer import ImportOutcome, import_conversations
 from chat.portability.json_stream import ImportRefusedError
 from chat.portability.message_tree import clean_text
-from chat.protocol.errors import Conflict, Forbidden, Invalid, NotFound, RateLimited, TooLarge
+from chat.protocol.errors import Conflict, Forbidden, Invalid, NotFound, RateLimited, TooLarge, Unavailable
 
 REPORTED: Final = 1_000  # of the refused ones, which are named in the report
 BEAT_SECONDS: Final = 1.0
@@ -39,7 +43,7 @@ logger = structlog.get_logger(__name__)
 
 def check_import(user: User, name: str, size: int) -> None:
     """Whether the user may import a file of `size` bytes now. Raises `Forbidden`, `Invalid`, `TooLarge`, `Conflict`,
-    `RateLimited`.
+    `QuotaExceeded`, `RateLimited`. The file counts in the user's storage until the import ends.
     """
     if not settings.IMPORT_MAX_MB:
         raise Forbidden(_("Imports are switched off on this site."))
@@ -52,6 +56,7 @@ def check_import(user: User, name: str, size: int) -> None:
         raise TooLarge(said % {"size": math.ceil(size / 2**20), "most": settings.IMPORT_MAX_MB})
     if ImportJob.objects.filter(user=user, state__in=(TransferState.WAITING, TransferState.RUNNING)).exists():
         raise Conflict(_("One of your imports is still in progress. Wait until it’s finished, or cancel it."))
+    check_room(user.pk, size, limits_of(user.pk))
     limits = rate_limit.required_limits((f"imports:{user.pk.hex}", settings.RATE_IMPORTS))
     if wait := rate_limit.try_acquire(limits):
         raise RateLimited(_("You have imported too many files for now. Try again later."), retry_after=math.ceil(wait))
@@ -121,6 +126,8 @@ def run_import(job_id: uuid.UUID, is_stopping: Callable[[], bool] = lambda: Fals
     except OSError as error:
         logger.exception("import_file_missing", job=str(job_id), error=type(error).__name__)
         state, fields = TransferState.FAILED, {"error": refusals.UNREADABLE}
+    except Unavailable:  # logged where it happened
+        state, fields = TransferState.FAILED, {"error": refusals.STORAGE_AWAY}
     if transfers.end(job, state, **fields):
         logger.info("import_ended", job=str(job_id), state=state)
         notify_of_import()
@@ -152,13 +159,29 @@ class _Count:
         if kind == "new":
             self.numbers["messages"] += outcome.messages
             self.screened.update(outcome.screened)
+            self.add_files(outcome)
         elif kind == "refused" and len(self.report) < REPORTED:
             self.report.append([outcome.place, outcome.reason])
         elif kind == "known" and outcome.id is not None:
             self.known.append(outcome.id)
 
+    def add_collection(self, outcome: CollectionOutcome) -> None:
+        self.numbers["collections"] += outcome.is_new
+        self.add_files(outcome)
+
+    def add_files(self, outcome: ImportOutcome | CollectionOutcome) -> None:
+        self.numbers["files"] += outcome.files
+        self.numbers["files_left_out"] += outcome.left_out
+        for name, reason in outcome.files_report[: max(0, REPORTED - len(self.report))]:
+            self.report.append([refusals.place_of_file(outcome.place, name), reason])
+
+    def note_no_archive(self, name: str) -> None:
+        """Says once why no file was imported."""
+        if self.numbers["files_left_out"]:
+            self.report.insert(0, [clean_text(name), refusals.FILES_NOT_HERE])
+
     def fields(self) -> dict[str, Any]:
-        names = ("done", "new", "known", "refused", "messages")
+        names = ("done", "new", "known", "refused", "messages", "files", "files_left_out", "collections")
         return {name: self.numbers[name] for name in names} | {"screened": dict(self.screened), "report": self.report}
 
     def trashed(self) -> int:
@@ -166,24 +189,39 @@ class _Count:
 
 
 def _read_and_import(job: ImportJob, is_stopping: Callable[[], bool]) -> tuple[TransferState, dict[str, Any]]:
-    with default_storage.open(str(job.file), "rb") as file:
-        chats = read_file(file, name=job.name)
+    with default_storage.open(str(job.file), "rb") as file, contextlib.closing(read_file(file, name=job.name)) as chats:
         _check_number(chats)
         transfers.beat(job, total=len(chats))
         count = _Count(job)
         shown = time.monotonic()
-        for outcome in import_conversations(job.user, chats, job=job):
-            count.add(outcome)
+
+        def show_progress() -> bool:
+            """At most once in a second; whether the user has cancelled the import."""
+            nonlocal shown
             if time.monotonic() - shown < BEAT_SECONDS:
-                continue
+                return False
             transfers.beat(job, **count.fields())
-            if ImportJob.objects.filter(pk=job.pk, cancel=True).exists():
-                return TransferState.CANCELLED, count.fields() | {"trashed": count.trashed()}
             if is_stopping():
                 raise WorkerStoppingError
             time.sleep(PAUSE_SECONDS)
             shown = time.monotonic()
-    return TransferState.DONE, count.fields() | {"trashed": count.trashed()}
+            return ImportJob.objects.filter(pk=job.pk, cancel=True).exists()
+
+        def on_file() -> None:
+            show_progress()  # cancelling waits for the conversation to be whole
+
+        state = TransferState.DONE
+        for outcome in import_conversations(job.user, chats, job=job, on_file=on_file):
+            count.add(outcome)
+            if show_progress():
+                state = TransferState.CANCELLED
+                break
+        if state == TransferState.DONE:
+            for made in import_collections(job.user, chats, on_file, again=job.attempt > 1):
+                count.add_collection(made)
+        if not chats.archive.exists:
+            count.note_no_archive(job.name)
+    return state, count.fields() | {"trashed": count.trashed()}
 
 
 def _check_number(chats: ImportFile) -> None:

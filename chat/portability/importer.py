@@ -3,45 +3,56 @@
 Nothing in the file is trusted. An invalid conversation is refused with a sentence that names the place, and the
 others are imported. A conversation is saved completely or not at all. Ids are derived from the file's ids and the
 user (UUIDv5), so importing a file again adds nothing. Texts are screened by the rules of moderation. `BATCH`
-conversations are in memory at a time. Answers are saved without HTML: workers make it in the background, and first of
+conversations are in memory at a time. Files of our own exports come from the archive
+(`chat.portability.imported_files`). Answers are saved without HTML: workers make it in the background, and first of
 what is opened (`workers.runtime.rendering`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import uuid
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from chat.models import Comparison, Conversation, ImportJob, Member, Message, MessageRole, MessageStatus, Role, Run
+from chat.models import (
+    Attachment,
+    Comparison,
+    Conversation,
+    ImportJob,
+    Member,
+    Message,
+    MessageRole,
+    MessageStatus,
+    Role,
+    Run,
+)
 from chat.models import ImportedConversation as MadeConversation
-from chat.portability import formats
-from chat.portability.archive import MAX_BYTES, open_documents
+from chat.portability.archived_files import ArchivedFiles
 from chat.portability.compared import make_comparisons
-from chat.portability.formats import Format, ImportedConversation
-from chat.portability.json_stream import ImportRefusedError, JsonStream
-from chat.portability.message_tree import clean_text, normalise_tree
+from chat.portability.formats import ImportedConversation
+from chat.portability.import_file import ImportFile
+from chat.portability.imported_files import StoredFiles, files_to_store, join_files, place_files, store_files
 from chat.portability.order import keep_in_order
 from chat.portability.screening import FoundText, count_found, open_cases, screen_conversation
 
 BATCH: Final = 50  # conversations saved in one transaction
+NO_FILES: Final = StoredFiles()
 
 
 @dataclass(frozen=True)
 class ImportOutcome:
     """What became of one conversation: `new`, `known`, or `refused` for a `reason`. `screened`: how many of its texts
     moderation rules have flagged, masked and withheld. `id` is that of the conversation here, which may have been
-    imported before; None where it was refused.
+    imported before; None where it was refused. `files` are how many of its files were stored, `left_out` how many were
+    not, and `files_report` the name and reason of the first of these.
     """
 
     kind: str
@@ -50,68 +61,9 @@ class ImportOutcome:
     reason: str = ""
     screened: Mapping[str, int] = field(default_factory=dict)
     id: uuid.UUID | None = None
-
-
-class ImportFile:
-    """A file that was read to its end: iterating reads it again, one conversation at a time.
-
-    `len` is the number of entries, of which some may not be imported. A conversation that cannot be has an `error`.
-    """
-
-    def __init__(self, file: Path | IO[bytes], max_bytes: int, name: str = "") -> None:
-        self._file = file
-        self._name = name
-        self._max_bytes = max_bytes
-        with contextlib.closing(self._documents()) as documents:
-            self._formats: list[Format | str] = [_format_or_reason(document) for document in documents]
-        if all(isinstance(known, str) for known in self._formats):
-            raise ImportRefusedError(next(str(reason) for reason in self._formats))
-
-    def __len__(self) -> int:
-        return sum(1 if isinstance(known, str) else known.count for known in self._formats)
-
-    def __iter__(self) -> Iterator[ImportedConversation]:
-        with contextlib.closing(self._documents()) as documents:
-            for document, known in zip(documents, self._formats, strict=True):
-                if isinstance(known, str):
-                    yield ImportedConversation("", "", error=known, place=document.name)
-                    continue
-                for imported in formats.read_conversations(document, known):
-                    _check(imported)
-                    yield imported
-
-    def _documents(self) -> Generator[JsonStream, None, None]:
-        return open_documents(self._file, max_bytes=self._max_bytes, name=self._name)
-
-
-def _format_or_reason(document: JsonStream) -> Format | str:
-    """The format of a document; of one that may be something else, why it is not read. Raises `ImportRefusedError`."""
-    try:
-        return formats.detect_format(document)
-    except ImportRefusedError as error:
-        if not document.may_be_other:
-            raise
-        return str(error)
-
-
-def _check(imported: ImportedConversation) -> None:
-    """Makes it what can be stored, or sets its `error`."""
-    if not imported.error:
-        try:
-            normalise_tree(imported)
-        except ImportRefusedError as error:
-            imported.error = str(error)
-    imported.title = " ".join(clean_text(imported.title).split())[:200]
-    imported.place = clean_text(imported.place)
-    imported.error = clean_text(imported.error)
-
-
-def read_file(file: Path | IO[bytes], *, max_bytes: int = MAX_BYTES, name: str = "") -> ImportFile:
-    """Checks a file, JSON or an archive of it, up to `max_bytes` unpacked. `name`: of a file without a path.
-
-    Raises `ImportRefusedError` when the whole file is refused, `OSError` when it cannot be read.
-    """
-    return ImportFile(file, max_bytes, name)
+    files: int = 0
+    left_out: int = 0
+    files_report: Sequence[tuple[str, str]] = ()
 
 
 @dataclass
@@ -123,19 +75,32 @@ class _Rows:
     comparisons: list[Comparison]
     runs: list[Run]  # of answers side by side only
     found: Sequence[FoundText] = ()  # by moderation rules
+    attachments: Sequence[Attachment] = ()
+
+
+def _nothing() -> None:
+    """For who does not want to know of files."""
 
 
 def import_conversations(
-    user: User, conversations: ImportFile, *, dry_run: bool = False, job: ImportJob | None = None
+    user: User,
+    conversations: ImportFile,
+    *,
+    dry_run: bool = False,
+    job: ImportJob | None = None,
+    on_file: Callable[[], None] = _nothing,
 ) -> Iterator[ImportOutcome]:
     """Saves each conversation; with `dry_run`, only yields what would become of it. In the order of the file. What is
-    saved is noted as made by `job`.
+    saved is noted as made by `job`. `on_file` is called after each file that was stored or left out.
+
+    Raises `Unavailable` and `OSError` if files cannot be stored now; conversations before them are saved.
     """
     waiting = iter(conversations)
     while batch := list(itertools.islice(waiting, BATCH)):
         fresh = {id(one): one for one in _unknown(user, batch)}
         found = {key: screen_conversation(user, one) for key, one in fresh.items()}
-        failed = {} if dry_run else _save(user, fresh, found, job)
+        files = {} if dry_run else _store_files(user, fresh, conversations.archive, on_file)
+        failed = {} if dry_run else _save(user, fresh, found, files, job)
         if not dry_run:
             keep_in_order(user, [(_id(user, one), one.order) for key, one in fresh.items() if key not in failed])
         for imported in batch:
@@ -144,9 +109,22 @@ def import_conversations(
             else:
                 kind = "new" if id(imported) in fresh else "known"
                 screened = count_found(found.get(id(imported), ()))
+                stored = files.get(id(imported), NO_FILES)
                 yield ImportOutcome(
-                    kind, imported.place, len(imported.messages), screened=screened, id=_id(user, imported)
-                )
+                    kind, imported.place, len(imported.messages), screened=screened, id=_id(user, imported),
+                    files=len(stored.files), left_out=stored.left_out, files_report=stored.report,
+                )  # fmt: skip
+
+
+def _store_files(
+    user: User, fresh: Mapping[int, ImportedConversation], archive: ArchivedFiles, on_file: Callable[[], None]
+) -> dict[int, StoredFiles]:
+    """What became of the files of each conversation that has any, by the same key."""
+    return {
+        key: store_files(user, _id(user, one), one.document, wanted, archive, on_file)
+        for key, one in fresh.items()
+        if (wanted := files_to_store(one))
+    }
 
 
 def _unknown(user: User, batch: list[ImportedConversation]) -> list[ImportedConversation]:
@@ -172,10 +150,11 @@ def _save(
     user: User,
     fresh: dict[int, ImportedConversation],
     found: Mapping[int, Sequence[FoundText]],
+    files: Mapping[int, StoredFiles],
     job: ImportJob | None,
 ) -> dict[int, str]:
     """Saves them together, else one by one: what the database refuses has its reason in the result, by the same key."""
-    rows = {key: _make_rows(user, imported, found[key]) for key, imported in fresh.items()}
+    rows = {key: _make_rows(user, imported, found[key], files.get(key)) for key, imported in fresh.items()}
     try:
         _save_together(user, rows.values(), job)
     except (DataError, IntegrityError):
@@ -210,9 +189,13 @@ def _save_together(user: User, saved: Collection[_Rows], job: ImportJob | None =
     Message.objects.bulk_create([message for rows in saved for message in rows.messages], batch_size=1_000)
     Comparison.objects.bulk_create([comparison for rows in saved for comparison in rows.comparisons])
     Run.objects.bulk_create([run for rows in saved for run in rows.runs], batch_size=1_000)
+    for rows in saved:
+        join_files(rows.conversation.pk, user.pk, rows.attachments)
 
 
-def _make_rows(user: User, imported: ImportedConversation, found: Sequence[FoundText] = ()) -> _Rows:
+def _make_rows(
+    user: User, imported: ImportedConversation, found: Sequence[FoundText] = (), files: StoredFiles | None = None
+) -> _Rows:
     conversation_id = _id(user, imported)
     ids = {message.id: uuid.uuid5(conversation_id, _name(message.id)) for message in imported.messages}
     at = imported.messages[0].at or timezone.now()
@@ -238,9 +221,11 @@ def _make_rows(user: User, imported: ImportedConversation, found: Sequence[Found
         )
     conversation.tip_id = ids[imported.tip] if imported.tip else rows[-1].pk
     conversation.updated_at = min(at, timezone.now())
-    comparisons, runs = make_comparisons(imported, dict(zip(ids, rows, strict=True)))
+    by_id = dict(zip(ids, rows, strict=True))
+    comparisons, runs = make_comparisons(imported, by_id)
+    attachments = place_files(imported, files or StoredFiles(), by_id)
     placed = [replace(one, target_id=ids.get(one.message, conversation_id)) for one in found]
-    return _Rows(conversation, rows, comparisons, runs, placed)
+    return _Rows(conversation, rows, comparisons, runs, placed, attachments)
 
 
 def _id(user: User, imported: ImportedConversation) -> uuid.UUID:

@@ -7,7 +7,7 @@ from typing import Final
 
 from chat.models import MessageRole
 from chat.portability import refusals
-from chat.portability.formats import ImportedConversation, ImportedMessage
+from chat.portability.formats import ImportedConversation, ImportedFile, ImportedMessage
 from chat.portability.json_stream import ImportRefusedError
 from chat.protocol.marks import bound_marks
 
@@ -31,7 +31,16 @@ class _Merged:
         while at is not None:
             parts.append(at.last.text)
             at = at.before
-        return "\n\n".join(reversed(parts))
+        return "\n\n".join(part for part in reversed(parts) if part)
+
+    @property
+    def files(self) -> tuple[ImportedFile, ...]:
+        found: list[ImportedFile] = []
+        at: _Merged | None = self
+        while at is not None:
+            found = [*at.last.files, *found]
+            at = at.before
+        return tuple(found)
 
 
 def normalise_tree(conversation: ImportedConversation) -> None:
@@ -73,7 +82,7 @@ def normalise_tree(conversation: ImportedConversation) -> None:
                 raise ImportRefusedError(refusals.LONG_MESSAGE % {"most": MAX_TEXT, "id": merged.last.id})
             if size > MAX_CHARACTERS:
                 raise ImportRefusedError(refusals.MANY_CHARACTERS % {"most": MAX_CHARACTERS})
-            kept[merged.last.id] = replace(merged.last, parent=merged.parent, text=text)
+            kept[merged.last.id] = replace(merged.last, parent=merged.parent, text=text, files=merged.files)
     if lost := next((name for name in nodes if name not in ends), None):
         raise ImportRefusedError(refusals.OWN_ANCESTORS % {"id": lost})
     if not kept:
@@ -89,7 +98,7 @@ def _continues(conversation: ImportedConversation, node: ImportedMessage, child:
 
 
 def _is_message(node: ImportedMessage) -> bool:
-    return node.role in MessageRole.values and bool(node.text)
+    return node.role in MessageRole.values and bool(node.text or node.files)
 
 
 def clean_text(text: str) -> str:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
+from asgiref.sync import async_to_sync
 from celery import current_app
 from django.core.files.storage import default_storage
 from django.db import transaction
@@ -21,6 +22,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.lib.outage import OUTAGE
+from chat.eventlog.user_events import notify_transfer
 from chat.jobs.dispatch import BrokerAway
 from chat.models import ExportJob, ImportJob, TransferState
 
@@ -79,9 +81,17 @@ def claim(model: type[J], job_id: uuid.UUID) -> J | None:
 
 
 def beat(job: ImportJob | ExportJob, **fields: Any) -> None:
-    """Writes `fields` and a heartbeat. Raises `ClaimLostError`."""
+    """Writes `fields` and a heartbeat, and shows the user's pages how far it is. Raises `ClaimLostError`."""
     if not _claimed(job, TransferState.RUNNING).update(beat_at=Now(), **fields):
         raise ClaimLostError
+    job.done, job.total = fields.get("done", job.done), fields.get("total", job.total)
+    if "done" in fields or "total" in fields:
+        _announce(job, TransferState.RUNNING)
+
+
+def _announce(job: ImportJob | ExportJob, state: TransferState) -> None:
+    kind = "import" if isinstance(job, ImportJob) else "export"
+    async_to_sync(notify_transfer)(job.user_id, job.pk, kind, state, job.done, job.total)
 
 
 def give_back(job: ImportJob | ExportJob) -> None:
@@ -103,6 +113,8 @@ def end(job: ImportJob | ExportJob, state: TransferState, **fields: Any) -> bool
             return False
         if isinstance(job, ImportJob):
             _delete_when_committed(str(job.file))
+        job.done = fields.get("done", job.done)
+        transaction.on_commit(partial(_announce, job, state), robust=True)
     return True
 
 

@@ -80,6 +80,18 @@ def is_viewed(file: dict[str, Any]) -> bool:
 
 
 @register.filter
+def is_unsearchable(file: dict[str, Any]) -> bool:
+    """Whether a file was read, or could not be, and has no text: answers from a collection do without it."""
+    return file["state"] != "pending" and not file.get("characters")
+
+
+@register.filter
+def is_picture(file: dict[str, Any]) -> bool:
+    """Whether models that see can get it as images: a picture, or a scan."""
+    return file["state"] in ("read", "empty") and file["kind"] in INLINE
+
+
+@register.filter
 def file_icon(file: dict[str, Any]) -> SafeString:
     """The sign of its kind."""
     return _icon(file["kind"] if file["kind"] in ("image", "table") else "file")

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.auth.requests import user_of
 from chat.models import ImportJob
 from chat.portability.import_jobs import REPORTED, cancel_import, create_import, undo_import
+from chat.portability.refusals import FILES_NOT_HERE
 from chat.protocol.errors import ChatError, Conflict, Invalid, Unavailable
 from chat.views.decorators import STATUSES, for_members
 
@@ -56,7 +57,9 @@ def _refuse(request: HttpRequest, error: ChatError, *, by_script: bool) -> HttpR
 def show_report(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     """What an import has done, and why it left something out."""
     job = _own(request, job_id)
-    more = job.refused - len(job.report)
+    # Why no file was imported is said once for all of them.
+    said_once = any(reason == FILES_NOT_HERE for _place, reason in job.report)
+    more = job.refused + (1 if said_once else job.files_left_out) - len(job.report)
     return render(request, "chat/settings/import.html", {"job": job, "more": more, "reported": REPORTED})
 
 

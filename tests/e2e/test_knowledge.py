@@ -32,6 +32,7 @@ def no_collections(stack: Stack) -> Iterator[None]:
     """The pages of other tests show no button for collections."""
     yield
     stack.sql("DELETE FROM chat_conversation_collections")
+    stack.sql("DELETE FROM chat_folder_collections")
     stack.sql("DELETE FROM chat_fileuse WHERE file_id IN (SELECT id FROM chat_file WHERE collection_id IS NOT NULL)")
     stack.sql("DELETE FROM chat_file WHERE collection_id IS NOT NULL")
     stack.sql("DELETE FROM chat_collection")

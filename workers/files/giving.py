@@ -31,7 +31,7 @@ Text = tuple[int, str, str]  # position, label, text
 @dataclass(frozen=True, slots=True)
 class Given:
     """A file as the model gets it: `text`, in which `said` is what the file says, between marks that have `more` about
-    it. `beside`: with the question, not with the message that has it.
+    it. `beside`: with the question, not with the message that has it. `of_collection`: no message has it.
     """
 
     file: BranchFile
@@ -41,6 +41,7 @@ class Given:
     beside: bool = False
     said: str = ""
     more: str = ""
+    of_collection: bool = False
 
 
 @dataclass(frozen=True, slots=True)

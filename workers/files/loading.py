@@ -67,7 +67,7 @@ def load_given(
         if file.state not in (FileState.READ, FileState.EMPTY):
             found[file.id] = unread(file)
             continue
-        images = _images_of(file, sight, room)
+        images = images_of(file, sight, room)
         if not has_text(file):
             found[file.id] = images or not_at_all(file, file.reason or "no_text", "No text was found in it.")
             continue
@@ -80,7 +80,7 @@ def load_given(
     return [found[file.id] for file in files]
 
 
-def _images_of(file: BranchFile, sight: Sight, room: Room) -> Given | None:
+def images_of(file: BranchFile, sight: Sight, room: Room) -> Given | None:
     """The file as images; None if it has none."""
     if file.kind == FileKind.IMAGE:
         positions = list(range(1, max(file.parts, 1) + 1))

@@ -182,7 +182,7 @@ class ModelAnswer:
                     if self._log.fenced or self._limits.reached is not None:
                         break
         except ProviderError as error:
-            if self.first_token is None and self.thinking.first is None and context.fit_again(error):
+            if self.first_token is None and self.thinking.first is None and await context.fit_again(error):
                 return await self._stream(context)
             self.write_rest()
             if (

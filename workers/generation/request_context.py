@@ -46,6 +46,8 @@ class PlacedFiles(Protocol):
 
     def uses(self, sent: SentOptions | None) -> list[UsedFile]: ...
 
+    async def shrink(self, budget: int) -> None: ...
+
 
 class KnownModels(Protocol):
     """What is known of the models: `workers.providers.router.ModelRouter` in a worker."""
@@ -128,8 +130,10 @@ class RequestContext:
         """Why the request cannot be sent, for the user; empty: it can. Only when the question alone is too long."""
         return "" if self.window is None or self.used <= SURE * self.window else self._sentence()
 
-    def fit_again(self, error: ProviderError) -> bool:
-        """Learns from a refusal and makes the request shorter. Returns whether it is now, and may be sent once more."""
+    async def fit_again(self, error: ProviderError) -> bool:
+        """Learns from a refusal and makes the request shorter: fewer passages of files, then fewer older messages.
+        Returns whether it is now, and may be sent once more. Waits for PostgreSQL where there are files.
+        """
         if error.code != "context_too_long" and error.reason != NOTHING:
             return False
         said = read_overflow(error.said) if error.code == "context_too_long" else read_overflow("")
@@ -141,7 +145,10 @@ class RequestContext:
             return False
         self.retried = True
         before = self._fitted
-        self._fitted = self._fit(self._smaller_budget(said.asked if not said.with_answer else None, said.window))
+        budget = self._smaller_budget(said.asked if not said.with_answer else None, said.window)
+        if self._files is not None:
+            await self._files.shrink(budget)
+        self._fitted = self._fit(budget)
         if self._fitted.turns == before.turns:
             return False
         logger.info(

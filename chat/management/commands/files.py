@@ -1,14 +1,15 @@
-"""`manage.py files`: the files of a user, and whether the storage has what the database says."""
+"""`manage.py files`: the files of a user, whether the storage has what the database says, and a copy of the storage."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.lib.formatting import file_size
 from accounts.models import User
-from chat.files import storage, verifying
+from chat.files import media_copy, storage, verifying
 from chat.files.quota import limits_of, used_by
 from chat.management.terminal import show_examples
 from chat.models import File
@@ -18,7 +19,9 @@ class Command(BaseCommand):
     help = (
         "Shows the files of a user (`list EMAIL`), or compares the storage with the database (`verify`): contents that "
         "are missing or have another size, and objects of which the database knows nothing; --delete removes those "
-        "that are older than a day. Exit code 0, or 1: contents are missing, or there is no such user."
+        "that are older than a day. `backup FOLDER` copies what the folder does not have of all files and recordings, "
+        "also from a bucket, and `restore FOLDER` what the storage does not have. "
+        "Exit code 0, or 1: contents are missing, there is no such user, or a copy failed."
     )
     requires_system_checks = ()
 
@@ -28,16 +31,25 @@ class Command(BaseCommand):
         listed.add_argument("email")
         verified = commands.add_parser("verify", help="compares the storage with the database")
         verified.add_argument("--delete", action="store_true", help="delete objects that no row names")
+        for name, words in (
+            ("backup", "copies the storage into FOLDER"),
+            ("restore", "copies FOLDER into the storage"),
+        ):
+            commands.add_parser(name, help=words).add_argument("folder", type=Path)
         show_examples(
             parser,
             ("files list ana@example.org", "her files, and how much room they take"),
             ("files verify", "what is missing, and what nobody knows of"),
             ("files verify --delete", "delete what nobody knows of"),
+            ("files backup /backup/media", "every night, after `backup`: what is new"),
+            ("files restore /backup/media", "after `restore`; then `files verify`"),
         )
 
     def handle(self, *_args: object, **options: Any) -> None:
         if options["what"] == "list":
             self._list(options["email"])
+        elif options["what"] in ("backup", "restore"):
+            self._copy(options["what"], options["folder"])
         else:
             self._verify(delete=options["delete"])
 
@@ -51,6 +63,15 @@ class Command(BaseCommand):
         used, limit = used_by(user.pk), limits_of(user.pk).storage
         most = "no limit" if limit is None else file_size(limit)
         self.stdout.write(f"{file_size(used.files)} of {most}; uploads in progress: {file_size(used.uploads)}")
+
+    def _copy(self, what: str, folder: Path) -> None:
+        if what == "restore" and not folder.is_dir():
+            raise CommandError(f"There is no folder {folder}.")
+        try:
+            done = (media_copy.backup if what == "backup" else media_copy.restore)(folder)
+        except storage.storage_errors() as error:
+            raise CommandError(f"The copy is not complete; repeat it to go on: {error}") from None
+        self.stdout.write(f"{done.found} contents; {done.copied} copied ({file_size(done.size)}).")
 
     def _verify(self, *, delete: bool) -> None:
         damaged = 0

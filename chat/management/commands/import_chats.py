@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections import Counter
@@ -14,9 +15,12 @@ from accounts.audit import record_command
 from accounts.models import User
 from chat.eventlog.html_requests import notify_of_import
 from chat.management.terminal import Bar, show_examples
-from chat.portability.importer import import_conversations, read_file
+from chat.portability.import_file import read_file
+from chat.portability.imported_collections import CollectionOutcome, import_collections
+from chat.portability.importer import ImportOutcome, import_conversations
 from chat.portability.json_stream import ImportRefusedError
 
+FILES = ("files", "collections", "files_left_out")
 SCREENED = ("flagged", "masked", "withheld")
 SHOWN = 20  # refused ones named on the terminal; --json has all
 
@@ -26,7 +30,8 @@ class Command(BaseCommand):
         "Imports conversations, with all branches, into a user's account. FILE is an export of ChatGPT, Claude, "
         "Open WebUI or LibreChat as it was downloaded (.zip or .json), or what `export_user` wrote. "
         "Texts are screened by the moderation rules in force. "
-        "Images and files become [image] and [attachment]; tool output is left out. Repeating it adds nothing. "
+        "The archive of our own export brings files and collections; in the others images and files become [image] and "
+        "[attachment]. Tool output is left out. Repeating it adds nothing. "
         "A file that cannot be read to its end imports nothing. "
         "Exit code 0 if everything is imported, 1 if some conversations were refused, 2 if the file was."
     )
@@ -57,8 +62,8 @@ class Command(BaseCommand):
         if not options["dry_run"]:
             record_command("import_chats", user, details=str(options["file"]))
         said: Counter[str] = Counter()
-        refused = []
-        with Bar() as bar:
+        refused: list[dict[str, str]] = []
+        with Bar() as bar, contextlib.closing(chats):
             for done, outcome in enumerate(import_conversations(user, chats, dry_run=options["dry_run"]), 1):
                 said[outcome.kind] += 1
                 if outcome.kind == "refused":
@@ -66,17 +71,24 @@ class Command(BaseCommand):
                 elif outcome.kind == "new":
                     said["messages"] += outcome.messages
                     said.update(outcome.screened)
+                    _add_files(said, refused, outcome)
                 bar.show("conversations", done, len(chats))
+            for made in () if options["dry_run"] else import_collections(user, chats, lambda: None):
+                said["collections"] += made.is_new
+                _add_files(said, refused, made)
         if said["messages"]:
             notify_of_import()
         if options["json"]:
-            numbers = {name: said[name] for name in ("new", "messages", "known")}
+            numbers = {name: said[name] for name in ("new", "messages", "known", *FILES)}
             screened = {name: said[name] for name in SCREENED}
             self.stdout.write(json.dumps({**numbers, "screened": screened, "refused": refused}, ensure_ascii=False))
         else:
             verb = "Would import" if options["dry_run"] else "Imported"
             what = f"{said['new']} conversations with {said['messages']} messages"
             self.stdout.write(f"{verb} {what}; {said['known']} already exist.")
+            if any(said[name] for name in FILES):
+                left_out = f"; {said['files_left_out']} files are left out" if said["files_left_out"] else ""
+                self.stdout.write(f"{said['files']} files, {said['collections']} collections{left_out}.")
             if any(said[name] for name in SCREENED):
                 counts = ", ".join(f"{said[name]} {name}" for name in SCREENED)
                 self.stdout.write(f"Texts in which moderation rules found something: {counts}.")
@@ -87,3 +99,10 @@ class Command(BaseCommand):
         self.stdout.flush()
         if refused:
             sys.exit(1)
+
+
+def _add_files(said: Counter[str], refused: list[dict[str, str]], outcome: ImportOutcome | CollectionOutcome) -> None:
+    said["files"] += outcome.files
+    said["files_left_out"] += outcome.left_out
+    for name, reason in outcome.files_report:
+        refused.append({"place": f"{outcome.place} · {name}", "reason": reason})

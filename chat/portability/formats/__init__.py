@@ -15,10 +15,10 @@ import msgspec
 from chat.portability import refusals
 from chat.portability.export import FORMAT
 from chat.portability.formats import chatgpt, claude, librechat, open_webui, own
-from chat.portability.formats.base import ImportedConversation, ImportedMessage
+from chat.portability.formats.base import ImportedConversation, ImportedFile, ImportedMessage
 from chat.portability.json_stream import ImportRefusedError, JsonStream
 
-__all__ = ["Format", "ImportedConversation", "ImportedMessage", "detect_format", "read_conversations"]
+__all__ = ["Format", "ImportedConversation", "ImportedFile", "ImportedMessage", "detect_format", "read_conversations"]
 
 # A format's reader makes a conversation of one entry of the file; None for one that is not to be imported.
 Reader = Callable[[Any], ImportedConversation | None]
@@ -91,5 +91,6 @@ def _read(document: str, number: int, entry: Any, known: Format) -> Iterator[Imp
         conversation = ImportedConversation("", "", error=refusals.BIG_NUMBER)
     if conversation is not None:
         source = refusals.TITLED_PLACE if isinstance(title, str) and title.strip() else refusals.PLACE
+        conversation.document = document
         conversation.place = source % {"file": document, "number": number, "title": str(title)[:60]}
         yield conversation

@@ -26,11 +26,21 @@ class ImportedComparison:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportedFile:
+    """A file of a message or collection. `path`: where the archive has its contents, beside the JSON document."""
+
+    id: str
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class ImportedMessage:
     """A message. `parent` is another one's `id`, or None for a first one. `mine`: by the user whose export it is.
 
     Of an answer: the `model` that wrote it, and its place (`slot`, from 1) among answers side by side. `comparison` is
-    of a question that several models answered so. `edited` is when it was edited in place.
+    of a question that several models answered so. `edited` is when it was edited in place. `files`: only
+    of our own exports; the other formats have a word in the text for each.
     """
 
     id: str
@@ -43,6 +53,7 @@ class ImportedMessage:
     slot: int = 0
     comparison: ImportedComparison | None = None
     edited: datetime | None = None
+    files: tuple[ImportedFile, ...] = ()
 
 
 @dataclass(slots=True)
@@ -50,7 +61,8 @@ class ImportedConversation:
     """A conversation as its file has it. `error` is why it cannot be imported; `place` says where in the file it is.
 
     `native`: exported by an Antiphon, perhaps by this one, where it may still be there under its own id. `parameters`
-    are fields of the conversation, which are checked. `order` is how its user kept it in their list.
+    are fields of the conversation, which are checked. `order` is how its user kept it in their list. `document` is the
+    name of the JSON document in its archive.
     """
 
     id: str
@@ -62,6 +74,7 @@ class ImportedConversation:
     native: bool = False
     parameters: dict[str, Any] = field(default_factory=dict)
     order: ImportedOrder = field(default_factory=ImportedOrder)
+    document: str = ""
 
 
 def timestamp(value: Any) -> datetime | None:
@@ -98,3 +111,13 @@ def text_of(value: Any) -> str:
 def names_of(value: Any) -> tuple[str, ...]:
     """The texts of a list; none of anything else."""
     return tuple(one for one in value if isinstance(one, str) and one.strip()) if isinstance(value, list) else ()
+
+
+def files_of(value: Any) -> tuple[ImportedFile, ...]:
+    """The files of a list of our own export; what is no file is left out."""
+    found = []
+    for one in value if isinstance(value, list) else ():
+        if not isinstance(one, dict) or not (name := text_of(one.get("id"))[:200]):
+            continue
+        found.append(ImportedFile(name, text_of(one.get("name")), text_of(one.get("path"))))
+    return tuple(found)

@@ -33,8 +33,14 @@ def read_conversation(entry: Any) -> ImportedConversation:
         at = timestamp(node.get("created_at"))
         messages.append(ImportedMessage(name, above, _ROLES.get(text_of(node.get("sender")), ""), _text(node), at))
     return ImportedConversation(
-        one.uuid, text_of(one.name), messages, text_of(one.current_leaf_message_uuid) or None
-    )  # fmt: skip
+        one.uuid, text_of(one.name), messages, text_of(one.current_leaf_message_uuid) or _newest(messages)
+    )
+
+
+def _newest(messages: list[ImportedMessage]) -> str | None:
+    """The end of the branch that was last written in: the archive of all conversations does not name it."""
+    dated = [(message.at, place) for place, message in enumerate(messages) if message.at is not None]
+    return messages[max(dated)[1]].id if dated else None
 
 
 def _text(node: dict[str, Any]) -> str:

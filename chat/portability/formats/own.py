@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,11 +16,14 @@ from chat.portability.formats.base import (
     Id,
     ImportedComparison,
     ImportedConversation,
+    ImportedFile,
     ImportedMessage,
+    files_of,
     names_of,
+    text_of,
     timestamp,
 )
-from chat.portability.json_stream import ImportRefusedError
+from chat.portability.json_stream import ImportRefusedError, JsonStream
 from chat.portability.order import ImportedOrder
 from chat.protocol.commands import EFFORTS
 from chat.protocol.errors import ChatError
@@ -42,6 +46,7 @@ class Message(Struct):
     model: str | None = None
     slot: int = 0
     comparison: Comparison | None = None
+    files: Any = None
 
 
 class Conversation(Struct):
@@ -58,6 +63,35 @@ class Conversation(Struct):
     folder: Any = None
     tags: Any = None
     archived_at: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedCollection:
+    """A collection of the user's own, with its files. `document` is the name of the JSON document."""
+
+    id: str
+    name: str
+    description: str
+    files: tuple[ImportedFile, ...]
+    document: str
+
+
+def read_collections(document: JsonStream) -> list[ImportedCollection]:
+    """The collections of a document that was read to its end; what is none is left out."""
+    head = document.head or {}
+    rows, files = head.get("collections"), head.get("files")
+    by_collection: dict[str, list[Any]] = {}
+    for file in files if isinstance(files, list) else ():
+        if isinstance(file, dict) and (where := text_of(file.get("collection"))):
+            by_collection.setdefault(where, []).append(file)
+    return [
+        ImportedCollection(
+            key, text_of(row.get("name")), text_of(row.get("description")), files_of(by_collection.get(key)),
+            document.name,
+        )
+        for row in (rows if isinstance(rows, list) else ())
+        if isinstance(row, dict) and (key := text_of(row.get("id"))[:200])
+    ]  # fmt: skip
 
 
 def check_head(name: str, data: dict[str, Any]) -> None:
@@ -89,7 +123,7 @@ def _message(one: Message) -> ImportedMessage:
     return ImportedMessage(
         one.id, one.parent_id, one.role, one.text, _time(one.created_at), one.mine,
         model=one.model or "", slot=one.slot, comparison=compared,
-        edited=_time(one.edited_at),
+        edited=_time(one.edited_at), files=files_of(one.files),
     )  # fmt: skip
 
 

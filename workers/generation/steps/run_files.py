@@ -20,6 +20,7 @@ from chat.runs.branch_files import BranchFile
 from chat.runs.lifecycle import Claim
 from workers.files.giving import SHARE, Given, Sight
 from workers.files.knowledge import Knowledge, find_knowledge, number_knowledge
+from workers.files.knowledge_pictures import find_pictures
 from workers.files.loading import load_given, refresh
 from workers.generation.request_context import KnownModels, request_budget, usable_window
 from workers.generation.services import Services
@@ -36,12 +37,23 @@ logger = structlog.get_logger(__name__)
 Path = list[tuple[str, str]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What the files are read from, as often as it takes."""
+
+    claim: Claim
+    services: Services
+    files: Sequence[BranchFile]
+    sight: Sight
+
+
 @dataclass(slots=True)
 class RunFiles:
     """What of the files the model gets; nothing before `load`."""
 
     given: list[Given] = field(default_factory=list)
     knowledge: Knowledge = field(default_factory=Knowledge)
+    _source: _Source | None = None  # once it is loaded
 
     @property
     def is_empty(self) -> bool:
@@ -67,21 +79,43 @@ class RunFiles:
             on_waiting()
             await asyncio.sleep(LOOK_SECONDS)
         window = models.window_of(claim.run.model)
-        budget = request_budget(usable_window(window), claim.max_tokens)
-        sight = await self._sight(claim, models, window.endpoint)
+        self._source = _Source(claim, services, files, await self._sight(claim, models, window.endpoint))
+        await self._read(self._source, request_budget(usable_window(window), claim.max_tokens))
+
+    async def shrink(self, budget: int) -> None:
+        """Reads less of the files and collections: for a request of at most `budget` tokens, after a model has refused
+        a longer one. Of what it then gets less, the transcript says why.
+        """
+        if self._source is None:
+            return
+        before = {one.file.id: len(one.said) for one in self.given}
+        await self._read(self._source, budget)
+        self.given = [
+            _cut(one) if len(one.said) < before.get(one.file.id, 0) and not one.used.reason else one
+            for one in self.given
+        ]
+
+    async def _read(self, source: _Source, budget: int) -> None:
+        claim, services = source.claim, source.services
+        count = services.models.window_of(claim.run.model).count.text
         question = [text for role, text in reversed(claim.path) if role == "user"][:2]
-        if files:
+        if source.files:
             loaded = await through_outages(
                 lambda: in_db(
-                    load_given, files, question, budget, sight, window.count.text,
+                    load_given, source.files, question, budget, source.sight, count,
                     conversation_id=claim.run.conversation_id,
                 )
             )  # fmt: skip
             self.given = await screen_files(services, claim.run, loaded)
+        attached = [one for one in self.given if not one.of_collection]
         if claim.has_collections:
-            taken = sum(window.count.text(one.text) for one in self.given)
+            taken = sum(count(one.text) for one in self.given)
             room = int(max(budget * SHARE - taken, budget * LEAST_SHARE))
-            self.knowledge = await _look_up(services, claim, question, room, window.count.text)
+            self.knowledge = await _look_up(services, claim, question, room, count)
+            pictures = await through_outages(
+                lambda: in_db(find_pictures, claim.run, question, source.sight, attached)
+            )  # fmt: skip
+            self.given = [*attached, *await screen_files(services, claim.run, pictures)]
         used = {kind.value: sum(one.used.kind == kind for one in self.given) for kind in FileUseKind}
         logger.info("files_given", run=str(claim.run.id), **used)
 
@@ -110,7 +144,8 @@ class RunFiles:
         for one in self.given:
             own = places.get(one.file.message_id)
             at = asked if one.beside or own is None else own
-            (earlier if own is None else texts.setdefault(at, [])).append(one.text)
+            is_earlier = own is None and not one.of_collection
+            (earlier if is_earlier else texts.setdefault(at, [])).append(one.text)
             if one.images:
                 images.setdefault(at, []).extend(one.images)
         if earlier:
@@ -158,6 +193,11 @@ async def _look_up(
 async def _look_again(files: Sequence[BranchFile]) -> list[BranchFile]:
     """The files with the states that their contents have now. Waits for PostgreSQL."""
     return await through_outages(lambda: in_db(refresh, files))
+
+
+def _cut(given: Given) -> Given:
+    """A file of which the model gets less than it was to get."""
+    return replace(given, used=replace(given.used, reason="refused_length"))
 
 
 def _refused(given: Given) -> UsedFile:

@@ -48,6 +48,7 @@ startBanner(conversation, page.urls.icons);
 startPush(page, conversation.socket);
 startShortcuts(conversation, sidebar);
 new Search(conversation, sidebar);
+page.socket = conversation.socket; // for the settings
 startSettings(page, () => {
   if (sidebar.isDrawerOpen) sidebar.toggle(false, false);
 });

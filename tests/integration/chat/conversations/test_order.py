@@ -16,7 +16,8 @@ from chat.conversations.list_pages import Place, read_listing
 from chat.conversations.list_views import ListView
 from chat.models import Conversation, Member, Role, Tag
 from chat.portability.export import export_user_data
-from chat.portability.importer import import_conversations, read_file
+from chat.portability.import_file import read_file
+from chat.portability.importer import import_conversations
 from chat.protocol.errors import Conflict, Invalid
 from chat.turns.accept import accept
 from tests.fixtures.conversation_rows import make_conversation

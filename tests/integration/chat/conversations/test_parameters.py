@@ -12,7 +12,8 @@ from accounts.models import User
 from chat.eventlog import store
 from chat.models import Conversation, Member, Preset, Role, RunStatus
 from chat.portability.export import conversation_data, export_user_data
-from chat.portability.importer import import_conversations, read_file
+from chat.portability.import_file import read_file
+from chat.portability.importer import import_conversations
 from chat.protocol.commands import MessageContinue, MessageEdit, MessageRegenerate, TurnOptions, parse_command
 from chat.protocol.errors import ChatError, Invalid, TooLarge
 from chat.runs.ending import Ending, end_run

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from accounts.models import Plan, User
 from chat.conversations.copying import fork
-from chat.files import contents, uploads
+from chat.files import contents, storage, uploads
 from chat.models import (
     Attachment,
     Blob,
@@ -183,9 +183,9 @@ class TestPurge:
         File.objects.all().delete()
         begun = uploads.create_upload(bob.pk, "same.txt", old.blob.size)
         uploads.receive_chunk(bob.pk, begun.id, 0, io.BytesIO(b"Crocodiles wait.\n"))
-        taken = contents.take_in(begun.id, Upload.objects.get().chunks, "same.txt", old.blob.size)
+        taken = contents.take_in(begun.id, storage.pieces_of(Upload.objects.get().chunks), "same.txt", old.blob.size)
         with transaction.atomic():
-            file = uploads._make_file(Upload.objects.get(), taken)
+            file = uploads._make_rows(Upload.objects.get(), taken)
             assert aside(purged) == {}
         assert file is not None
         assert default_storage.exists(Blob.objects.get().path)
@@ -194,10 +194,10 @@ class TestPurge:
     def test_an_upload_that_is_cancelled_while_it_is_finished_keeps_its_content(self, alice: User, media: Path) -> None:
         begun = uploads.create_upload(alice.pk, "a.txt", 5)
         uploads.receive_chunk(alice.pk, begun.id, 0, io.BytesIO(b"12345"))
-        taken = contents.take_in(begun.id, Upload.objects.get().chunks, "a.txt", 5)
+        taken = contents.take_in(begun.id, storage.pieces_of(Upload.objects.get().chunks), "a.txt", 5)
         cancelling = threading.Thread(target=lambda: aside(lambda: uploads.cancel_upload(alice.pk, begun.id)))
         with transaction.atomic():
-            assert uploads._make_file(Upload.objects.get(), taken) is not None
+            assert uploads._make_rows(Upload.objects.get(), taken) is not None
             cancelling.start()
             while not waits_for_a_lock():
                 cancelling.join(0.02)

@@ -15,6 +15,7 @@ from moto.server import ThreadedMotoServer
 from accounts.models import User
 from chat.files import storage, uploads
 from chat.models import Blob, Upload
+from chat.protocol.errors import Unavailable
 from chat.retention import purge
 from config.settings import files as file_settings
 from tests.fixtures.attached import begin, put, upload
@@ -108,6 +109,28 @@ def test_while_the_bucket_is_away_what_was_received_is_kept(alice: User, bucket:
     bucket.start()
     with default_storage.open(Blob.objects.get().path) as opened:
         assert opened.read() == b"a" * CHUNK + b"b" * CHUNK
+
+
+def test_a_bucket_that_goes_away_in_the_middle_of_a_download(alice: User, bucket: Bucket) -> None:
+    """It never ends as if it were whole: the rest comes, or the connection breaks before the announced length."""
+    browser = logged_in(alice)
+    content = os.urandom(4 * storage.PART)
+    file = upload(browser, "a.bin", content)
+    answer: Any = browser.get(f"/attachments/{file['id']}/")
+    assert answer.headers["Content-Length"] == str(len(content))
+    pieces = iter(answer.streaming_content)
+    got = next(pieces)
+    bucket.stop()
+    try:
+        got += b"".join(pieces)
+        assert got == content
+    except Unavailable:
+        assert len(got) < len(content)
+    finally:
+        answer.close()
+        bucket.start()
+    again: Any = browser.get(f"/attachments/{file['id']}/")
+    assert b"".join(again.streaming_content) == content
 
 
 def test_a_chunk_is_not_in_memory_as_a_whole(alice: User, bucket: Bucket) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.core.files.storage import FileSystemStorage
+from django.http import UnreadablePostError
 
 from accounts.models import User
 from chat.files import contents, storage, uploads
@@ -83,6 +84,31 @@ class TestResuming:
         assert (early.status_code, early.json()["code"]) == (409, "conflict")
         put(browser, begun["id"], CHUNK, b"b" * CHUNK)
         assert browser.post(f"/uploads/{begun['id']}/finish/").status_code == 200
+
+    @pytest.mark.parametrize("at", [0, 1, 2])
+    @pytest.mark.parametrize("arrived", [0, 1, CHUNK // 2, CHUNK - 1, CHUNK])
+    def test_cut_in_each_chunk_it_goes_on_with_that_chunk(
+        self, alice: User, media: Path, at: int, arrived: int
+    ) -> None:
+        class Cut(io.BytesIO):
+            """A connection that ends after so many bytes."""
+
+            def read(self, size: int | None = -1, /) -> bytes:
+                if part := super().read(size):
+                    return part
+                raise UnreadablePostError("Connection reset by peer")
+
+        begun = uploads.create_upload(alice.pk, "a.bin", 3 * CHUNK)
+        for number in range(3):
+            if number == at:
+                with pytest.raises(UnreadablePostError):
+                    uploads.receive_chunk(alice.pk, begun.id, number * CHUNK, Cut(b"x" * arrived))
+                assert Upload.objects.get().received == number * CHUNK
+                assert len(in_storage(media)) == number
+            body = io.BytesIO(bytes([97 + number]) * CHUNK)
+            assert uploads.receive_chunk(alice.pk, begun.id, number * CHUNK, body) == (number + 1) * CHUNK
+        file = uploads.finish_upload(alice.pk, begun.id)
+        assert (media / file.blob.path).read_bytes() == b"a" * CHUNK + b"b" * CHUNK + b"c" * CHUNK
 
     def test_a_chunk_twice_is_harmless_and_a_gap_is_refused(self, alice: User, media: Path) -> None:
         browser = logged_in(alice)

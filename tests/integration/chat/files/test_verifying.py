@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -55,6 +57,42 @@ def test_what_is_missing_and_what_nobody_knows_of(alice: User, media: Path) -> N
     (media / file.blob.path).unlink()
     with pytest.raises(CommandError, match="backup"):
         said("verify")
+
+
+def test_a_copy_of_the_storage_brings_back_what_was_lost(alice: User, media: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    file = stored(alice, "notes.txt")
+    begun = uploads.create_upload(alice.pk, "half", 10)
+    uploads.receive_chunk(alice.pk, begun.id, 0, io.BytesIO(b"12345"))
+    assert said("backup", str(copy)).startswith("1 contents; 1 copied")
+    assert in_storage(copy) == {file.blob.path}, "without uploads in progress"
+    assert (copy / file.blob.path).read_bytes() == b"Crocodiles wait.\n"
+    later = stored(alice, "more.txt", b"More.")
+    assert said("backup", str(copy)).startswith("2 contents; 1 copied")
+    (media / file.blob.path).unlink()
+    (media / later.blob.path).write_bytes(b"cut")
+    assert said("restore", str(copy)).startswith("2 contents; 2 copied")
+    said("verify")
+    assert (media / later.blob.path).read_bytes() == b"More."
+    assert said("restore", str(copy)).startswith("2 contents; 0 copied")
+    with pytest.raises(CommandError, match="no folder"):
+        said("restore", str(tmp_path / "nowhere"))
+
+
+def test_a_copy_that_is_interrupted_leaves_no_half_content(
+    alice: User, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored(alice, "notes.txt")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfileobj", full)
+        with pytest.raises(CommandError, match="not complete"):
+            said("backup", str(tmp_path / "copy"))
+    assert in_storage(tmp_path / "copy") == set()
+    assert said("backup", str(tmp_path / "copy")).startswith("1 contents; 1 copied")
 
 
 def test_the_files_of_a_user(alice: User, media: Path) -> None:

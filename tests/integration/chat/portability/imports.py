@@ -10,7 +10,8 @@ from typing import Any
 
 from accounts.models import User
 from chat.models import Message
-from chat.portability.importer import import_conversations, read_file
+from chat.portability.import_file import read_file
+from chat.portability.importer import import_conversations
 
 
 def node(name: str, parent: str | None, role: str, text: Any, at: float | None = 1_700_000_000) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from chat.dashboard.period import PERIODS
 from chat.dashboard.runs import read_runs
 from chat.models import Comparison, Conversation, Member, Message, Run, RunStatus
 from chat.portability.export import conversation_data, export_user_data
-from chat.portability.importer import import_conversations, read_file
+from chat.portability.import_file import read_file
+from chat.portability.importer import import_conversations
 from chat.portability.markdown_export import to_markdown
 from chat.recovery.repair import repair
 from chat.runs.ending import Ending, end_run

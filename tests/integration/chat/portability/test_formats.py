@@ -7,7 +7,8 @@ from typing import Any
 
 from accounts.models import User
 from chat.models import Conversation, Message
-from chat.portability.importer import import_conversations, read_file
+from chat.portability.import_file import read_file
+from chat.portability.importer import import_conversations
 from tests.integration.chat.portability.imports import TRIP, archive, load, tree
 
 
@@ -50,6 +51,21 @@ def test_claude_s_branches(alice: User) -> None:
     assert load(alice, [file]) == ["new"]
     assert tree() == {"Q": None, "A": "Q", "B": "Q"}
     assert Conversation.objects.get().tip.text == "A"  # type: ignore[union-attr]
+
+
+def test_claude_s_archive_names_no_leaf_and_the_newest_branch_is_shown(alice: User) -> None:
+    """As in the archive of all conversations: somebody went back to the first question's answer and wrote on there."""
+    at = "2025-03-01T10:00:0{}Z".format
+    file = claude(
+        said("human", "Q", parent_message_uuid=None, created_at=at(0)),
+        said("assistant", "A", parent_message_uuid="Q", created_at=at(1)),
+        said("human", "Q edited", parent_message_uuid=None, created_at=at(2)),
+        said("assistant", "B", parent_message_uuid="Q edited", created_at=at(3)),
+        said("human", "Q2", parent_message_uuid="A", created_at=at(4)),
+        said("assistant", "A2", parent_message_uuid="Q2", created_at=at(5)),
+    )
+    assert load(alice, [{**file, "summary": "", "updated_at": at(6)}]) == ["new"]
+    assert Conversation.objects.get().tip.text == "A2"  # type: ignore[union-attr]
 
 
 def answer(name: str, parent: str, mine: bool, text: str, **more: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 
 from accounts.models import User
 from chat.models import Conversation, Message
-from chat.portability.importer import read_file
+from chat.portability.import_file import read_file
 from chat.portability.json_stream import ImportRefusedError
 from tests.integration.chat.portability.imports import TRIP, archive, chatgpt, load, node, tree
 

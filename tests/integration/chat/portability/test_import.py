@@ -22,7 +22,8 @@ from chat.markdown.pool import RenderPool
 from chat.models import Conversation, Member, Message
 from chat.portability import importer
 from chat.portability.export import export_user_data
-from chat.portability.importer import BATCH, import_conversations, read_file
+from chat.portability.import_file import read_file
+from chat.portability.importer import BATCH, import_conversations
 from chat.portability.markdown_export import to_markdown
 from chat.retention import purge
 from tests.fixtures.conversation_rows import make_conversation
@@ -264,10 +265,11 @@ def test_the_command_says_what_it_left_out(alice: User, tmp_path: Path) -> None:
     place = "conversations.json, conversation 2 (“Trip”)"
     refused = [{"place": place, "reason": "Some of its messages are their own ancestors, such as a."}]
     nothing = {"flagged": 0, "masked": 0, "withheld": 0}
-    assert run("--dry-run") == {"new": 1, "messages": 4, "known": 0, "screened": nothing, "refused": refused}
+    rest = {"screened": nothing, "refused": refused, "files": 0, "collections": 0, "files_left_out": 0}
+    assert run("--dry-run") == {"new": 1, "messages": 4, "known": 0, **rest}
     assert Conversation.objects.count() == 0
-    assert run() == {"new": 1, "messages": 4, "known": 0, "screened": nothing, "refused": refused}
-    assert run("--dry-run") == run() == {"new": 0, "messages": 0, "known": 1, "screened": nothing, "refused": refused}
+    assert run() == {"new": 1, "messages": 4, "known": 0, **rest}
+    assert run("--dry-run") == run() == {"new": 0, "messages": 0, "known": 1, **rest}
     for path, words in ((tmp_path / "nothing.json", "No such file"), (Path(__file__), "not JSON")):
         with pytest.raises(CommandError, match=words) as failed:
             call_command("import_chats", "alice@example.org", str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from datetime import timedelta
@@ -13,11 +14,15 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
+from accounts.auth.revocation import user_group
+from accounts.lib.db import in_db
 from accounts.models import User
+from chat.eventlog.store import channel_layer
 from chat.models import Conversation, ImportedConversation, ImportJob, Member, TransferState
 from chat.portability import import_jobs, transfers
+from chat.portability.import_file import read_file
 from chat.portability.import_jobs import cancel_import, create_import, run_import, undo_import
-from chat.portability.importer import import_conversations, read_file
+from chat.portability.importer import import_conversations
 from chat.protocol.errors import Conflict, Forbidden, Invalid, NotFound, RateLimited, TooLarge
 from tests.integration.chat.portability.imports import archive, chatgpt, node
 
@@ -201,3 +206,21 @@ def test_erasing_and_purging_take_the_files(alice: User) -> None:
     assert default_storage.exists(str(job.file))
     alice.delete()
     assert not default_storage.exists(str(job.file))
+
+
+async def test_open_pages_hear_how_far_it_is(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_jobs, "BEAT_SECONDS", 0.0)
+    layer = channel_layer()
+    channel = await layer.new_channel()
+    await layer.group_add(user_group(alice.pk), channel)
+    job = await in_db(imported, alice, many(3))
+    frames: list[dict[str, Any]] = []
+    async with asyncio.timeout(10):
+        while not frames or frames[-1]["state"] == "running":
+            frame = json.loads((await layer.receive(channel))["frame"])
+            frames += [frame] if frame["type"] == "transfer" else []
+    assert frames[0] == {
+        "type": "transfer", "id": str(job.pk), "kind": "import", "state": "running", "done": 0, "total": 3,
+    }  # fmt: skip
+    assert [one["done"] for one in frames if one["state"] == "running"] == [0, 1, 2, 3]
+    assert (frames[-1]["state"], frames[-1]["done"], frames[-1]["total"]) == ("done", 3, 3)

@@ -18,7 +18,8 @@ from accounts.models import Plan, User
 from chat.conversations import list_pages, listing
 from chat.conversations.list_pages import Place
 from chat.models import Conversation, Member, Message, Role
-from chat.portability.importer import import_conversations, read_file
+from chat.portability.import_file import read_file
+from chat.portability.importer import import_conversations
 from chat.protocol.commands import MessageSend, parse_command
 from chat.protocol.errors import Invalid
 from chat.turns.accept import accept

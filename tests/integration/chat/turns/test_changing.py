@@ -16,7 +16,8 @@ from chat.eventlog import store
 from chat.models import Conversation, Member, Mention, Message, Reasoning, Revision, Role, Run
 from chat.models.moderation import Action, DecisionKind, ModerationCase
 from chat.portability.export import export_user_data
-from chat.portability.importer import import_conversations, read_file
+from chat.portability.import_file import read_file
+from chat.portability.importer import import_conversations
 from chat.protocol.commands import MessageEdit, MessageRegenerate, Position
 from chat.protocol.errors import (
     Busy,

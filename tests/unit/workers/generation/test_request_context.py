@@ -103,12 +103,12 @@ def test_a_question_that_can_never_fit_is_refused_with_its_size_and_the_window()
 
 
 @pytest.mark.parametrize("window", [None, 32_000])
-def test_a_refusal_that_names_the_window_is_learnt_and_the_request_made_to_fit(window: int | None) -> None:
+async def test_a_refusal_that_names_the_window_is_learnt_and_the_request_made_to_fit(window: int | None) -> None:
     known = Known(window)
     context = context_of(dialogue(200), known)
     context.asked = ("host", "m")
     said = f"maximum context length is 4096 tokens. However, your messages resulted in {2 * context.used} tokens."
-    assert context.fit_again(too_long(said))
+    assert await context.fit_again(too_long(said))
     assert context.used <= 0.5 * (4096 - answer_room(4096, None)), "it has twice the tokens that were counted"
     assert context.turns[-1].content == dialogue(200)[-1][1]
     assert context.dropped > 0
@@ -116,29 +116,29 @@ def test_a_refusal_that_names_the_window_is_learnt_and_the_request_made_to_fit(w
     learnt = known.facts.of("host", "m")
     assert learnt is not None
     assert learnt.window == 4096
-    assert not context.fit_again(too_long(said)), "only once"
+    assert not await context.fit_again(too_long(said)), "only once"
 
 
 @pytest.mark.parametrize("error", [too_long(), ProviderError("upstream_empty", "Nothing.", reason="nothing")])
-def test_without_a_number_half_of_it_is_tried(error: ProviderError) -> None:
+async def test_without_a_number_half_of_it_is_tried(error: ProviderError) -> None:
     known = Known(None)
     context = context_of(dialogue(50), known)
     before = context.used
-    assert context.fit_again(error)
+    assert await context.fit_again(error)
     assert 0.2 * before < context.used <= before // 2
     assert known.facts.take_changed() == []
 
 
-def test_other_errors_are_not_for_a_shorter_context() -> None:
+async def test_other_errors_are_not_for_a_shorter_context() -> None:
     context = context_of(dialogue(50), Known(None))
-    assert not context.fit_again(ProviderError("upstream_error", "No."))
-    assert not context.fit_again(ProviderError("upstream_empty", "An empty answer."))
+    assert not await context.fit_again(ProviderError("upstream_error", "No."))
+    assert not await context.fit_again(ProviderError("upstream_empty", "An empty answer."))
 
 
-def test_nothing_to_leave_out() -> None:
+async def test_nothing_to_leave_out() -> None:
     context = context_of([("user", "word " * 3000)], Known(None))
     error = too_long("maximum context length is 2048 tokens")
-    assert not context.fit_again(error)
+    assert not await context.fit_again(error)
     assert "at most 2,048" in context.refusal(error)
     assert context_of(dialogue(5), Known(None)).refusal(too_long()) == "This conversation is too long."
 

@@ -1,43 +1,79 @@
 /** Uploads a file to import, and shows how far imports and exports are, until they end. */
 
-import { t } from "antiphon/lib/texts";
+import { t, tn } from "antiphon/lib/texts";
+
+/** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 
 const POLL_MS = 1500;
+const RARELY_MS = 15_000; // where the socket says how far they are: a notice may be lost
 const AWAY = t("The upload was interrupted. Check your connection and try again.");
 
 let ended = ""; // what has just ended, by its name in the list: its result is announced once it is shown
 
-/** @param {HTMLElement} root @param {() => void} reload shows the section again as it is now */
-export function startImports(root, reload) {
+/** @type {((frame: Frame) => void) | null} what is done with a notice, while a section with transfers is shown */
+let onNotice = null;
+let listens = false;
+
+/**
+ * @param {HTMLElement} root @param {() => void} reload shows the section again as it is now
+ * @param {import("antiphon/wire/socket").Socket} [socket] of the page below, where there is one
+ */
+export function startImports(root, reload, socket) {
   if (ended) announce(root);
   const form = /** @type {HTMLFormElement | null} */ (root.querySelector("[data-upload]"));
   if (form) startUpload(form, reload);
   const rows = /** @type {HTMLElement[]} */ ([...root.querySelectorAll("[data-transfer]")]);
-  if (rows.length) setTimeout(() => void follow(rows, reload), POLL_MS);
+  onNotice = rows.length ? (frame) => receive(rows, frame, reload) : null;
+  if (!rows.length) return;
+  if (socket && !listens) {
+    listens = true;
+    socket.on("transfer", (frame) => onNotice?.(frame));
+  }
+  const wait = () => (socket?.state === "open" ? RARELY_MS : POLL_MS);
+  const ask = async () => (await follow(rows, reload)) && setTimeout(ask, wait());
+  setTimeout(ask, POLL_MS); // the first notice may have come before the section did
 }
 
-/** Asks for all of them in turn; shows the section again when one has ended. @param {HTMLElement[]} rows @param {() => void} reload */
+/** @param {HTMLElement[]} rows @param {Frame} frame @param {() => void} reload */
+function receive(rows, frame, reload) {
+  const row = rows.find((one) => one.dataset.id === frame.id);
+  if (!row?.isConnected) return;
+  const words = frame.kind === "import" && frame.total ? tn("{done} of {count} conversation", "{done} of {count} conversations", frame.total, { done: frame.done }) : "";
+  show(row, { ...frame, words }, reload);
+}
+
+/** Shows how far one is. False once it has ended: then the section is shown again. @param {HTMLElement} row @param {any} found @param {() => void} reload */
+function show(row, { state, done, total, words }, reload) {
+  if (state !== "waiting" && state !== "running") {
+    ended = row.querySelector("strong")?.textContent ?? "";
+    onNotice = null;
+    reload();
+    return false;
+  }
+  const bar = /** @type {HTMLProgressElement} */ (row.querySelector("progress"));
+  if (total) Object.assign(bar, { max: total, value: done });
+  const said = row.querySelector("[data-words]");
+  if (said && state === "running" && words) said.textContent = words;
+  return true;
+}
+
+/**
+ * Asks for all of them in turn. Whether to ask again: not once one has ended, or another section is shown.
+ * @param {HTMLElement[]} rows @param {() => void} reload
+ */
 async function follow(rows, reload) {
-  if (!rows[0].isConnected) return; // another section is shown
   try {
     for (const row of rows) {
+      if (!row.isConnected) return false;
       const response = await fetch(row.dataset.transfer ?? "", { headers: { Accept: "application/json" } });
       if (response.redirected) return void reload(); // the session has ended
-      const { state, done, total, words } = await response.json();
-      if (!row.isConnected) return;
-      if (state !== "waiting" && state !== "running") {
-        ended = row.querySelector("strong")?.textContent ?? "";
-        return void reload();
-      }
-      const bar = /** @type {HTMLProgressElement} */ (row.querySelector("progress"));
-      if (total) Object.assign(bar, { max: total, value: done });
-      const said = row.querySelector("[data-words]");
-      if (said && state === "running" && words) said.textContent = words;
+      const found = await response.json();
+      if (!row.isConnected || !show(row, found, reload)) return false;
     }
   } catch {
     // The server can't be reached: the next turn tries again.
   }
-  setTimeout(() => void follow(rows, reload), POLL_MS);
+  return true;
 }
 
 /** @param {HTMLElement} root */

@@ -4,11 +4,14 @@ import { startChoices } from "antiphon/settings/choices";
 import { startImports } from "antiphon/settings/imports";
 import { startNotifications } from "antiphon/settings/notifications";
 
-/** @param {HTMLElement} root what has just been shown @param {() => void} reload shows it again as it is now */
-export function startSection(root, reload) {
+/**
+ * @param {HTMLElement} root what has just been shown @param {() => void} reload shows it again as it is now
+ * @param {import("antiphon/wire/socket").Socket} [socket] of the page below, where there is one
+ */
+export function startSection(root, reload, socket) {
   root.querySelector(".settings-nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   startChoices(root);
-  startImports(root, reload);
+  startImports(root, reload, socket);
   startNotifications(root, reload);
   if (root.querySelector("[data-collection], [data-follow]")) import("antiphon/settings/collections").then(({ startCollection }) => startCollection(root, reload), () => {});
 }

@@ -131,7 +131,7 @@ export class SettingsSheet {
     this.showElement();
     const body = this.content.querySelector(".settings-body");
     if (body && top) body.scrollTop = top;
-    startSection(this.content, () => void this.reload());
+    startSection(this.content, () => void this.reload(), this.page.socket);
     const heading = this.content.querySelector("h1");
     heading?.setAttribute("tabindex", "-1");
     const kept = focused ? document.getElementById(focused) : null;

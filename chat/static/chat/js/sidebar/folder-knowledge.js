@@ -1,5 +1,6 @@
 /** The collections that conversations of a folder begin with, as fields of the folder's form. */
 
+import { loadStyles } from "antiphon/files/loader";
 import { fetchJson } from "antiphon/lib/fetch";
 import { t } from "antiphon/lib/texts";
 
@@ -8,6 +9,7 @@ export async function showFolderKnowledge(form, root, folder) {
   form.querySelector(".folder-knowledge")?.remove();
   const { collections } = await fetchJson(`${root}collections/?folder=${folder}`).catch(() => ({ collections: [] }));
   if (!collections.length) return () => ({});
+  await loadStyles();
   const place = document.createElement("fieldset");
   place.className = "field folder-knowledge";
   place.append(Object.assign(document.createElement("legend"), { textContent: t("Knowledge of new conversations in it") }));
