@@ -47,6 +47,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
             return False  # providers decide (accounts.sso.adapter)
         return settings.SIGN_UP != "invitation" or getattr(request, "invitation", None) is not None
 
+    def is_safe_url(self, url: str) -> bool:
+        """Whether a page of this site may lead on to this address, which may come from anybody's link."""
+        try:
+            return bool(super().is_safe_url(url))
+        except ValueError:  # such as http://[::1
+            return False
+
     def pre_login(self, request: HttpRequest, user: User, **facts: Any) -> HttpResponse | None:
         """With SSO_ONLY, passwords and passkeys log in the emergency administrator alone."""
         by_provider = "sociallogin" in (facts.get("signal_kwargs") or {})

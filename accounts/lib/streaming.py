@@ -17,7 +17,8 @@ from django.utils.http import content_disposition_header
 from accounts.lib.db import release_connections
 
 BOM: Final = "\ufeff"  # tells spreadsheets that the file is UTF-8
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+# What a cell begins with that a spreadsheet computes; also in full width, which some read alike (OWASP, CSV injection).
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 ROWS_LINE: Final = "# rows: "
 CSV_TYPE: Final = "text/csv; charset=utf-8"
 PART: Final = 64 * 1024  # bytes or characters that are sent at once of what has checks
@@ -127,5 +128,5 @@ def pages_by_key(rows: QuerySet[M], size: int, *, newest_first: bool = False) ->
 
 
 def escape_formula(cell: Any) -> Any:
-    """The cell; text that a spreadsheet would compute gets an apostrophe before it (OWASP, CSV injection)."""
+    """The cell; text that a spreadsheet would compute gets an apostrophe before it."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

@@ -14,7 +14,8 @@ from django.db.models import Case, F, Subquery, When
 
 from accounts.models import Plan, Quota
 
-DEFAULT_MESSAGES: Final = Decimal(200)  # a day, for each user of the default plan of a site that others reach
+# A day, for each user of the default plan of a site that others reach.
+DEFAULT_QUOTAS: Final = {"messages": Decimal(200), "audio_seconds": Decimal(3600)}
 
 
 def plan_field(field: str, user: str = "") -> Case:
@@ -28,10 +29,10 @@ def plan_field(field: str, user: str = "") -> Case:
 
 
 def create_default_plan(using: str = DEFAULT_DB_ALIAS, apps: Apps = all_apps, **_kwargs: Any) -> None:
-    """Creates the plan "Default" if there is no plan, with a quota where others than this machine are served.
+    """Creates the plan "Default" if there is no plan, with quotas where others than this machine are served.
 
-    Runs after `migrate` and `flush`, also on old states. The quota is created once, while there are no users but staff:
-    it surprises nobody, and an operator who deletes it keeps it deleted.
+    Runs after `migrate` and `flush`, also on old states. The quotas are created once, while there are no users but
+    staff: they surprise nobody, and what an operator deletes stays deleted.
     """
     try:
         plans: models.QuerySet[Any] = models.QuerySet(apps.get_model("accounts", "Plan"), using=using)
@@ -50,7 +51,8 @@ def create_default_plan(using: str = DEFAULT_DB_ALIAS, apps: Apps = all_apps, **
     if default is None or users.filter(is_staff=False).exists():
         return
     if not quotas.filter(plan=default).exists():
-        quotas.create(plan=default, unit="messages", period="day", limit=DEFAULT_MESSAGES)
+        for unit, limit in DEFAULT_QUOTAS.items():
+            quotas.create(plan=default, unit=unit, period="day", limit=limit)
     plans.filter(pk=default.pk).update(quota_offered=True)
 
 

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -59,10 +59,10 @@ def require_factor(request: AuthenticatedRequest) -> HttpResponse:
     standing = policy.standing_of(request.user)
     after = _safe_next(request)
     if standing is policy.Standing.FINE:
-        return redirect(after)
+        return HttpResponseRedirect(after)  # `redirect` would take it for the name of a page
     if request.method == "POST" and standing is policy.Standing.GRACE:
         policy.postpone(request)
-        return redirect(after)
+        return HttpResponseRedirect(after)
     context = {
         "is_due": standing is policy.Standing.DUE,
         "due": policy.due_date(request.user),

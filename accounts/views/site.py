@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.contrib.auth.decorators import login_required
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
@@ -50,13 +50,13 @@ def ask_terms(request: AuthenticatedRequest) -> HttpResponse:
     if not url_has_allowed_host_and_scheme(following, {request.get_host()}, require_https=request.is_secure()):
         following = "/"
     if not must_accept(request):
-        return redirect(following)
+        return HttpResponseRedirect(following)  # `redirect` would take it for the name of a page
     version = site().terms
     if request.method == "POST" and request.POST.get("version") == str(version):
         with transaction.atomic():
             audit.record_event(request, "accept_terms", request.user, details=f"version {version}")
             accept_terms(request, request.user, version)
-        return redirect(following)
+        return HttpResponseRedirect(following)
     row = SiteSettings.objects.get(pk=1)
     context = {"terms": row.terms, "version": row.terms_version, "next": following, "asks": True}
     return render(request, "account/terms.html", context)

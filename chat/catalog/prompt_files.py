@@ -20,6 +20,7 @@ from chat.protocol.errors import Invalid
 FORMAT: Final = "antiphon.prompts"
 VERSION: Final = 1
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+MAX_ENTRIES: Final = 1_000  # each is checked while its owner's page waits
 
 
 class Entry(msgspec.Struct):
@@ -79,18 +80,24 @@ def import_prompts(user: User, body: bytes) -> Imported:
 
 
 def _read(body: bytes) -> list[Entry]:
+    body = body.removeprefix(b"\xef\xbb\xbf").lstrip()
     try:
-        data = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
-        if isinstance(data, list):
-            return msgspec.convert(data, list[Entry])
-        found = msgspec.convert(data, _File)
+        if body.startswith(b"["):
+            return _checked(msgspec.json.decode(body, type=list[Entry]))
+        found = msgspec.json.decode(body, type=_File)
     except (msgspec.DecodeError, RecursionError) as error:
         raise Invalid(_("This is not a file of prompts: %(problem)s") % {"problem": error}) from None
     if found.format != FORMAT:
         raise Invalid(_("This is not a file of prompts."))
     if found.version != VERSION:
         raise Invalid(_("This file was exported by a newer version."))
-    return found.prompts
+    return _checked(found.prompts)
+
+
+def _checked(entries: list[Entry]) -> list[Entry]:
+    if len(entries) > MAX_ENTRIES:
+        raise Invalid(_("A file can have at most %(most)s prompts.") % {"most": f"{MAX_ENTRIES:,}"})
+    return entries
 
 
 def _row(user: User, number: int, entry: Entry) -> Prompt:

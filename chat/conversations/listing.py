@@ -18,6 +18,7 @@ from chat.eventlog.user_events import listing_of, notify_conversation_listed
 from chat.models import Conversation, Member, Role
 from chat.models.moderation import CaseTarget
 from chat.moderation.screening import screen_field
+from chat.protocol.commands import clean_controls
 from chat.protocol.errors import Forbidden, Invalid, NotFound
 from chat.runs.clock import database_time
 
@@ -32,7 +33,7 @@ def rename(user_id: uuid.UUID, conversation_id: uuid.UUID, title: str) -> str:
     `Moderated`.
     """
     conversation = member_of(user_id, conversation_id, write=True).conversation
-    title = " ".join(title.replace("\x00", "").split())
+    title = " ".join(clean_controls(title).split())
     if not title:
         raise Invalid(_("Enter a title."))
     conversation.title = screen_field(

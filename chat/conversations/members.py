@@ -28,6 +28,7 @@ from chat.eventlog.user_events import notify_conversation_listed
 from chat.models import Conversation, Member, Role
 from chat.moderation.matching.forms import folded
 from chat.notifications.notify import Kind, notify_soon
+from chat.protocol.commands import clean_controls
 from chat.protocol.errors import Forbidden, Invalid, NotFound
 
 MOST_MEMBERS: Final = 200
@@ -97,7 +98,7 @@ def _find_person(email: str, user_id: uuid.UUID | None) -> User:
     """Raises `Invalid`."""
     if user_id is not None and not settings.PEOPLE_DIRECTORY:
         raise Invalid(_("Enter an email address."))
-    if "\x00" in email:  # PostgreSQL stores no such character, and refuses to look for one
+    if clean_controls(email) != email:  # PostgreSQL stores no such character, and refuses to look for one
         raise Invalid(UNKNOWN)
     named = {"pk": user_id} if user_id is not None else {"email__iexact": email}
     person = joinable().filter(**named).first()

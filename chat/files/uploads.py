@@ -30,6 +30,7 @@ from chat.models import File, Upload
 from chat.protocol.errors import ChatError, Conflict, Invalid, NotFound, Unavailable
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024
+HUGE: Final = 10**15  # bytes; a number of any length may be sent
 _IN_MEMORY: Final = 256 * 1024  # of a chunk that is received; the rest is on disk
 _TRIES: Final = 3  # while the purge deletes the same content
 
@@ -92,6 +93,7 @@ def create_upload(
     if size <= 0:
         raise Invalid(_("This file is empty."))
     limits = limits_of(user_id)
+    size = min(size, HUGE)
     check_file_size(size, limits)
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).filter(pk=user_id).values("pk").first()

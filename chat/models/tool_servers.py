@@ -252,7 +252,7 @@ def check_headers(text: str) -> dict[str, str]:
     """The headers of a JSON object. Raises `ValueError` with a sentence, which does not repeat a value."""
     try:
         given = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(gettext('Enter a JSON object such as {"Authorization": "Bearer …"}.')) from None
     if not isinstance(given, dict) or not all(isinstance(value, str) for value in given.values()):
         raise ValueError(gettext("Enter a JSON object of names and texts."))

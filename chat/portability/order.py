@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.utils import timezone
 
@@ -13,9 +14,11 @@ from accounts.models import User
 from chat.conversations import folders, tags
 from chat.models import Member, Tag
 from chat.models.moderation import CaseTarget
-from chat.models.organising import MAX_FOLDER_NAME, MAX_TAG_NAME, MAX_TAGS_EACH
+from chat.models.organising import MAX_DEPTH, MAX_FOLDER_NAME, MAX_TAG_NAME, MAX_TAGS_EACH
 from chat.moderation.screening import screen_field
 from chat.protocol.errors import ChatError
+
+TRIED: Final = 2  # times as many tags as a conversation may have; further ones are not read
 
 Paths = Mapping[uuid.UUID, list[str]]
 """The names of a folder and those above it, the top one first, by its id."""
@@ -64,7 +67,7 @@ def keep_in_order(user: User, placed: Iterable[tuple[uuid.UUID, ImportedOrder]])
         member = Member.objects.filter(user=user, conversation_id=conversation_id).first()
         if member is None:
             continue
-        names = [_screened(name, user, MAX_FOLDER_NAME) for name in order.folder]
+        names = [_screened(name, user, MAX_FOLDER_NAME) for name in order.folder[:MAX_DEPTH]]
         member.folder = folders.find_or_create_path(user.pk, [name for name in names if name]) if names else None
         member.archived_at = timezone.now() if order.archived else None
         member.save(update_fields=["folder", "archived_at"])
@@ -74,7 +77,7 @@ def keep_in_order(user: User, placed: Iterable[tuple[uuid.UUID, ImportedOrder]])
 
 def _tags(user: User, names: Iterable[str]) -> list[Tag]:
     found = []
-    for name in dict.fromkeys(names):
+    for name in itertools.islice(dict.fromkeys(names), TRIED * MAX_TAGS_EACH):
         try:
             found.append(tags.find_or_create_tag(user.pk, name[:MAX_TAG_NAME]))
         except ChatError:

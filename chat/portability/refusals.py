@@ -16,6 +16,8 @@ NOT_UTF8: Final = gettext_noop("%(file)s is not UTF-8 text: byte %(byte)s is inv
 TOO_DEEP: Final = gettext_noop("%(file)s is nested too deeply.")
 LONG_NUMBER: Final = gettext_noop("%(file)s contains a number that is too long.")
 LARGE_ENTRY: Final = gettext_noop("%(file)s has an entry that is larger than %(size)s.")
+MANY_VALUES: Final = gettext_noop("%(file)s has an entry with more than %(most)s values.")
+MANY_ENTRIES: Final = gettext_noop("%(file)s has more than %(most)s entries.")
 TOO_LARGE: Final = gettext_noop("%(file)s is larger than %(size)s.")
 UNPACKS_TOO_LARGE: Final = gettext_noop("%(file)s unpacks to more than %(size)s.")
 NEWER: Final = gettext_noop("%(file)s was exported by a newer version.")
@@ -65,9 +67,10 @@ TITLED_PLACE: Final = gettext_noop("%(file)s, conversation %(number)s (“%(titl
 PLACE: Final = gettext_noop("%(file)s, conversation %(number)s")
 
 _SOURCES: Final = (
-    NO_EXPORT, NOT_JSON, NOT_UTF8, TOO_DEEP, LONG_NUMBER, LARGE_ENTRY, TOO_LARGE, UNPACKS_TOO_LARGE, NEWER, NO_LIST,
-    DAMAGED_FILE, DAMAGED_ARCHIVE, MANY_FILES, OUTSIDE, TWICE, ENCRYPTED, MANY_CONVERSATIONS, NO_KEY, MANY_MESSAGES,
-    LONG_MESSAGE, MANY_CHARACTERS, OWN_ANCESTORS, COLLECTION_PLACE, TITLED_PLACE, PLACE,
+    NO_EXPORT, NOT_JSON, NOT_UTF8, TOO_DEEP, LONG_NUMBER, LARGE_ENTRY, MANY_VALUES, MANY_ENTRIES, TOO_LARGE,
+    UNPACKS_TOO_LARGE, NEWER, NO_LIST, DAMAGED_FILE, DAMAGED_ARCHIVE, MANY_FILES, OUTSIDE, TWICE, ENCRYPTED,
+    MANY_CONVERSATIONS, NO_KEY, MANY_MESSAGES, LONG_MESSAGE, MANY_CHARACTERS, OWN_ANCESTORS, COLLECTION_PLACE,
+    TITLED_PLACE, PLACE,
 )  # fmt: skip
 
 

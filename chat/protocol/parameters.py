@@ -6,6 +6,7 @@ None is the default: of the conversation's preset, else of the site or the model
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ from django.utils.translation import gettext as _
 from accounts.lib.texts import gettext_noop
 from chat.protocol.commands import EFFORTS, TurnOptions, clean_controls
 from chat.protocol.errors import Invalid, TooLarge
+from chat.protocol.limits import MAX_TOOL_NAME, MAX_TOOLS
 
 MAX_PROMPT_CHARS: Final = 20_000  # also of a preset's
 MAX_TEMPERATURE: Final = 2.0
@@ -21,6 +23,7 @@ MAX_ANSWER_TOKENS: Final = 1_000_000
 
 TEMPERATURE: Final = gettext_noop("The temperature must be a number from 0 to 2.")
 MAX_TOKENS: Final = gettext_noop("The longest answer must be a whole number of tokens from 1 to 1,000,000.")
+TOOLS: Final = gettext_noop("Send the tools as a list of names.")
 EFFORT: Final = gettext_noop("The effort must be one of %(efforts)s.")
 
 
@@ -31,7 +34,7 @@ def check_options(options: TurnOptions) -> TurnOptions:
         temperature=None if options.temperature is None else check_temperature(options.temperature),
         max_tokens=None if options.max_tokens is None else check_max_tokens(options.max_tokens),
         system_prompt=check_prompt(options.system_prompt or "") or None,
-        tools=None if options.tools is None else list(dict.fromkeys(options.tools)),
+        tools=None if options.tools is None else check_tools(options.tools),
     )
 
 
@@ -48,6 +51,13 @@ def read_parameter(name: str, text: str) -> Any:
     if text and text not in EFFORTS:
         raise Invalid(_(EFFORT) % {"efforts": ", ".join(EFFORTS)})
     return text
+
+
+def check_tools(names: Sequence[str]) -> list[str]:
+    """The names of tools that a turn may call, each once. Raises `Invalid` for what cannot be the name of one."""
+    if len(names) > MAX_TOOLS or any(not 0 < len(one) <= MAX_TOOL_NAME or clean_controls(one) != one for one in names):
+        raise Invalid(TOOLS)
+    return list(dict.fromkeys(names))
 
 
 def check_prompt(text: str) -> str:

@@ -1,6 +1,7 @@
 """Speech from the server on one connection: sentences go to workers, their audio comes back and goes to the client.
 
-One answer is spoken at a time. Sentences are asked of workers a little ahead and sent in order. What was sent but not
+One answer is spoken at a time, and one user hears `OF_A_USER` at once on all connections, because workers speak the
+sentences of all people in turn. Sentences are asked of workers a little ahead and sent in order. What was sent but not
 yet played is bounded, so a client that falls silent gets nothing more, and whoever interrupts has little to discard.
 """
 
@@ -36,12 +37,14 @@ from chat.protocol.speaking import (
     SpeechStop,
     speech_frame,
 )
+from chat.realtime import rate_limits
 from chat.realtime.connection import Connection, Handlers, Reply
 from chat.voice import speeches
 from chat.voice.speeches import Sentence
 
 AHEAD: Final = 2  # sentences that workers speak at once: the one that is sent and the next
 SILENT_SECONDS: Final = 15.0  # without audio of a sentence that was asked for
+OF_A_USER: Final = 3  # answers that are spoken at once
 
 logger = structlog.get_logger(__name__)
 
@@ -65,6 +68,7 @@ class Speech:
     sent_ms: dict[int, float] = field(default_factory=dict)  # by sentence
     played: tuple[int, int] = (0, 0)  # number of a sentence, ms of it
     closed: bool = False
+    counted: bool = False  # among those of its user that are spoken
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -170,6 +174,7 @@ class Speaking:
                 "played_ms": round(speech.played_ms),
             }
             self._connection.put(encode(frame))
+        await self._uncount(speech)
         try:
             await speeches.drop(speech.id, sorted(speech.asked))
         except (redis.RedisError, OSError) as error:
@@ -182,8 +187,10 @@ class Speaking:
         try:
             while not speech.closed:
                 if speech.sending not in speech.texts:
+                    await self._uncount(speech)
                     await self._wait(speech)
                     continue
+                await self._count(speech)
                 await self._ask(speech)
                 await self._send(speech)
         except ChatError as error:
@@ -191,6 +198,23 @@ class Speaking:
         except (*OUTAGE, BrokerAway) as error:
             logger.warning("speech_failed", speech=str(speech.id), error=type(error).__name__)
             await self._end(speech, SpeechUnavailable())
+
+    async def _count(self, speech: Speech) -> None:
+        """Raises `Busy` if its user listens to as many as they may."""
+        if speech.counted:
+            return
+        limited = [(f"speeches:user:{self._connection.user_id.hex}", OF_A_USER)]
+        if not await rate_limits.connection_counts().enter_limited(f"speech:{speech.id.hex}", limited):
+            raise Busy(_("You are already listening to several answers. Stop one of them first."))
+        speech.counted = True
+        if speech.closed:  # meanwhile
+            await self._uncount(speech)
+
+    @staticmethod
+    async def _uncount(speech: Speech) -> None:
+        if speech.counted:
+            speech.counted = False
+            await rate_limits.connection_counts().forget(f"speech:{speech.id.hex}")
 
     async def _end(self, speech: Speech, error: ChatError) -> None:
         if not speech.closed:

@@ -11,7 +11,9 @@ worker died, it is asked for again at another place, so that a worker that was o
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -34,6 +36,9 @@ STREAM_TTL_MS: Final = 120_000
 CLAIM_MS: Final = 4_000
 RENEW_SECONDS: Final = 1.0
 AGAIN: Final = 1_000_000  # added to a sentence's number, the place of its second try
+READING: Final = 30  # connections to Redis that wait for audio at once, of one event loop; all else uses the same pool
+
+_reading: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = weakref.WeakKeyDictionary()
 
 
 class Sentence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,7 +133,8 @@ async def request(speech_id: uuid.UUID, number: int, sentence: Sentence) -> None
 async def read(speech_id: uuid.UUID, number: int, after: str, *, block_ms: int = 1000) -> list[tuple[str, Piece]]:
     """What came of a sentence after an entry, waiting for it `block_ms` at the most. Raises `redis.RedisError`."""
     key = speech_key(speech_id, number)
-    reply = cast("list[Any] | None", await async_redis().xread({key: after}, count=32, block=block_ms))
+    async with _reading.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(READING)):
+        reply = cast("list[Any] | None", await async_redis().xread({key: after}, count=32, block=block_ms))
     found = []
     for entry_id, fields in reply[0][1] if reply else []:
         if b"j" in fields:

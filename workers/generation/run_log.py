@@ -9,12 +9,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+import structlog
+
 from chat.eventlog import events, store
 from chat.runs.lifecycle import Checkpoint
 from workers.generation.growing_text import GrowingText
 from workers.generation.screening import AnswerScreen
 
 MAX_DELTA_CHARACTERS: Final = 8_000  # code points, so that no frame is longer than 64 KiB, however much is waiting
+
+logger = structlog.get_logger(__name__)
 
 
 def _nothing() -> None:
@@ -215,8 +219,10 @@ class RunLog:
         if self.on_shown is not None and self._answer.flushed_length > self.base_length:
             shown, self.on_shown = self.on_shown, None
             shown()
-        if result.fenced:
+        if result.fenced and not self.fenced:
             self.fenced = True
+            note = "another attempt has this run, or it has ended; nothing more of this one is shown"
+            logger.warning("run_lost", run=str(self.run_id), attempt=self.attempt, note=note)
         if self.epoch and result.epoch != self.epoch:
             # The log was lost. Readers only have the text in PostgreSQL, so that must reach to where the log continues.
             self.forget_saved()

@@ -2,6 +2,8 @@
 
 A delivery that is taken becomes due again after `LEASE`: whatever ends this process, another one sends it. So a
 receiver may get an event twice, with the same `webhook-id`.
+
+One webhook has `OF_ONE` of the `AT_ONCE` places, so one that is slow, however much waits for it, delays no other.
 """
 
 from __future__ import annotations
@@ -30,8 +32,8 @@ from workers.tools.fetching import FetchError, FetchRequest, fetch
 from workers.webhooks.disabling import disable_webhook
 from workers.webhooks.payload import headers_of, read_payload
 
-AT_ONCE: Final = 10
-PER_WEBHOOK: Final = 2
+AT_ONCE: Final = 16  # deliveries of this process
+OF_ONE: Final = 4  # of them to one webhook
 LEASE: Final = timedelta(seconds=90)
 JITTER: Final = 0.1
 GONE: Final = 410
@@ -39,7 +41,7 @@ MOST_LOGGED: Final = 30  # attempts, with those that staff ask for
 READ_BYTES: Final = 4096  # of a response, which is not stored
 
 logger = structlog.get_logger(__name__)
-_running = _again = False  # of this process's loop
+_woken: asyncio.Event | None = None  # while this process sends: looks again for what is due
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,66 +59,77 @@ class Attempt:
 
 async def deliver_due() -> None:
     """Sends what is due, until nothing is. Several workers may do so at once, each once. Raises nothing."""
-    global _running, _again
-    _again = True
-    if _running:  # it looks again before it ends
+    global _woken
+    if _woken is not None:
+        _woken.set()
         return
-    _running = True
+    _woken = asyncio.Event()
+    sending: dict[asyncio.Task[None], uuid.UUID] = {}  # the webhook of each
     try:
-        while _again:
-            _again = False
-            await _deliver_all()
+        while True:
+            _woken.clear()
+            for delivery_id, webhook_id in await in_db(take_due, AT_ONCE - len(sending), Counter(sending.values())):
+                sending[asyncio.create_task(_deliver(delivery_id))] = webhook_id
+            if not sending:
+                if _woken.is_set():
+                    continue
+                return
+            for task in await _first_ended(sending, _woken):
+                del sending[task]
     except OUTAGE as error:
         logger.warning("webhooks_not_sent", error=type(error).__name__, note="they are sent later")
     finally:
-        _running = False
+        _woken = None
 
 
-async def _deliver_all() -> None:
-    """Keeps up to `AT_ONCE` deliveries under way until nothing is due, `PER_WEBHOOK` of them for each webhook: one
-    whose address is slow holds up its own events, not those of others.
+async def _first_ended(
+    sending: Mapping[asyncio.Task[None], uuid.UUID], woken: asyncio.Event
+) -> set[asyncio.Task[None]]:
+    """The deliveries that have ended, once there is one; none if something new may be due before."""
+    waking = asyncio.create_task(woken.wait())
+    ended, _ = await asyncio.wait({*sending, waking}, return_when=asyncio.FIRST_COMPLETED)
+    waking.cancel()
+    return {task for task in sending if task in ended}
+
+
+def take_due(most: int, under_way: Mapping[uuid.UUID, int] | None = None) -> list[tuple[uuid.UUID, uuid.UUID]]:
+    """(delivery, webhook) of at most `most` deliveries that are due, which are this process's for `LEASE`.
+
+    At most `OF_ONE` of a webhook, with those that are `under_way`.
     """
-    under_way: dict[asyncio.Task[None], uuid.UUID] = {}
-    try:
-        while True:
-            busy = Counter(under_way.values())
-            for delivery_id, webhook_id in await in_db(take_due, AT_ONCE - len(under_way), busy):
-                under_way[asyncio.create_task(_deliver(delivery_id))] = webhook_id
-            if not under_way:
-                return
-            done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                del under_way[task]
-                task.result()
-    finally:
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
-
-
-def take_due(most: int, busy: Mapping[uuid.UUID, int] | None = None) -> list[tuple[uuid.UUID, uuid.UUID]]:
-    """The ids of deliveries that are due and of their webhooks. They are this process's for `LEASE`. `busy`: how many
-    are under way for a webhook.
-    """
-    counts = Counter(busy or {})
-    full = [webhook for webhook, count in counts.items() if count >= PER_WEBHOOK]
+    counts = Counter(under_way or {})
+    taken: list[tuple[uuid.UUID, uuid.UUID]] = []
     with transaction.atomic():
-        due = WebhookDelivery.objects.filter(
-            Q(webhook__owner=None) | Q(webhook__owner__is_active=True), state=DeliveryState.PENDING,
-            next_attempt_at__lte=timezone.now(), webhook__enabled=True,
-        )  # fmt: skip
-        due = due.exclude(webhook__in=full).select_for_update(skip_locked=True, of=("self",))
-        taken: list[tuple[uuid.UUID, uuid.UUID]] = []
-        for pair in due.order_by("next_attempt_at").values_list("pk", "webhook_id")[: most * PER_WEBHOOK]:
-            if len(taken) < most and counts[pair[1]] < PER_WEBHOOK:
-                counts[pair[1]] += 1
-                taken.append(pair)
-        rows = WebhookDelivery.objects.filter(pk__in=[pk for pk, _webhook in taken])
+        while (free := most - len(taken)) > 0:
+            full = [webhook_id for webhook_id, count in counts.items() if count >= OF_ONE]
+            due = WebhookDelivery.objects.filter(
+                Q(webhook__owner=None) | Q(webhook__owner__is_active=True), state=DeliveryState.PENDING,
+                next_attempt_at__lte=timezone.now(), webhook__enabled=True,
+            ).exclude(webhook__in=full).exclude(pk__in=[delivery_id for delivery_id, _ in taken])  # fmt: skip
+            due = due.select_for_update(skip_locked=True, of=("self",)).order_by("next_attempt_at")
+            found = list(due.values_list("pk", "webhook_id")[:free])
+            for delivery_id, webhook_id in found:
+                if counts[webhook_id] < OF_ONE:
+                    counts[webhook_id] += 1
+                    taken.append((delivery_id, webhook_id))
+            if len(found) < free:
+                break
+        rows = WebhookDelivery.objects.filter(pk__in=[delivery_id for delivery_id, _ in taken])
         rows.update(next_attempt_at=timezone.now() + LEASE, attempts=F("attempts") + 1)
     return taken
 
 
 async def _deliver(delivery_id: uuid.UUID) -> None:
+    """Sends one. Raises nothing: what goes wrong here is due again after `LEASE`."""
+    try:
+        await _send(delivery_id)
+    except OUTAGE as error:
+        logger.warning("webhooks_not_sent", error=type(error).__name__, note="they are sent later")
+    except Exception:
+        logger.exception("webhook_crashed", delivery=str(delivery_id))
+
+
+async def _send(delivery_id: uuid.UUID) -> None:
     found = await in_db(_prepare, delivery_id)
     if found is None:
         return

@@ -21,9 +21,8 @@ from chat.portability.formats.base import (
 from chat.portability.order import ImportedOrder
 
 # Reasoning, tool calls and code that was run: shown folded there, and not part of the answer.
-_STEPS: Final = re.compile(
-    r'^<details type="(?:reasoning|tool_calls|code_interpreter)".*?</details>\s*', re.DOTALL | re.MULTILINE
-)
+_STEP: Final = re.compile(r'^<details type="(?:reasoning|tool_calls|code_interpreter)"', re.MULTILINE)
+_END: Final = "</details>"
 
 
 class Message(Struct):
@@ -90,7 +89,21 @@ def _content(message: Message) -> str:
         texts = [part["text"] if isinstance(part.get("text"), str) else IMAGE for part in parts]
     else:
         content = message.content or ""
-        texts = [_STEPS.sub("", content) if message.role == "assistant" else content]
+        texts = [_without_steps(content) if message.role == "assistant" else content]
     for file in message.files if isinstance(message.files, list) else ():
         texts.append(IMAGE if isinstance(file, dict) and file.get("type") == "image" else ATTACHMENT)
     return "\n\n".join(text for text in texts if text.strip())
+
+
+def _without_steps(text: str) -> str:
+    """The text without its steps. One that does not end is left as it is; each character is looked at once."""
+    kept, at = [], 0
+    while (begun := _STEP.search(text, at)) is not None:
+        end = text.find(_END, begun.end())
+        if end < 0:
+            break
+        kept.append(text[at : begun.start()])
+        at = end + len(_END)
+        while text[at : at + 1].isspace():
+            at += 1
+    return "".join(kept) + text[at:]

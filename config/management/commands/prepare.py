@@ -13,13 +13,14 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts.models import User
 
 BUNDLER: Final = tuple(
     settings.BASE_DIR / name for name in ("config/bundling", "chat/views/page_files.py", "requirements.txt")
 )
+PAUSE: Final = "60s"
 
 
 class Command(BaseCommand):
@@ -32,11 +33,21 @@ class Command(BaseCommand):
 
     def handle(self, *_args: object, **options: Any) -> None:
         """Prints one line of JSON: the administrator's `email`, and `password` when it was made up just now."""
+        allow_pauses()
         call_command("migrate", interactive=False, verbosity=0)
         if settings.STATIC_VERSIONED and not settings.STATIC_COLLECTED:
             gather_static()
         email, password = first_admin(options["admin_email"], os.environ.get("ADMIN_PASSWORD", ""))
         self.stdout.write(json.dumps({"email": email, "password": password}))
+
+
+def allow_pauses() -> None:
+    """Within its transactions this process may do nothing for `PAUSE`: a migration computes between two statements, and
+    a machine that starts everything at once is busy. Others than a start should not keep their locks so long
+    (`config.env.database_from_url`).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", [PAUSE])
 
 
 def first_admin(email: str, password: str) -> tuple[str, str]:

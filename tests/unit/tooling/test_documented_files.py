@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 FOLDERS = (".ci", "accounts", "chat", "config", "deploy", "docs", "templates", "tests", "workers")
 NAMED = re.compile(r"`([\w./-]+\.(?:py|js|css|html|toml|sh))`")
+NAMED_TESTS = re.compile(r"`((?:\w+/)*test_\w+)`")
 EXISTING = [
     f"/{path.relative_to(ROOT).as_posix()}"
     for path in (*ROOT.glob("*"), *(inside for folder in FOLDERS for inside in (ROOT / folder).rglob("*")))
@@ -22,6 +23,13 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs
 def test_each_file_that_is_named_exists(document: Path) -> None:
     named = set(NAMED.findall(document.read_text()))
     assert sorted(name for name in named if not any(path.endswith(f"/{name}") for path in EXISTING)) == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_each_test_that_is_named_exists(document: Path) -> None:
+    """In the short form, the end of a path: `auth/test_tickets`."""
+    named = set(NAMED_TESTS.findall(document.read_text()))
+    assert sorted(name for name in named if not any(path.endswith(f"/{name}.py") for path in EXISTING)) == []
 
 
 def test_the_walk_of_a_message_counts_its_files() -> None:

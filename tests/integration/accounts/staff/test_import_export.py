@@ -88,7 +88,9 @@ class TestOut:
         assert [row["email"] for row in export(ada, "user", "?is_active__exact=0")] == ["off@example.org"]
         assert AuditEntry.objects.get().details == "is_active__exact=0"
 
-    @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\r=x", "'=1", "''@x"])
+    @pytest.mark.parametrize(
+        "name", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\r=x", "\uff1d1+1", "\uff20x", "'=1", "''@x"]
+    )
     def test_no_formula_and_back_again(self, ada: Client, name: str) -> None:
         user = make_user("X")
         User.objects.filter(pk=user.pk).update(name=name)

@@ -207,6 +207,7 @@ def test_open_webuis_file_is_read(alice: User) -> None:
         (b"{}", "This is not a file of prompts"),
         (b"[" * 100_000, "This is not a file of prompts"),
         (b'[{"name": 1}]', "Expected `str`, got `int`"),
+        (b"[" + b",".join([b"{}"] * 1_001) + b"]", "at most 1,000 prompts"),
         (b'{"format": "x", "version": 1, "prompts": []}', "This is not a file of prompts"),
         (b'{"format": "antiphon.prompts", "version": 2, "prompts": []}', "exported by a newer version"),
         (b'[{"name": "good", "text": "x"}, {"name": "a b", "text": "x"}]', "Prompt 2 of the file cannot be imported"),

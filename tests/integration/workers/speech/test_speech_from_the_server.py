@@ -9,6 +9,7 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+import redis
 
 from tests.client import Client
 from tests.fakes.asr_recognisers import run_in_thread
@@ -229,3 +230,28 @@ async def test_a_quota_of_seconds_ends_it(stack: Stack, server: FakeSpeech) -> N
         assert (refused["type"], refused["code"]) == ("error", "quota_exceeded")
         assert (await client.ask("tts.start", message_id=message))["code"] == "quota_exceeded"
         await client.close()
+
+
+async def test_one_user_hears_three_answers_at_once(stack: Stack, server: FakeSpeech) -> None:
+    """Workers speak the sentences of all people in turn: twenty tabs of one would be twenty before everybody else's."""
+    server.delay = 60.0
+    async with user(stack) as alice:
+        clients = [await alice.connect() for _ in range(5)]
+        message = await answered(clients[0])
+        started = [(await start(client, message))["speech_id"] for client in clients]  # in silence any number
+        for client, speech in zip(clients[:3], started, strict=False):
+            await client.ask("tts.say", speech_id=speech, number=0, text=FIRST)
+        keys = redis.Redis.from_url(stack.redis.url)
+        async with asyncio.timeout(15):
+            while sum(keys.zcard(key) for key in keys.scan_iter("*speeches:user:*")) < 3:
+                await asyncio.sleep(0.05)
+        await clients[3].ask("tts.say", speech_id=started[3], number=0, text=FIRST)
+        assert "several answers" in (await clients[3].next("error", code="busy"))["message"]
+        assert (await clients[3].next("tts.closed", speech_id=started[3]))["reason"] == "failed"
+        await clients[0].ask("tts.stop", speech_id=started[0])
+        async with asyncio.timeout(15):
+            while sum(keys.zcard(key) for key in keys.scan_iter("*speeches:user:*")) > 2:
+                await asyncio.sleep(0.05)
+        server.delay = 0.0
+        await clients[4].ask("tts.say", speech_id=started[4], number=0, text=SECOND)
+        assert (await clients[4].next("tts.sentence", speech_id=started[4]))["number"] == 0

@@ -6,10 +6,11 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from django.core.handlers.asgi import ASGIRequest
 from django.test import RequestFactory
 
-from accounts.lib.streaming import stream_file
+from accounts.lib.streaming import escape_formula, stream_file
 
 SCOPE = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
 
@@ -39,3 +40,15 @@ def test_a_name_from_outside_stays_a_name() -> None:
     assert b"".join(response) == "äbc".encode()
     assert "\r" not in response["Content-Disposition"]
     assert response["Content-Disposition"].startswith("attachment; filename")
+
+
+@pytest.mark.parametrize(
+    "cell", ["=1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20x"]
+)
+def test_what_a_spreadsheet_computes_is_kept_from_it(cell: str) -> None:
+    assert escape_formula(cell) == f"'{cell}"
+
+
+@pytest.mark.parametrize("cell", ["1=1", "a@b.example", "", -1, None])
+def test_other_cells_stay(cell: object) -> None:
+    assert escape_formula(cell) == cell

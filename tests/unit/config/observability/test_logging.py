@@ -79,3 +79,11 @@ def test_the_values_of_a_row_are_not_in_a_traceback() -> None:
         )
         assert done.stderr.count("null value in column x") >= 4
         assert "s3cret" not in done.stderr
+
+
+def test_a_value_from_outside_begins_no_line_and_reaches_no_terminal() -> None:
+    sent = r"""structlog.get_logger("ours").info("came", name="a\nfake line\x1b[2J\x9b1m\u202e", place=["b\n"])"""
+    code = CODE.partition("structlog.get_logger")[0] + sent
+    done = subprocess.run([sys.executable, "-c", code, "human"], env={}, capture_output=True, text=True, check=True)
+    [line] = done.stderr.splitlines()
+    assert r"a\nfake line\x1b[2J\x9b1m\u202e" in line

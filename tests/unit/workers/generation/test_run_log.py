@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 import pytest
+import structlog.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -146,3 +147,15 @@ class TestThinking:
         for text in ("abc", "def", "ghi"):
             thinking.feed(text)
         assert (log.reasoning, thinking.text) == ("abcde…", "abcdefghi")
+
+
+def test_an_attempt_that_is_fenced_is_logged_once() -> None:
+    """The append may notice it before the lease is renewed: then nothing else would say why the worker stopped."""
+    log = open_log()
+    log.feed("yes")
+    log.next_append(0.0, [])
+    with structlog.testing.capture_logs() as found:
+        log.note_result(Appended("e", 1, fenced=True))
+        log.note_result(Appended("e", 1, fenced=True))
+    assert [(one["event"], one["run"], one["attempt"]) for one in found] == [("run_lost", str(RUN), 1)]
+    assert log.fenced
