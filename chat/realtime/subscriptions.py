@@ -267,6 +267,8 @@ class Slot:
         Does nothing for a conversation that is followed already, or if there is no room and none was reserved.
         """
         subscriptions, key = self._subscriptions, conversation.bytes
+        if self._conversation not in (None, key):
+            self.release()  # of a conversation that was not begun, because the message was sent before
         async with subscriptions.joining:
             connection = subscriptions.connection
             wanted = key not in connection.cursors and subscriptions.has_room(key)
