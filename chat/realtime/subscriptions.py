@@ -251,7 +251,7 @@ class Slot:
                 self._subscriptions.reserved[conversation.bytes] += 1
 
     def release(self) -> None:
-        """Ends the reservation, if there is one."""
+        """Ends the reservation, if there is one. Called twice, it does nothing the second time."""
         with _slots:
             self._released = True
             if self._conversation is not None:
@@ -259,6 +259,7 @@ class Slot:
                 reserved[self._conversation] -= 1
                 if not reserved[self._conversation]:
                     del reserved[self._conversation]
+                self._conversation = None
 
     @asynccontextmanager
     async def join(self, conversation: uuid.UUID) -> AsyncIterator[Callable[[Position], None]]:
