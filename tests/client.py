@@ -24,6 +24,7 @@ from tests import log_ins
 from tests.client_view import (
     TERMINAL,
     ProtocolViolationError,
+    ShortDeltas,
     View,
     apply_event,
     apply_snapshot,
@@ -32,7 +33,7 @@ from tests.client_view import (
 PASSWORD = "correct horse battery staple"
 FEATURES = [  # of every server
     "reasoning", "compare", "members", "queue", "ask", "branches", "ratings", "seen", "folders", "files",
-    "collections",
+    "collections", "short_deltas",
 ]  # fmt: skip
 
 
@@ -65,8 +66,10 @@ class Session:
         assert answer.status == 200, (answer.status, (await answer.text())[:500])
         return str((await answer.json())["ticket"])
 
-    async def connect(self, *, at: str | None = None, ticket: str = "", **options: Any) -> Client:
-        """A new socket, greeted. `at`: another web process. `ticket`: one that another socket has handed over."""
+    async def connect(self, *, at: str | None = None, ticket: str = "", short: bool = False, **options: Any) -> Client:
+        """A new socket, greeted. `at`: another web process. `ticket`: one that another socket has handed over. `short`:
+        it gets deltas in the short form, as a page does.
+        """
         url = at or self.url
         ticket = ticket or await self.ticket()
         ws = await self.http.ws_connect(
@@ -78,6 +81,8 @@ class Session:
         )
         client = Client(ws, **options)
         await client.next("hello")
+        if short:
+            await client.send("deltas", short=True)
         return client
 
 
@@ -91,6 +96,8 @@ class Client:
         self.frames: list[dict[str, Any]] = []
         self.times: list[float] = []
         self.audio: list[bytes] = []  # binary frames
+        self.short = ShortDeltas()
+        self.characters = 0  # of all text frames as they came, without compression
         self.sent: list[dict[str, Any]] = []
         self.views = views if views is not None else {}
         self.following: set[str] = set()  # conversations this socket gets events of
@@ -114,7 +121,8 @@ class Client:
                 continue
             if message.type is not aiohttp.WSMsgType.TEXT:
                 break
-            frame = json.loads(message.data)
+            self.characters += len(message.data)
+            frame = self.short.expand(json.loads(message.data))
             self.frames.append(frame)
             self.times.append(time.monotonic())
             await self._handle(frame)

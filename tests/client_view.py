@@ -14,6 +14,31 @@ class ProtocolViolationError(AssertionError):
     """The server sent what docs/protocol.md forbids."""
 
 
+class ShortDeltas:
+    """Makes whole deltas of those that came in the short form, on one connection."""
+
+    def __init__(self) -> None:
+        self.texts: dict[int, dict[str, Any]] = {}  # by alias: the last delta, whole
+        self.seqs: dict[str, int] = {}
+        self.expanded = 0
+
+    def expand(self, frame: Any) -> dict[str, Any]:
+        if isinstance(frame, list):
+            alias, text = frame
+            if alias not in self.texts:
+                raise ProtocolViolationError(f"an alias that was not given: {frame}")
+            before = self.texts[alias]
+            seq = self.seqs[before["conversation_id"]] + 1
+            frame = {**before, "seq": seq, "index": before["index"] + len(before["text"]), "text": text}
+            self.expanded += 1
+        if "seq" in frame:
+            self.seqs[frame["conversation_id"]] = frame["seq"]
+        if "alias" in frame:
+            self.texts[frame["alias"]] = frame
+            self.texts.pop(frame["alias"] - 256, None)
+        return dict(frame)
+
+
 @dataclass
 class View:
     """What a page shows of one conversation."""

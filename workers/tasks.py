@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from celery import Task, shared_task, signals
@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connections
 
 from chat.jobs import tool_servers
-from chat.jobs.dispatch import GENERATE_QUEUE, READ_FILE, SPEAK, TRANSCRIBE_QUEUE
+from chat.jobs.dispatch import GENERATE, GENERATE_QUEUE, PUBLISHED, READ_FILE, SPEAK, TRANSCRIBE_QUEUE
 from chat.notifications import notify
 from chat.portability import export_jobs, import_jobs, transfers
 from chat.telemetry import latency_marks
@@ -21,6 +21,7 @@ from workers.endpoints import connection_test
 from workers.moderation import judge_test
 from workers.push import mention_mails
 from workers.push.delivery import deliver
+from workers.runtime import claim_strategy
 from workers.runtime.loop import runtime
 from workers.tools.search import search_test
 from workers.tools.servers import requests
@@ -29,12 +30,14 @@ from workers.webhooks.delivery import deliver_due
 _TRANSFERS: Final = threading.BoundedSemaphore(2)  # imports and exports at once, in this process
 
 
-@shared_task(name="workers.tasks.generate", ignore_result=True, bind=True)  # type: ignore[untyped-decorator]  # Celery has no types
-def generate(self: Task, run_id: str) -> None:
-    """Claims a run and hands it to the loop. A second delivery finds nothing to claim."""
+@shared_task(name=GENERATE, ignore_result=True, Strategy=claim_strategy.NAME)  # type: ignore[untyped-decorator]  # Celery has no types
+def generate(run_id: str, headers: Mapping[str, Any]) -> None:
+    """Claims a run and hands it to the loop. A second delivery finds nothing to claim. `headers`: of the job."""
     try:
         latency_marks.mark(uuid.UUID(run_id), "picked_up")
-        runtime().start(uuid.UUID(run_id), _traceparent(self))
+        runtime().liveness.note_job()
+        traceparent = str(headers.get("traceparent") or "")
+        runtime().start(uuid.UUID(run_id), traceparent, published=headers.get(PUBLISHED))
     finally:
         connections.close_all()
 

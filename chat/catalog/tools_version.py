@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from typing import Final
 
 from django.conf import settings
 from django.db import connection
 
 from accounts.lib.postgresql.prepared import PreparedStatement
+from chat.runs.tool_limits import ToolsVersion
 from chat.runs.tool_switch import sentence
 
 # A row that was changed has another `xmin` or, within one transaction, another `ctid`.
@@ -31,16 +31,6 @@ SELECT
 """,
     {"user": "uuid"},
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ToolsVersion:
-    """`stopped`: why staff have stopped all tools; None: they have not. `key` is the same for all users who are offered
-    the same, and another one after any change of tools, servers, policies and groups.
-    """
-
-    stopped: str | None
-    key: str
 
 
 def tools_version(user_id: uuid.UUID) -> ToolsVersion:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import functools
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -17,6 +18,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError as BrokerAway
 
 from accounts.lib.redis import async_redis
+from chat.jobs import redis_jobs
 from chat.telemetry import latency_marks, tracing
 
 GENERATE: Final = "workers.tasks.generate"
@@ -26,6 +28,7 @@ TRANSCRIBE_QUEUE: Final = "transcribe"
 SPEAK: Final = "workers.tasks.speak"
 READ_FILE: Final = "workers.tasks.read_file"
 READ_FILE_QUEUE: Final = "maintenance"
+PUBLISHED: Final = "published"  # a header of jobs that may claim any run: when, in seconds since 1970
 ASK_SECONDS: Final = 5.0  # for a connection to ask the broker on
 
 logger = structlog.get_logger(__name__)
@@ -52,9 +55,11 @@ def _executor() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=2, thread_name_prefix="broker")
 
 
-def enqueue_generation(run_id: uuid.UUID, traceparent: str = "") -> None:
-    """Publishes the job of a committed run. Raises `kombu.exceptions.OperationalError` if the broker is away; nothing
-    is lost then, since the sweeper publishes it later (`chat.recovery`).
+def enqueue_generation(run_id: uuid.UUID, traceparent: str = "", *, own: bool = True) -> None:
+    """Publishes the job of a committed run. `own`: it may claim no other run (`workers.runtime.fair_claims`).
+
+    Raises `kombu.exceptions.OperationalError` if the broker is away; nothing is lost then, since the sweeper publishes
+    it later (`chat.recovery`).
     """
     current_app.send_task(
         GENERATE,
@@ -62,8 +67,13 @@ def enqueue_generation(run_id: uuid.UUID, traceparent: str = "") -> None:
         queue=GENERATE_QUEUE,
         retry=False,
         ignore_result=True,
-        headers=_headers(traceparent),
+        headers=_run_headers(traceparent, own=own),
     )
+
+
+def _run_headers(traceparent: str, *, own: bool) -> dict[str, Any]:
+    headers: dict[str, Any] = {} if own else {PUBLISHED: time.time()}
+    return headers | (_headers(traceparent) or {})
 
 
 def _headers(traceparent: str) -> dict[str, str] | None:
@@ -77,11 +87,17 @@ def _sending(queue: str) -> AbstractContextManager[tracing.Span]:
     return tracing.span(f"send {queue}", tracing.SpanKind.PRODUCER, attributes={"messaging.destination.name": queue})
 
 
-async def enqueue(run_id: uuid.UUID) -> None:
-    """`enqueue_generation` from a coroutine, within the trace of the command that asked for it."""
+async def enqueue(run_id: uuid.UUID, *, own: bool = True) -> None:
+    """`enqueue_generation` from a coroutine, within the trace of the command that asked for it. Raises `BrokerAway` or
+    `redis.RedisError`.
+    """
     with _sending(GENERATE_QUEUE) as span:
         parent = tracing.traceparent_of(span) or tracing.current.get()
-        await asyncio.get_running_loop().run_in_executor(_executor(), enqueue_generation, run_id, parent)
+        if redis_jobs.is_possible():
+            await redis_jobs.publish(GENERATE_QUEUE, GENERATE, [str(run_id)], _run_headers(parent, own=own))
+        else:
+            publish = functools.partial(enqueue_generation, run_id, parent, own=own)
+            await asyncio.get_running_loop().run_in_executor(_executor(), publish)
     latency_marks.mark(run_id, "enqueued")
 
 

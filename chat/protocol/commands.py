@@ -154,6 +154,12 @@ class Typing(Command, frozen=True, tag="typing"):
     speaking: bool = False
 
 
+class Deltas(Command, frozen=True, tag="deltas"):
+    """Which form the deltas of this connection have from now on."""
+
+    short: bool
+
+
 class Ping(Command, frozen=True, tag="ping"):
     pass
 
@@ -164,7 +170,7 @@ class Pong(Command, frozen=True, tag="pong"):
 
 AnyCommand = (
     Subscribe | Unsubscribe | MessageSend | MessageEdit | MessageRegenerate | MessageContinue | AnswerChoose | RunStop
-    | Ack | Typing | Ping | Pong | AnyReadingCommand | AnySpeechCommand
+    | Ack | Typing | Deltas | Ping | Pong | AnyReadingCommand | AnySpeechCommand
     | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt | AnyQueueCommand | ToolDecide
 )  # fmt: skip
 

@@ -20,6 +20,7 @@ MAX_RATING_NOTE: Final = 1_000  # characters
 # What `hello` says that this server has, beside what depends on its settings.
 FEATURES: Final = (
     "reasoning", "compare", "members", "queue", "ask", "branches", "ratings", "seen", "folders", "files", "collections",
+    "short_deltas",
 )  # fmt: skip
 MAX_TOOLS: Final = 200  # that a conversation or a message may name
 MAX_COLLECTIONS: Final = 20  # that a conversation or a message may name

@@ -24,6 +24,7 @@ from chat.protocol.commands import (
     AnyTraced,
     AudioInterrupt,
     Command,
+    Deltas,
     Named,
     Ping,
     Pong,
@@ -119,6 +120,9 @@ class CommandRunner:
     def ping(self, command: Ping) -> None:
         self.reply({"type": "pong"}, command.ref)
 
+    def deltas(self, command: Deltas) -> None:
+        self.connection.shorten(on=command.short)
+
     # --- limits -------------------------------------------------------------------------------------------------
 
     def _refuse(self, error: ChatError, names: Named) -> None:
@@ -207,6 +211,7 @@ class CommandRunner:
 
 AT_ONCE: Final[dict[type[Command], Callable[[CommandRunner, Any], None]]] = {
     Ack: CommandRunner.ack,
+    Deltas: CommandRunner.deltas,
     Ping: CommandRunner.ping,
     Pong: CommandRunner.pong,
 }

@@ -27,6 +27,7 @@ from chat.protocol.frames import encode, stamp
 from chat.protocol.limits import HEARTBEAT_SECONDS, PONG_SECONDS, WINDOW_BYTES
 from chat.realtime.cursor import Action, Cursor, SendWindow
 from chat.realtime.outbox import Outbox, Send
+from chat.realtime.short_deltas import ShortDeltas
 from chat.telemetry.metrics import counted, event_lag
 
 Part = TypeVar("Part")
@@ -73,6 +74,7 @@ class Connection(Outbox):
         # The first ping comes at a random moment, so that sockets opened together do not ping together.
         self._next_ping = now + HEARTBEAT_SECONDS * random.uniform(0.5, 1)
         self._pong_due: float | None = None
+        self._short: ShortDeltas | None = None  # if the client wants deltas short
 
     # --- out ----------------------------------------------------------------------------------------------------
 
@@ -123,12 +125,13 @@ class Connection(Outbox):
                 event_lag.observe((max(0.0, time.time() - message["t"]),))
         action = cursor.offer(*at)
         if action is Action.SEND:
-            frame = message.get("frame")
-            if frame is None:
-                frame = message["frame"] = stamp(at[1], message["b"])
             if self._guards and not self._fits(message["b"]):
                 self.reset(message["c"])
                 return
+            if self._short is not None and message["d"]:
+                frame = self._short.frame(cursor.texts, at[1], message)
+            else:
+                frame = message.get("frame") or message.setdefault("frame", stamp(at[1], message["b"]))
             self.put_event(cursor, at[1], frame)
         elif action is Action.READ:
             counted.gaps += 1
@@ -231,6 +234,7 @@ class Connection(Outbox):
                     self.reset(conversation)
                     return
                 cursor.head = max(cursor.head, replay.position.seq)
+                cursor.texts.clear()  # merged deltas have no alias
                 for seq, body in merge(replay.entries):
                     if self.window.full:
                         cursor.behind = True
@@ -246,6 +250,12 @@ class Connection(Outbox):
                     return
         finally:
             cursor.reading = False
+
+    def shorten(self, *, on: bool) -> None:
+        """Sends deltas in the short form from now on, or no more."""
+        for cursor in self.cursors.values():
+            cursor.texts.clear()
+        self._short = (self._short or ShortDeltas()) if on else None
 
     # --- time ---------------------------------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ class SendWindow:
 class Cursor:
     """One connection's position in one conversation's event log."""
 
-    __slots__ = ("_sent", "acked", "again", "behind", "epoch", "head", "held", "reading", "seq", "window")
+    __slots__ = ("_sent", "acked", "again", "behind", "epoch", "head", "held", "reading", "seq", "texts", "window")
 
     def __init__(self, position: Position, window: SendWindow, *, reading: bool = False) -> None:
         self.epoch = position.epoch
@@ -55,6 +55,7 @@ class Cursor:
         self.behind = False
         self.again = False  # the read under way may have come too early: read once more
         self.held = False  # nothing is sent: a snapshot is being taken, and the events after it are sent after it
+        self.texts: dict[bytes, list[int]] = {}  # see `chat.realtime.short_deltas`
         self._sent: deque[tuple[int, int]] = deque()  # (seq, bytes) not yet acknowledged
 
     @property

@@ -253,7 +253,7 @@ class Slot:
                 self._subscriptions.reserved[conversation.bytes] += 1
 
     def release(self) -> None:
-        """Ends the reservation, if there is one."""
+        """Ends the reservation, if there is one. Called twice, it does nothing the second time."""
         with _slots:
             self._released = True
             if self._conversation is not None:
@@ -261,6 +261,7 @@ class Slot:
                 reserved[self._conversation] -= 1
                 if not reserved[self._conversation]:
                     del reserved[self._conversation]
+                self._conversation = None
 
     @asynccontextmanager
     async def join(self, conversation: uuid.UUID) -> AsyncIterator[Callable[[Position], None]]:
@@ -269,6 +270,8 @@ class Slot:
         Does nothing for a conversation that is followed already, or if there is no room and none was reserved.
         """
         subscriptions, key = self._subscriptions, conversation.bytes
+        if self._conversation not in (None, key):
+            self.release()  # of a conversation that was not begun, because the message was sent before
         async with subscriptions.joining:
             connection = subscriptions.connection
             wanted = key not in connection.cursors and subscriptions.has_room(key)

@@ -27,6 +27,7 @@ from chat.models import RunStatus
 from chat.moderation.rewriting import publish_rewritten
 from chat.recovery.approvals import recover_approvals
 from chat.recovery.files import FileRecovery
+from chat.recovery.positions import announce_positions
 from chat.recovery.recordings import RecordingRecovery
 from chat.recovery.waiting_lines import recover_waiting_lines
 from chat.runs.approval_log import announce_waits, decided_of
@@ -72,7 +73,7 @@ async def run() -> None:
         await asyncio.sleep(EVERY_SECONDS * random.uniform(0.75, 1.25))
         for step in (
             reap, sweep, close_endings, begin_logs_anew, announce_unasked, recover_approvals, recover_recordings,
-            recover_waiting_lines, recover_files,
+            recover_waiting_lines, recover_files, announce_positions,
         ):  # fmt: skip
             try:
                 await step()

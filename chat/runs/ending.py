@@ -97,6 +97,7 @@ class Ended:
     whole: bool = True  # the event log has all of the answer's text
     used: Used | None = None  # what it is billed with, if it has ended just now
     cost: Decimal | None = None
+    may_go_on: bool = True  # messages may wait for its end (`chat.turns.going_on`)
     untold: str | None = None  # the cost, where the events do not tell it to all readers, but the payer may know it
 
 

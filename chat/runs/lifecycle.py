@@ -24,7 +24,15 @@ from chat.runs.branch_files import BranchFile, read_branch_files
 from chat.runs.context import Begun, Branch, ClaimedRun, read_begun, read_branch, read_text_before
 from chat.runs.lost import Lost, book_lost
 from chat.runs.system_prompt import OWN_INSTRUCTIONS, compose_system_prompt, with_people
-from chat.runs.tool_limits import NO_TOOLS, PLAN, TOOL_COLUMN_COUNT, TOOL_COLUMNS, ToolLimits, tool_limits
+from chat.runs.tool_limits import (
+    NO_TOOLS,
+    PLAN,
+    TOOL_COLUMN_COUNT,
+    TOOL_COLUMNS,
+    ToolLimits,
+    ToolsVersion,
+    tool_limits,
+)
 
 MAX_ATTEMPTS: Final = 3
 
@@ -99,7 +107,8 @@ class Claim:
     None: this attempt begins the run's part of the answer. `exact`: the `path` is a request of the API, which is sent
     as it is, roles included: nothing is added or left out. `files` are those of the branch, oldest first; `ids` are the
     messages of `path`. `has_collections`: the conversation has some, which may be usable for whoever asks. `placed`: of
-    an exact path, the files of each turn by its place.
+    an exact path, the files of each turn by its place. `tools_version` is of the tools that whoever asked is offered,
+    where the worker has looked.
     """
 
     run: ClaimedRun
@@ -121,6 +130,7 @@ class Claim:
     ids: Sequence[uuid.UUID] = ()
     has_collections: bool = False
     placed: Mapping[int, Sequence[uuid.UUID]] = field(default_factory=dict)
+    tools_version: ToolsVersion | None = None
 
     @property
     def shown_text(self) -> str:

@@ -9,6 +9,7 @@ not as expected, so that nothing else is executed: then `end_run` ends it, or fi
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -62,7 +63,9 @@ UPDATE chat_run SET finished_at = statement_timestamp(), status = %(run_status)s
     parameters = COALESCE(%(run_parameters)s::jsonb, parameters),
     {", ".join(f"{name} = %(run_{name})s" for name in _KNOWN)},
     cost = (SELECT e.cost FROM accounts_usageentry e WHERE e.run_id = %(run)s)
-WHERE id = %(run)s RETURNING {", ".join(str(field.column) for field in _FIELDS)}
+WHERE id = %(run)s RETURNING {", ".join(str(field.column) for field in _FIELDS)},
+    EXISTS (SELECT FROM chat_queuedmessage q WHERE q.conversation_id = chat_run.conversation_id
+        AND q.state = 'waiting')
 """,  # noqa: S608 -- column names
     {
         "run": "uuid",
@@ -120,10 +123,11 @@ def end_plain_run(run: ClaimedRun, status: RunStatus, ending: Ending, *, owner: 
         return None
     message.moderation = json.loads(results[1][0][0])
     settled = settled_from(results[-2])
-    ended_run = _run_from(results[-1][0])
+    *columns, waits = results[-1][0]
+    ended_run = _run_from(columns)
     return replace(
         ended_of(ended_run, message), user_id=run.user_id, near=settled.near, used=used, cost=ended_run.cost,
-        untold=untold_cost(ended_run),
+        untold=untold_cost(ended_run), may_go_on=waits,
     )  # fmt: skip
 
 
@@ -159,7 +163,7 @@ def _used(run: ClaimedRun, status: RunStatus, ending: Ending) -> Used | None:
     )
 
 
-def _run_from(row: tuple[Any, ...]) -> Run:
+def _run_from(row: Sequence[Any]) -> Run:
     fields = dict(zip(_NAMES, row, strict=True))
     fields["parameters"] = json.loads(fields["parameters"])
     return Run.from_db("default", list(_NAMES), [fields[name] for name in _NAMES])

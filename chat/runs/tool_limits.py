@@ -47,6 +47,16 @@ class ToolLimits:
 NO_TOOLS: Final = ToolLimits()
 
 
+@dataclass(frozen=True, slots=True)
+class ToolsVersion:
+    """`stopped`: why staff have stopped all tools; None: they have not. `key` is the same for all users who are offered
+    the same, and another one after any change of tools, servers, policies and groups.
+    """
+
+    stopped: str | None
+    key: str
+
+
 def tool_limits(row: Sequence[Any]) -> ToolLimits:
     """The limits in the `TOOL_COLUMNS` of a claim. Without a plan (the user was erased) there are no tools."""
     chosen, web_search, lower, steps, at_once, seconds, tokens, cost, available = row

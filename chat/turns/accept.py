@@ -27,7 +27,7 @@ from chat.models.conversations import title_from
 from chat.models.moderation import Direction
 from chat.moderation.screening import Refusal, refuse, screen_message, screen_title
 from chat.protocol.commands import ApiSend, MessageEdit, MessageRegenerate, MessageSend, NewTurn, QueuedSend
-from chat.protocol.errors import Busy, Invalid, QuotaExceeded
+from chat.protocol.errors import Busy, ChatError, Invalid, QuotaExceeded
 from chat.protocol.parameters import check_options
 from chat.telemetry import tracing
 from chat.turns.accepted import Accepted, Check, accept_any, find_known, fingerprint_of
@@ -81,11 +81,9 @@ def accept(
     if command.options is not None:
         command = msgspec.structs.replace(command, options=check_options(command.options))
     compared_models(command)
-    fingerprint = fingerprint_of(command)
-    known = find_known(user_id, command.client_id, fingerprint)
-    if known is not None:
-        return known
-    return with_prepared(PREPARED, partial(_accept, user_id, command, fingerprint, check, direction, token_id))
+    return with_prepared(
+        PREPARED, partial(_accept, user_id, command, fingerprint_of(command), check, direction, token_id)
+    )
 
 
 def _accept(
@@ -96,7 +94,9 @@ def _accept(
     direction: Direction,
     token_id: uuid.UUID | None,
 ) -> Accepted:
-    """`accept` for a command that was not carried out before."""
+    """`accept` for a command whose text is clean. Whether it was carried out before is asked only where something
+    refuses it: at the latest the constraint that its id is new does.
+    """
     try:
         with transaction.atomic():
             place = find_place(user_id, command)
@@ -121,13 +121,13 @@ def _accept(
                 count_for_token(token_id, len(rows.runs))
             _reserve(user_id, command, place, rows)
             return _accepted(command, place, rows)
-    except Refusal as refusal:
-        raise refuse(refusal, user_id, command.client_id) from None
-    except (IntegrityError, Busy) as error:
-        # Another command won the race: the same one (the same client_id), or a different one on this branch.
+    except (Refusal, ChatError, IntegrityError) as error:
+        # Or another command won the race: the same one (the same client_id), or a different one on this branch.
         known = find_known(user_id, command.client_id, fingerprint)
         if known is not None:
             return known
+        if isinstance(error, Refusal):
+            raise refuse(error, user_id, command.client_id) from None
         if "run_one_active_per_branch" in str(error):
             raise Busy from None
         raise

@@ -13,7 +13,8 @@ from config.env import at_least, broker_options, broker_url
 from config.settings.environment import env
 from config.settings.stores import REDIS_URL
 
-CELERY_BROKER_URL: str = env.str("CELERY_BROKER_URL", "") or broker_url(REDIS_URL)
+REDIS_BROKER_URL = broker_url(REDIS_URL)
+CELERY_BROKER_URL: str = env.str("CELERY_BROKER_URL", "") or REDIS_BROKER_URL
 CELERY_TASK_SERIALIZER = CELERY_EVENT_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_RESULT_BACKEND = None

@@ -16,6 +16,7 @@ import contextlib
 import re
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -34,6 +35,8 @@ from tests.bench.systems import System, Upstream, run_ours
 from tests.servers import servers
 
 EVERY_S: Final = 2.0
+PACE: Final = "at a person's pace"
+BURST: Final = "all at once"
 # A line of PostgreSQL's log with `log_line_prefix = '%a|'`; a statement may go on in lines that begin with a tab.
 _LINE: Final = re.compile(
     r"^(web\d+|worker\d+|)\|LOG:\s+duration: ([\d.]+) ms\s+(?:statement|execute [^:]*): (.*(?:\n\t.*)*)", re.MULTILINE
@@ -116,13 +119,13 @@ def show_statements(found: dict[str, dict[str, list[float]]], count: int, least:
 
 
 def measure(system: System, senders: int, rounds: int, bursts: int, sockets: int, *, statements: bool,
-            profiler: Profiler | None = None) -> None:  # fmt: skip
+            profiler: Profiler | None = None, during: str = PACE) -> None:  # fmt: skip
     assert system.stack is not None
     log = system.stack.postgres.log
     plan = Admission(system.urls, system.sessions[:senders], FIRST_MODEL, rounds, EVERY_S, bursts)
     with Client("admission", plan) as client:
         client.await_step("connected", 120)
-        for what in ("at a person's pace", "all at once", "statements"):
+        for what in (PACE, BURST, "statements"):
             counting = what == "statements"
             if counting and not statements:
                 break
@@ -130,23 +133,35 @@ def measure(system: System, senders: int, rounds: int, bursts: int, sockets: int
                 log_statements(system, True)
                 mark = log.stat().st_size
             meter = Meter(system)
-            if profiler is not None and what == "at a person's pace":
-                profiler.start(system, "account")
-            client.go()
-            told = client.await_step("sent", rounds * EVERY_S + bursts * 20 + 60)
-            if profiler is not None:
-                profiler.stop()
+            with profiling(profiler if what == during else None, system):
+                client.go()
+                told = client.await_step("sent", rounds * EVERY_S + bursts * 20 + 60)
             count = len(told["answers"])
             failed = Counter(one["code"] or one["ending"] for one in told["answers"] if not one["accepted_us"])
             if counting:
                 log_statements(system, False)
                 show_statements(count_by_process(log, mark), count)
             else:
+                got = [sum(one[name] for one in told["answers"]) / count for name in ("bytes", "delta_bytes")]
+                print(f"\n  an answer's bytes at the socket: {got[0]:.0f}, {got[1]:.0f} of them deltas")
                 meter.show(f"messages {what}" + (f" (not accepted: {dict(failed)})" if failed else ""), count)
         client.process.kill()
     if sockets:
         time.sleep(1.0)
-        open_sockets(system, sockets, statements=statements)
+        with profiling(profiler if during == "sockets" else None, system):
+            open_sockets(system, sockets, statements=statements)
+
+
+@contextlib.contextmanager
+def profiling(profiler: Profiler | None, system: System) -> Iterator[None]:
+    if profiler is None:
+        yield
+        return
+    profiler.start(system, "account")
+    try:
+        yield
+    finally:
+        profiler.stop()
 
 
 def open_sockets(system: System, sockets: int, *, statements: bool) -> None:
@@ -176,7 +191,8 @@ def main() -> None:
     parser.add_argument("--bursts", type=int, default=4, help="messages of each, all at once")
     parser.add_argument("--sockets", type=int, default=200, help="opened at the end")
     parser.add_argument("--statements", action="store_true", help="count PostgreSQL's statements, too")
-    parser.add_argument("--profile", choices=("web", "worker"), help="py-spy on one process, at a person's pace")
+    parser.add_argument("--profile", choices=("web", "worker"), help="py-spy on one process")
+    parser.add_argument("--during", choices=(PACE, BURST, "sockets"), default=PACE, help="when it is profiled")
     options = parser.parse_args()
     raise_file_limit()
     upstream = Upstream()
@@ -188,7 +204,8 @@ def main() -> None:
         ) as system:  # fmt: skip
             measure(system, options.senders, options.rounds, options.bursts, options.sockets,
                     statements=options.statements,
-                    profiler=Profiler(options.profile, FOLDER) if options.profile else None)  # fmt: skip
+                    profiler=Profiler(options.profile, FOLDER) if options.profile else None,
+                    during=options.during)  # fmt: skip
     finally:
         upstream.stop()
         servers.stop()

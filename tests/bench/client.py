@@ -22,10 +22,11 @@ import uvloop
 from tests.bench import sse
 from tests.bench.answers import Answered
 from tests.bench.door import Door
+from tests.bench.plain_wire import PlainSocket, open_plain
 from tests.bench.runner import WARM_UP, Runner, leave
 from tests.bench.stamps import now_us
 from tests.bench.watchers import Watching, run_watching
-from tests.bench.wire import ChatSocket, PlainSocket, open_plain
+from tests.bench.wire import ChatSocket
 
 
 class Streams(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""The load client's sockets: `chat.v1` (docs/protocol.md), and the two lines of JSON that the baselines speak.
+"""The load client's sockets: `chat.v1` (docs/protocol.md). Those of the baselines are in `plain_wire.py`.
 
 On picows and uvloop: 6 µs of CPU a frame (aiohttp 9, websockets 10), so that the client is not what is measured.
 Hot paths only note when what arrived; the arithmetic comes after the run (`tests.bench.answers`).
@@ -45,10 +45,13 @@ class Incoming(msgspec.Struct):
     timing: dict[str, Any] | None = None
     snapshot: dict[str, Any] | None = None
     resume: str = ""
+    alias: int = -1
+    features: list[str] = []
     done: bool = False  # the baselines
 
 
 _decoder = msgspec.json.Decoder(Incoming)
+_short_decoder = msgspec.json.Decoder(tuple[int, str])
 _encoder = msgspec.json.Encoder()
 
 
@@ -76,7 +79,10 @@ class Line(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type is WSMsgType.TEXT:
             payload = frame.get_payload_as_bytes()
-            self.receive(_decoder.decode(payload), len(payload))
+            short = payload.startswith(b"[")
+            self.receive(
+                self.expand(*_short_decoder.decode(payload)) if short else _decoder.decode(payload), len(payload)
+            )
         elif frame.msg_type is WSMsgType.CLOSE:
             self.close_code = int.from_bytes(
                 frame.get_payload_as_bytes()[:2], "big"
@@ -85,6 +91,10 @@ class Line(WSListener):
             transport.disconnect()
 
     def receive(self, frame: Incoming, size: int) -> None:
+        raise NotImplementedError
+
+    def expand(self, alias: int, text: str) -> Incoming:
+        """The whole frame of a delta in the short form."""
         raise NotImplementedError
 
     def ask(self, tag: str, model: str, conversation_id: str | None = None) -> Answered:
@@ -140,6 +150,7 @@ class ChatSocket(Line):
         self.merged = 0
         self._unacked = 0
         self._acking: asyncio.TimerHandle | None = None
+        self._texts: dict[int, Incoming] = {}  # by alias: the delta before
 
     def receive(self, frame: Incoming, size: int) -> None:
         answer = self.answer
@@ -151,6 +162,8 @@ class ChatSocket(Line):
             self.write({"type": "pong"})
         elif frame.type == "hello":
             self.resume = frame.resume
+            if "short_deltas" in frame.features:  # as the page does
+                self.write({"type": "deltas", "short": True})
             self.hello.set_result(None)
         elif frame.type in ("message.accepted", "subscribed") and frame.position is not None:
             if frame.type == "message.accepted":
@@ -164,6 +177,13 @@ class ChatSocket(Line):
         elif frame.type == "error" and not self._reply(frame):
             self.finish("error", f"{frame.code}: {frame.message}")
 
+    def expand(self, alias: int, text: str) -> Incoming:
+        before = self._texts[alias]
+        index = before.index + len(before.text)
+        return Incoming(
+            "run.delta", before.conversation_id, self.seq + 1, before.run_id, before.attempt, index, text, alias=alias
+        )
+
     def _reply(self, frame: Incoming) -> bool:
         waiting = self.replies.pop("", None)
         if waiting is None or waiting.done():
@@ -176,6 +196,8 @@ class ChatSocket(Line):
         kind = frame.type
         step = frame.seq - self.seq
         if kind == "run.delta":
+            if frame.alias >= 0:
+                self._texts[frame.alias] = frame
             if self.run != (frame.run_id, frame.attempt):
                 if self.run[0] == frame.run_id:
                     answer.restarts += 1
@@ -249,35 +271,6 @@ class ChatSocket(Line):
         if reply.type == "error":
             raise RuntimeError(f"{reply.code}: {reply.message}")
         return reply
-
-
-class PlainSocket(Line):
-    """The baselines: `{"text", "model"}` in, a `{"text"}` per token out, then `{"done": true}`."""
-
-    def receive(self, frame: Incoming, size: int) -> None:
-        answer = self.answer
-        answer.frames += 1
-        answer.bytes += size
-        if frame.text:
-            at = now_us()
-            if not answer.first_us:
-                answer.first_us = at
-            answer.delta_frames += 1
-            answer.delta_bytes += size
-            self.pieces.append((at, frame.text))
-        if frame.done:
-            self.finish("run.done")
-
-    def ask(self, tag: str, model: str, conversation_id: str | None = None) -> Answered:
-        answer = self.begin(tag)
-        self.write({"text": f"Write me a poem, please. bench:{tag}", "model": model})
-        return answer
-
-
-async def open_plain(url: str) -> PlainSocket:
-    _, listener = await ws_connect(PlainSocket, url.replace("http", "ws", 1) + "/ws", websocket_handshake_timeout=30)
-    assert isinstance(listener, PlainSocket)
-    return listener
 
 
 async def open_chat(url: str, cookie: str, ticket: str, *, source: str | None = None) -> ChatSocket:

@@ -32,6 +32,7 @@ class Scene:
 
     async def connect(self, *, at: str | None = None, views: dict[str, View] | None = None, **options: Any) -> Client:
         """A watched client of Alice's."""
+        options.setdefault("short", len(self.clients) % 2 == 0)  # as a page has it, and as an older client
         client = await self.alice.connect(at=at, views=views if views is not None else {}, **options)
         self.clients.append(client)
         return self.history.watch(client)

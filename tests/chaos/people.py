@@ -153,7 +153,7 @@ class World:
 
         async def come_back() -> Client:
             url = await asyncio.to_thread(self.any_web)
-            client = await (await self.browsers[page.user].at(url)).connect(views=page.views)
+            client = await (await self.browsers[page.user].at(url)).connect(views=page.views, short=bool(self.turn % 2))
             self.here.clients.append(self.here.history.watch(client, page.user))
             for one, view in list(page.views.items()):
                 if one in page.lost:

@@ -114,7 +114,7 @@ def test_a_notice_that_comes_late_changes_no_mark(page: Page, stack: Stack) -> N
         def pass_on(text: str | bytes) -> None:
             route.send(text)
             frame = json.loads(text)
-            if frame["type"] == "unread" and not frame["running"]:
+            if isinstance(frame, dict) and frame["type"] == "unread" and not frame["running"]:
                 ends.append(str(text))
                 route.send(json.dumps({**frame, "running": True, "version": frame["version"] - 1}))
 

@@ -46,7 +46,7 @@ class TestRefusals:
 
             def from_server(data: str | bytes) -> None:
                 frame = json.loads(data)
-                if frame["type"] == "hello":
+                if isinstance(frame, dict) and frame["type"] == "hello":
                     frame["limits"]["frame_bytes"] = 1_000
                 route.send(json.dumps(frame))
 

@@ -102,17 +102,29 @@ class TestTrouble:
         assert trace == f"00-{run['trace_id']}-{trace[36:52]}-01"
         expect(page.locator(".message-user")).to_have_count(1)
 
-    def test_missing_text_is_fetched(self, page: Page) -> None:
-        """A delta that never arrives is noticed by the next one's index."""
+    @pytest.mark.parametrize("short", [False, True], ids=["whole", "short"])
+    def test_missing_text_is_fetched(self, page: Page, short: bool) -> None:
+        """A delta that never arrives is noticed by the next one's index, and in the short form by the length at the
+        end.
+        """
         dropped: list[str] = []
+        kinds: set[bool] = set()
 
         def drop(route: WebSocketRoute) -> None:
             server = route.connect_to_server()
 
             def from_server(data: str | bytes) -> None:
                 frame = json.loads(data)
-                if frame["type"] == "run.delta" and frame["index"] > 50 and not dropped:
-                    dropped.append(frame["text"])
+                if not isinstance(frame, dict):
+                    kinds.add(True)
+                elif frame["type"] == "hello" and not short:
+                    frame["features"].remove("short_deltas")
+                    data = json.dumps(frame)
+                elif frame["type"] == "run.delta":
+                    kinds.add(False)
+                is_delta = not isinstance(frame, dict) or (frame["type"] == "run.delta" and frame["index"] > 50)
+                if is_delta and not dropped:
+                    dropped.append(str(data))
                 else:
                     route.send(data)
 
@@ -123,6 +135,7 @@ class TestTrouble:
         send(page, "Whole [[tokens=100 rate=100]]")
         ended(page)
         assert dropped
+        assert (True in kinds) is short
         assert answers(page).locator(".message-body").inner_text().split() == [f"tok{n}" for n in range(100)]
 
     def test_a_limit_is_waited_out_with_the_text_kept(self, page: Page) -> None:

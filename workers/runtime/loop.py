@@ -31,7 +31,7 @@ from chat.moderation.rules import RuleSet
 from chat.recovery import reaper
 from chat.runs import closing
 from chat.runs.context import ClaimedRun
-from chat.runs.lifecycle import Claim, claim, requeue
+from chat.runs.lifecycle import Claim, requeue
 from chat.runs.lost import Lost
 from chat.telemetry import metrics
 from chat.telemetry.tracing import Span, SpanKind, current, span, trace_id, traceparent_of
@@ -47,6 +47,7 @@ from workers.generation.titles import TitleWriter
 from workers.generation.tracing import start_run_span
 from workers.moderation import judge_test
 from workers.moderation.service import JudgeSync
+from workers.runtime.fair_claims import FairClaims
 from workers.runtime.in_step import keep_in_step
 from workers.runtime.leases import LeaseKeeper
 from workers.runtime.liveness import Liveness
@@ -77,12 +78,12 @@ class Runtime:
         self.active: dict[uuid.UUID, Generation] = {}
         self.missing_html = MissingHtml()
         self.stops = StopListener(self.active, self.missing_html.wake.set)
-        self.draining = False
-        self.since = time.time()
+        self.draining, self.since = False, time.time()
         self.takes_runs = False  # whether this worker consumes the queue of answers; known when Celery is up
         self.liveness = Liveness(settings.WORKER_STUCK_SECONDS)
         self.speech, self.speaker = Transcriber(self.owner, self.spawn), Speaker(self.owner)
         self.files = ReadingJobs(self.start_soon)
+        self._claims = FairClaims(self.owner, lambda model: usable_window(self.endpoint_sync.router.window_of(model)))
         self._slots = threading.BoundedSemaphore(settings.WORKER_STREAMS)
         self._loop = uvloop.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,12 +135,13 @@ class Runtime:
 
     # --- runs ---------------------------------------------------------------------------------------------------
 
-    def start(self, run_id: uuid.UUID, traceparent: str = "") -> None:
+    def start(self, run_id: uuid.UUID, traceparent: str = "", *, published: float | None = None) -> None:
         """Claims a run and starts it. Called on a Celery thread. Blocks while the process is full, so that the broker
-        gives the job to another worker. A run that is claimed already or has ended is left alone.
+        gives the job to another worker. `published`: see `FairClaims.claim`. A run that is claimed or has ended stays.
         """
         taken = time.time_ns()
-        while not self._slots.acquire(timeout=0.5):
+        waited = not self._slots.acquire(blocking=False)
+        while waited and not self._slots.acquire(timeout=0.5):
             if self.draining:
                 return  # it stays queued in PostgreSQL: the sweeper gives it to another worker
         handed_over = False
@@ -147,7 +149,7 @@ class Runtime:
             if self.draining:
                 return
             claiming = time.time_ns()
-            claimed = claim(run_id, self.owner, lambda model: usable_window(self.endpoint_sync.router.window_of(model)))
+            claimed = self._claims.claim(run_id, published, waited=waited)
             if claimed is not None:
                 run_span = start_run_span(claimed.run, traceparent, received=taken, claiming=claiming)
                 rules = rules_for_answer(claimed.run.user_id, claimed.run.model)

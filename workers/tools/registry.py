@@ -18,6 +18,7 @@ from chat.catalog.tool_servers import servers_of_id
 from chat.catalog.tools import READ_PAGE, SEARCH_WEB, OfferedTool, tools_of
 from chat.catalog.tools_version import tools_version
 from chat.models import Member, Role
+from chat.runs.tool_limits import ToolsVersion
 from workers.providers.base import ToolSpec
 from workers.tools.base import Tool
 from workers.tools.own import OWN_TOOLS
@@ -48,7 +49,8 @@ class Wanted:
 
     `chosen` are keys of tools (`OfferedTool.key`); None: those that are on by default. `question` is the message that
     is answered: with an address in it, pages may be read though the web is not searched. `goes_on`: after a wait, of
-    days perhaps, or a lost worker. `model`: the one that answers.
+    days perhaps, or a lost worker. `model`: the one that answers. `version` is of what
+    the user is offered, where that is known already.
     """
 
     user_id: uuid.UUID
@@ -58,6 +60,7 @@ class Wanted:
     question: str = ""
     goes_on: bool = False
     model: str = ""
+    version: ToolsVersion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,8 @@ async def find_tools(wanted: Wanted) -> Toolbox:
     if wanted.goes_on and not await in_db(_takes_part, wanted):
         logger.info("tools_withdrawn", user=str(wanted.user_id), conversation=str(wanted.conversation_id))
         return Toolbox()
-    offered, existing = await in_db(_read, wanted)
+    known = _known(wanted)
+    offered, existing = await in_db(_read, wanted) if known is None else known
     if not offered:
         return Toolbox()
     chosen = [
@@ -98,6 +102,14 @@ async def find_tools(wanted: Wanted) -> Toolbox:
         logger.warning("tools_left_out", tools=len(chosen), most=MAX_TOOLS)
     tools = name_uniquely(chosen[:MAX_TOOLS])
     return Toolbox(tools, CITE if wanted.web_search and SEARCH_WEB in tools else "")
+
+
+def _known(wanted: Wanted) -> _Known | None:
+    """The tools without a query, where their version is known and they were read before."""
+    if wanted.version is None or wanted.version.stopped is not None or wanted.goes_on:
+        return None
+    with _lock:
+        return _read_before.get(wanted.version.key)
 
 
 def _takes_part(wanted: Wanted) -> bool:
@@ -113,7 +125,7 @@ def _read(wanted: Wanted) -> _Known:
     user_id = wanted.user_id
     if not wanted.goes_on and said_of(wanted.model, "tools") is False:
         return {}, []
-    version = tools_version(user_id)
+    version = wanted.version or tools_version(user_id)
     if version.stopped is not None:
         return {}, []
     with _lock:

@@ -16,6 +16,18 @@ from django.db.backends.postgresql import base
 class DatabaseWrapper(base.DatabaseWrapper):
     """The connection of a thread."""
 
+    def get_connection_params(self) -> dict[str, Any]:
+        """None where a pool has them: Django would put them together for each connection that it takes from there."""
+        if self.alias in self._connection_pools:  # type: ignore[attr-defined]  # Django's stubs lack both
+            return {}
+        found: dict[str, Any] = super().get_connection_params()
+        return found
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        """Nothing where it is so already, as of each connection from the pool."""
+        if self.connection.autocommit != autocommit:
+            super()._set_autocommit(autocommit)  # type: ignore[misc]  # as above
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         connection = super().get_new_connection(conn_params)
         pool = self.pool

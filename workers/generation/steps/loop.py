@@ -140,7 +140,14 @@ class StepLoop(AnswerFigures):
         question = next((text for role, text in reversed(self._claim.path) if role == "user"), "")
         chosen = self._claim.asked.get("tools", limits.chosen)  # of this answer alone, before the conversation's
         wanted = Wanted(
-            run.user_id, run.conversation_id, chosen, limits.web_search, question, run.step_count > 0, run.model
+            run.user_id,
+            run.conversation_id,
+            chosen,
+            limits.web_search,
+            question,
+            run.step_count > 0,
+            run.model,
+            self._claim.tools_version,
         )
         if run.step_count:  # calls may be left that somebody has allowed: they are not refused for an outage
             self._box = await through_outages(lambda: self._services.find_tools(wanted))

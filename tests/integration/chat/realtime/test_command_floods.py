@@ -15,7 +15,7 @@ import pytest
 from accounts.lib.db import in_db
 from accounts.lib.redis import sync_redis
 from accounts.models import User
-from chat.protocol.commands import Ack, AnyCommand, AudioInterrupt, Ping, Pong, RunStop, parse_command
+from chat.protocol.commands import Ack, AnyCommand, AudioInterrupt, Deltas, Ping, Pong, RunStop, parse_command
 from chat.protocol.speaking import SpeechStop
 from chat.realtime.command_runner import AT_ONCE
 from chat.realtime.rate_limits import limits_of
@@ -29,6 +29,7 @@ COMMANDS = sorted(typing.get_args(AnyCommand), key=lambda one: str(one.__struct_
 WANTED = {
     "text": "Hello", "encoding": "pcm_s16le", "sample_rate": 16000, "mode": "auto", "auto_send": False, "seq": 0,
     "decision": "deny", "heard_chars": 0, "value": 1, "visible": True, "number": 0, "ms": 0,
+    "short": True,
 }  # fmt: skip
 
 
@@ -89,7 +90,7 @@ async def test_a_flood_of_each_command_is_told_and_stops_nobody(
                 assert (await socket.ask("run.stop", run_id=str(uuid.uuid4())))["code"] == "not_found", name
 
 
-@pytest.mark.parametrize("command", [Ack, Ping, Pong], ids=["ack", "ping", "pong"])
+@pytest.mark.parametrize("command", [Ack, Ping, Pong, Deltas], ids=["ack", "ping", "pong", "deltas"])
 async def test_a_flood_of_what_is_handled_at_once(
     alice: User, bob: User, settings: Any, command: Any, layer: None
 ) -> None:

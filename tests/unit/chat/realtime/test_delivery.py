@@ -18,7 +18,7 @@ from chat.protocol.commands import Position
 from chat.protocol.frames import encode_event
 from chat.realtime.connection import Connection
 from chat.realtime.cursor import Action, Cursor, SendWindow
-from tests.client_view import View, apply_event
+from tests.client_view import ShortDeltas, View, apply_event
 
 CONVERSATION = uuid.UUID(int=7)
 RUNS = [str(uuid.UUID(int=number)) for number in (1, 2)]
@@ -72,17 +72,19 @@ class MemoryLog:
 
 
 class Page:
-    """A browser tab: a socket, what it was sent, what it shows. Acknowledges when told to."""
+    """A browser tab: a socket, what it was sent, what it shows. Acknowledges when told to. `short`: deltas are."""
 
-    def __init__(self, log: MemoryLog, view: View, window: int) -> None:
+    def __init__(self, log: MemoryLog, view: View, window: int, *, short: bool = False) -> None:
         self.log, self.view = log, view
         self.socket = Connection(self.receive, uuid.UUID(int=9), "s", window_bytes=window, read=log.read)
         self.resets = 0
         self.largest_unacked = 0
         self.socket.begin('{"type":"hello"}')
+        self.deltas = ShortDeltas()
+        self.socket.shorten(on=short)
 
     async def receive(self, message: dict[str, Any]) -> None:
-        frame = json.loads(message["text"])
+        frame = self.deltas.expand(json.loads(message["text"]))
         if frame["type"] == "reset":
             self.resets += 1
         elif frame["type"] != "hello":
@@ -116,15 +118,15 @@ steps = st.lists(
 )
 
 
-@given(steps, st.integers(100, 2_000))
-@settings(max_examples=150, deadline=None)
-def test_every_interleaving_shows_the_stored_text(script: list[tuple[Any, ...]], window: int) -> None:
-    asyncio.run(play(script, window))
+@given(steps, st.integers(100, 2_000), st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_every_interleaving_shows_the_stored_text(script: list[tuple[Any, ...]], window: int, short: bool) -> None:
+    asyncio.run(play(script, window, short=short))
 
 
-async def play(script: list[tuple[Any, ...]], window: int) -> None:
+async def play(script: list[tuple[Any, ...]], window: int, *, short: bool) -> None:
     log, view = MemoryLog(), View(epoch="e1")
-    page = Page(log, view, window)
+    page = Page(log, view, window, short=short)
     page.follow()
     on_the_way: list[LogEntry] = []
     for step in script:
@@ -141,7 +143,7 @@ async def play(script: list[tuple[Any, ...]], window: int) -> None:
                 page.ack()
             case ("reconnect",):
                 await page.socket.end()
-                page = Page(log, view, window)
+                page = Page(log, view, window, short=short)
                 page.follow()
             case ("run", times):
                 for _ in range(times):

@@ -160,15 +160,15 @@ export class Conversation {
   onFrame(frame) {
     for (const hear of this.listeners) hear(frame);
     if (frame.type === "message.accepted") this.onAsked?.(frame);
-    if (frame.type === "conversation.listed") this.listed = frame;
     const ours = frame.conversation_id === this.page.conversation_id;
     if (typeof frame.seq === "number") {
       if (ours) this.subscription?.receive(frame);
       else if (!this.page.conversation_id && this.early.length < MAX_EARLY) this.early.push(frame);
     } else if (frame.type === "subscribed" && ours) this.subscription?.subscribed(frame);
     else if (frame.type === "reset" && ours) this.subscription?.resync();
-    else if (frame.type === "conversation.listed") this.onListed?.(frame);
+    else if (frame.type === "conversation.listed") this.onListed?.((this.listed = frame));
     else if (ours && ["presence", "typing", "audience"].includes(frame.type)) this.people.presence.receive(frame);
+    else if (ours && frame.type === "run.position") Object.assign(this.transcript.find(frame.message_id) ?? {}, { before: frame.before });
     else if (frame.type === "quota") this.onQuota?.(frame.quotas);
     else if (frame.type === "account.suspended" || frame.type === "mention" || frame.decided) this.onNotice?.(frame);
     else if (frame.type === "error") this.refused(frame);

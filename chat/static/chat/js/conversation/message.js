@@ -105,6 +105,7 @@ export class MessageView {
   await(kind, since = this.waitingSince) {
     this.awaited = kind;
     this.waitingSince = since;
+    this.before = 0; // so many answers have their turn before this one, as `run.position` says
   }
 
   /** The run waits for a decision about a tool. The next attempt keeps what there is of the answer. @param {number} attempt */

@@ -22,6 +22,12 @@ const WORDS = {
   person: t("Waiting for a reviewer…"),
 };
 
+/** @param {number} before how many answers have their turn before this one */
+function queueWords(before) {
+  if (!before) return WORDS.queue;
+  return tn("Waiting for a free worker: {count} answer before yours…", "Waiting for a free worker: {count} answers before yours…", before);
+}
+
 export class Waiting {
   /** @param {() => MessageView[]} running the answers in progress @param {(words: string) => void} say */
   constructor(running, say) {
@@ -57,7 +63,7 @@ export class Waiting {
     const waited = performance.now() - (pending ? view.waitingSince : view.heardAt);
     if (waited < SHOWN_MS) return this.clear(view);
     const seconds = Math.floor(waited / 1000);
-    const words = WORDS[pending ? view.awaited : "more"];
+    const words = pending && view.awaited === "queue" ? queueWords(view.before ?? 0) : WORDS[pending ? view.awaited : "more"];
     const said = this.shown.get(view) ?? 0;
     this.shown.set(view, said);
     view.element.classList.add("is-counted");

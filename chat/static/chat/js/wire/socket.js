@@ -6,6 +6,7 @@
 
 import { t } from "antiphon/lib/texts";
 import { LIMITS, PROTOCOL, TRACED, afterClose, closeMessage, makeId, makeTraceparent } from "antiphon/wire/protocol";
+import { ShortDeltas } from "antiphon/wire/short-deltas";
 import { Unanswered } from "antiphon/wire/unanswered";
 import { byteLength } from "antiphon/lib/text";
 
@@ -85,7 +86,12 @@ export class Socket {
     const socket = new WebSocket(url, [PROTOCOL, `ticket.${ticket}`]);
     this.socket = socket;
     socket.binaryType = "arraybuffer";
-    socket.onmessage = ({ data }) => this.socket === socket && (typeof data === "string" ? this.receive(JSON.parse(data)) : this.onBytes?.(data));
+    const deltas = new ShortDeltas();
+    socket.onmessage = ({ data }) => {
+      if (this.socket !== socket) return;
+      if (typeof data === "string") this.receive(deltas.expand(JSON.parse(data)));
+      else this.onBytes?.(data);
+    };
     socket.onclose = (event) => this.socket === socket && this.closed(event.code);
     this.watch(CONNECT_MS);
   }
@@ -231,6 +237,7 @@ export class Socket {
     this.resume = hello.resume ?? "";
     this.taken = "";
     this.frameBytes = hello.limits?.frame_bytes ?? LIMITS.frame_bytes;
+    if (hello.features?.includes("short_deltas")) this.send({ type: "deltas", short: true });
     this.openedAt = performance.now();
     this.enter("open");
     this.options.onHello(hello);

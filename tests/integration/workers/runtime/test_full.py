@@ -1,0 +1,26 @@
+"""A worker that has as many answers as it takes: who waits is told, and a user with many answers holds up nobody."""
+
+from __future__ import annotations
+
+from tests.fixtures.stacks import stack_with_model
+from tests.integration.chat.realtime.talking import user
+
+
+async def test_a_full_worker_goes_on_with_whose_turn_it_is() -> None:
+    with stack_with_model(web=1, workers=1, env={"WORKER_STREAMS": "1"}) as (stack, _):
+        async with user(stack) as alice, user(stack, "bob") as bob:
+            hers, his = await alice.connect(short=True), await bob.connect()
+            long = await hers.say("Long [[tokens=4000 rate=40]]")
+            await hers.shows(long["run_id"], 20)
+            waiting = [await hers.say(f"Next {number} [[tokens=2]]") for number in range(3)]
+            late = await his.say("From Bob [[tokens=2]]")
+            for before, accepted in enumerate([late, *waiting]):
+                client = his if accepted is late else hers
+                await client.next("run.position", run_id=accepted["run_id"], before=before)
+            assert hers.short.expanded > 5
+            await hers.ask("run.stop", run_id=long["run_id"])
+            for accepted in waiting:
+                assert (await hers.ended(accepted["run_id"]))["ended"] == "run.done"
+            assert (await his.ended(late["run_id"]))["ended"] == "run.done"
+            begun = stack.sql("SELECT id::text AS run_id FROM chat_run ORDER BY started_at")
+            assert [row["run_id"] for row in begun] == [one["run_id"] for one in (long, late, *waiting)]
