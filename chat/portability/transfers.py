@@ -21,7 +21,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.lib.outage import OUTAGE
-from chat.jobs.dispatch import BrokerAway
+from chat.jobs.queues import FILES_QUEUE, BrokerAway
 from chat.models import ExportJob, ImportJob, TransferState
 
 IMPORT_TASK: Final = "workers.transfers.import"
@@ -44,7 +44,7 @@ def publish(task: str, job_id: uuid.UUID) -> None:
 
     def send() -> None:
         try:
-            current_app.send_task(task, args=[str(job_id)], retry=False, ignore_result=True)
+            current_app.send_task(task, args=[str(job_id)], queue=FILES_QUEUE, retry=False, ignore_result=True)
         except (BrokerAway, *OUTAGE) as error:
             logger.warning("enqueue_failed", task=task, job=str(job_id), error=type(error).__name__)
 
