@@ -173,18 +173,18 @@ def count_or_off(env: Env, name: str, default: int) -> int:
     return int(text)
 
 
-def redis_from_url(url: str) -> str:
-    """`REDIS_URL`, validated: `redis://`, `rediss://` or `unix://`."""
+def redis_from_url(url: str, name: str = "REDIS_URL") -> str:
+    """The address in the setting `name`, validated: `redis://`, `rediss://` or `unix://`."""
     scheme, _, rest = url.partition("://")
     if "sentinel" in scheme.lower():
         raise ImproperlyConfigured(
-            "REDIS_URL: Sentinel addresses are not supported. Name one address that always leads to the primary: "
+            f"{name}: Sentinel addresses are not supported. Name one address that always leads to the primary: "
             "a service address, HAProxy or a Sentinel-aware proxy"
         )
     if "," in rest.partition("/")[0].rpartition("@")[2]:
-        raise ImproperlyConfigured("REDIS_URL: names several hosts, but only one address is supported")
-    if url and split_url("REDIS_URL", url).scheme not in ("redis", "rediss", "unix"):
-        raise ImproperlyConfigured("REDIS_URL: only redis://, rediss:// and unix:// addresses are understood")
+        raise ImproperlyConfigured(f"{name}: names several hosts, but only one address is supported")
+    if url and split_url(name, url).scheme not in ("redis", "rediss", "unix"):
+        raise ImproperlyConfigured(f"{name}: only redis://, rediss:// and unix:// addresses are understood")
     return url
 
 
@@ -238,17 +238,17 @@ def stack_url(var: Path, name: str) -> str:
         return ""
 
 
-def database_from_url(url: str, *, pool: int, pooler: bool = False) -> dict[str, Any]:
+def database_from_url(url: str, *, pool: int, pooler: bool = False, name: str = "DATABASE_URL") -> dict[str, Any]:
     """Django's DATABASES entry for a `postgresql://user:password@host:port/name?option=…` URL.
 
     It may name several hosts, as libpq's URLs may: `postgresql://user@one:5432,two:5432/name?target_session_attrs=…`.
     `pooler`: each transaction may get another connection, so that a session keeps nothing: neither prepared statements
-    nor cursors, and its limits are the database role's (docs/operations.md).
+    nor cursors, and its limits are the database role's (docs/operations.md). `name` is the setting's, for errors.
     """
     url, hosts, ports = _several_hosts(url or "postgresql:///antiphon")
-    parts = split_url("DATABASE_URL", url)
+    parts = split_url(name, url)
     if parts.scheme not in ("postgresql", "postgres"):
-        raise ImproperlyConfigured("DATABASE_URL: only postgresql:// addresses are understood")
+        raise ImproperlyConfigured(f"{name}: only postgresql:// addresses are understood")
     query = dict(parse_qsl(parts.query))
     host = query.pop("host", "") or hosts or unquote(parts.hostname or "")
     # Nothing waits for a lock without a limit: a command is answered, a lease is renewed a moment later, a migration

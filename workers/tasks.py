@@ -12,7 +12,8 @@ from django.conf import settings
 from django.db import connections
 
 from chat.jobs import tool_servers
-from chat.jobs.dispatch import GENERATE, GENERATE_QUEUE, PUBLISHED, READ_FILE, SPEAK, TRANSCRIBE_QUEUE
+from chat.jobs.dispatch import GENERATE, PUBLISHED, READ_FILE, SPEAK
+from chat.jobs.queues import TRANSCRIBE_QUEUE
 from chat.notifications import notify
 from chat.portability import export_jobs, import_jobs, transfers
 from chat.telemetry import latency_marks
@@ -62,19 +63,19 @@ def _traceparent(task: Task) -> str:
 @shared_task(name=connection_test.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
 def test_endpoint(endpoint_id: str, reply_to: str) -> None:
     """Tests the connection to an endpoint, on the loop that also reads answers."""
-    runtime().start_connection_test(uuid.UUID(endpoint_id), reply_to)
+    runtime().start_soon(connection_test.answer_request(uuid.UUID(endpoint_id), reply_to))
 
 
 @shared_task(name=judge_test.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
 def test_judge(judge_id: str, reply_to: str) -> None:
     """Asks a judge about two sentences, on the loop that also asks judges about questions."""
-    runtime().start_judge_test(uuid.UUID(judge_id), reply_to)
+    runtime().start_soon(judge_test.answer_request(uuid.UUID(judge_id), reply_to))
 
 
 @shared_task(name=search_test.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
 def test_search(provider_id: str, reply_to: str) -> None:
     """Searches the web once, on the loop that also makes the calls of tools."""
-    runtime().start_search_test(uuid.UUID(provider_id), reply_to)
+    runtime().start_soon(search_test.answer_request(uuid.UUID(provider_id), reply_to))
 
 
 @shared_task(name=tool_servers.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
@@ -138,8 +139,8 @@ def _transfer(run: Callable[[uuid.UUID, Callable[[], bool]], None], job_id: str)
 def _warm_up(sender: Any = None, **_: Any) -> None:
     """Prepares the loop, the model clients and their connections before the first job, and recognisers if needed."""
     running = runtime()
-    running.takes_runs = GENERATE_QUEUE in sender.app.amqp.queues.consume_from
-    if TRANSCRIBE_QUEUE in sender.app.amqp.queues:
+    running.queues = frozenset(sender.app.amqp.queues.consume_from)
+    if TRANSCRIBE_QUEUE in running.queues:
         running.prepare_speech()
         running.start_soon(running.speaker.prepare())
 

@@ -23,6 +23,7 @@ from unfold.utils import parse_date_str
 from accounts import audit
 from accounts.lib.formatting import clock
 from accounts.lib.ids import lowest_uuid7
+from accounts.lib.replica import reports_database
 from accounts.lib.streaming import CSV_TYPE, csv_pieces, escape_formula, pages_by_key, stream_file
 from accounts.lib.text_search import AUDIT, with_words
 from accounts.models import AuditEntry, User
@@ -226,6 +227,7 @@ class AuditEntryAdmin(HistoryAdmin):
             return asked
         rows = self.get_changelist_instance(request).get_queryset(request)
         audit.record(request, "export", AuditEntry, details=request.GET.urlencode())
+        rows = rows.using(reports_database())
         pages = (map(_cells, page) for page in pages_by_key(rows, ROWS_PER_PAGE, newest_first=True))
         name = f"audit-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
         return stream_file(request, name, CSV_TYPE, csv_pieces(COLUMNS, pages))

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from django.conf import settings
-from django.db import OperationalError, connection, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,10 +54,13 @@ class QueryTimeoutError(Exception):
 
 
 @contextlib.contextmanager
-def statement_timeout(seconds: float) -> Iterator[None]:
-    """A transaction whose statements may take `seconds` each. Raises `QueryTimeoutError` when one takes longer."""
+def statement_timeout(seconds: float, *, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
+    """A transaction whose statements may take `seconds` each. Raises `QueryTimeoutError` when one takes longer.
+    `using`: the database.
+    """
+    connection = connections[using]
     try:
-        with transaction.atomic():
+        with transaction.atomic(using=using):
             with connection.cursor() as cursor:
                 cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{int(seconds * 1000)}ms"])
             yield

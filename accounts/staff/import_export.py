@@ -27,6 +27,7 @@ from unfold.contrib.import_export.forms import ExportForm, ImportForm
 
 from accounts import audit, four_eyes
 from accounts.auth.requests import user_of
+from accounts.lib.replica import reports_database
 from accounts.lib.streaming import CSV_TYPE, ROWS_LINE, csv_pieces, pages_by_key, rows_line, stream_file
 from accounts.models import ActKind
 
@@ -169,7 +170,8 @@ class ExportAdmin(ExportMixin):  # type: ignore[misc]  # import_export ships no 
         audit.record(request, "export", self.model, details=request.GET.urlencode())
         name = f"{self.opts.model_name}-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
         columns = [field.column_name for field in resource.get_export_fields()]
-        pages = ([resource.export_resource(row) for row in page] for page in pages_by_key(queryset, ROWS_PER_PAGE))
+        rows = queryset.using(reports_database())
+        pages = ([resource.export_resource(row) for row in page] for page in pages_by_key(rows, ROWS_PER_PAGE))
         return stream_file(request, name, CSV_TYPE, csv_pieces(columns, pages, bom=True))
 
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import redis
 import structlog
-from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -20,7 +19,8 @@ from accounts.online import Online, count_online
 from chat.dashboard import queries
 from chat.dashboard.links import Links
 from chat.dashboard.panels import Tile
-from chat.jobs.worker_heartbeats import Heartbeat, living_workers, waiting_jobs
+from chat.jobs.queues import BrokerAway, queue_lengths
+from chat.jobs.worker_heartbeats import Heartbeat, living_workers
 
 NO_REDIS: Final = _("Unknown: Redis does not respond.")
 NO_WORKERS: Final = _("no messages are being answered")
@@ -67,12 +67,20 @@ def read_database_state() -> DatabaseState:
 
 def read_redis_state() -> RedisState | None:
     """None when Redis does not respond."""
-    is_ours = settings.CELERY_BROKER_URL.startswith(("redis", "rediss", "unix"))
     try:
-        return RedisState(count_online(), living_workers(), waiting_jobs() if is_ours else None)
+        return RedisState(count_online(), living_workers(), _waiting_jobs())
     except (redis.RedisError, OSError, ValueError) as error:
         logger.warning("dashboard_redis_failed", error=type(error).__name__)
         return None
+
+
+def _waiting_jobs() -> int | None:
+    """The jobs in the broker; None where it is away or does not count them."""
+    try:
+        lengths = queue_lengths()
+    except BrokerAway:
+        return None
+    return sum(lengths.values()) if lengths else None
 
 
 def now_tiles(state: DatabaseState, live: RedisState | None, links: Links) -> Iterable[Tile]:

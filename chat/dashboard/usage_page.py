@@ -32,6 +32,7 @@ from accounts import audit
 from accounts.auth.requests import user_of
 from accounts.lib.db import QueryTimeoutError, statement_timeout
 from accounts.lib.formatting import NOTHING, money, number
+from accounts.lib.replica import reports
 from accounts.lib.streaming import rows_line, stream_file
 from accounts.quotas.usage_report import (
     By,
@@ -112,7 +113,7 @@ def show_usage(request: HttpRequest) -> HttpResponseBase:
         name = f"usage-by-{query.by}-{query.since}-{query.until}.csv"
         return stream_file(request, name, "text/csv; charset=utf-8", _file(query))
     try:
-        with statement_timeout(TIMEOUT_SECONDS):
+        with reports() as database, statement_timeout(TIMEOUT_SECONDS, using=database):
             days = usage_by_day_and_model(query.since, query.until)
             groups = _group_usage(query) if query.by == "group" else None
             rows = groups.rows if groups else _rows(query, most=MAX_ROWS + 1)
@@ -162,7 +163,8 @@ def _page(request: HttpRequest, query: ReportQuery, today: date, **found: Any) -
 
 def _file(query: ReportQuery) -> Iterator[str]:
     out = io.StringIO()
-    rows = [*groups.rows, groups.total] if (groups := _file_groups(query)) else _rows(query)
+    with reports():
+        rows = [*groups.rows, groups.total] if (groups := _file_groups(query)) else _rows(query)
     write_rows(rows, query.by, out, "csv")
     yield f"{out.getvalue()}{rows_line(len(rows))}\n"
 

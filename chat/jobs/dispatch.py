@@ -14,22 +14,18 @@ from typing import Any, Final
 import msgspec
 import structlog
 from celery import current_app
-from django.conf import settings
 from kombu.exceptions import OperationalError as BrokerAway
 
 from accounts.lib.redis import async_redis
 from chat.jobs import redis_jobs
+from chat.jobs.queues import FILES_QUEUE, GENERATE_QUEUE, TRANSCRIBE_QUEUE, ask_broker, broker_is_own_redis
 from chat.telemetry import latency_marks, tracing
 
 GENERATE: Final = "workers.tasks.generate"
-GENERATE_QUEUE: Final = "generate"
 TRANSCRIBE: Final = "workers.tasks.transcribe"
-TRANSCRIBE_QUEUE: Final = "transcribe"
 SPEAK: Final = "workers.tasks.speak"
 READ_FILE: Final = "workers.tasks.read_file"
-READ_FILE_QUEUE: Final = "maintenance"
 PUBLISHED: Final = "published"  # a header of jobs that may claim any run: when, in seconds since 1970
-ASK_SECONDS: Final = 5.0  # for a connection to ask the broker on
 
 logger = structlog.get_logger(__name__)
 
@@ -102,12 +98,12 @@ async def enqueue(run_id: uuid.UUID, *, own: bool = True) -> None:
 
 
 async def look_at_queue() -> Queue:
-    """The queue of runs: Celery adds jobs at the left of a Redis list and takes them from the right. Any other broker
-    is asked for the number of jobs.
+    """The queue of runs: Celery adds jobs at the left of a Redis list and takes them from the right. A broker that is
+    not the server of REDIS_URL is asked for the number of jobs.
 
     Raises `redis.RedisError` or `BrokerAway`.
     """
-    if not settings.CELERY_BROKER_URL.startswith(("redis", "rediss", "unix")):
+    if not broker_is_own_redis():
         return await asyncio.get_running_loop().run_in_executor(_executor(), _ask_broker)
     async with async_redis().pipeline(transaction=True) as pipe:
         pipe.llen(GENERATE_QUEUE)
@@ -123,21 +119,8 @@ async def look_at_queue() -> Queue:
 
 
 def _ask_broker() -> Queue:
-    """The number of waiting jobs, by a passive declaration (AMQP 0-9-1, `queue.declare`), which every transport of
-    kombu answers that can count. Raises `BrokerAway`.
-    """
-    with current_app.pool.acquire(block=True, timeout=ASK_SECONDS) as connection:
-        connection.ensure_connection(max_retries=0)  # also one of the pool's that was closed
-        try:
-            with connection.channel() as channel:
-                return Queue(known=True, length=channel.queue_declare(GENERATE_QUEUE, passive=True).message_count)
-        except connection.channel_errors:
-            return Queue(known=True)  # nothing has declared the queue yet, so it has no jobs
-        except (*connection.connection_errors, OSError) as error:
-            connection.collect()  # the next call connects again
-            raise BrokerAway(str(error)) from error
-        except NotImplementedError:
-            return Queue(known=False)
+    found = ask_broker([GENERATE_QUEUE])
+    return Queue(known=bool(found), length=found.get(GENERATE_QUEUE, 0))
 
 
 def enqueue_transcription(recording_id: uuid.UUID) -> None:
@@ -173,6 +156,6 @@ def enqueue_reading(blob_id: uuid.UUID) -> None:
     `pending` until it was read.
     """
     try:
-        current_app.send_task(READ_FILE, args=[str(blob_id)], queue=READ_FILE_QUEUE, retry=False, ignore_result=True)
+        current_app.send_task(READ_FILE, args=[str(blob_id)], queue=FILES_QUEUE, retry=False, ignore_result=True)
     except BrokerAway as error:
         logger.warning("enqueue_failed", error=type(error).__name__, blob=str(blob_id), note="beat enqueues it")

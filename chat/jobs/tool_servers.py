@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from accounts.lib.texts import gettext_noop
+from chat.jobs.queues import TOOLS_QUEUE
 from chat.jobs.worker_replies import NoReplyError, request_reply
 
 TASK: Final = "workers.tasks.tool_server"
@@ -64,6 +65,6 @@ def request_prompt(server_id: uuid.UUID, user_id: uuid.UUID, name: str, argument
 
 def _ask(args: list[str], undone: str, whose: uuid.UUID | None) -> ServerReply:
     try:
-        return _decode(request_reply(TASK, args, undone, whose=whose))
+        return _decode(request_reply(TASK, args, undone, whose=whose, queue=TOOLS_QUEUE))
     except NoReplyError as failure:
         return ServerReply(False, failure.sentence)

@@ -13,7 +13,7 @@ import redis
 import structlog
 
 from accounts.lib.redis import async_redis, sync_redis
-from chat.jobs.dispatch import GENERATE_QUEUE, TRANSCRIBE_QUEUE
+from chat.jobs import processes
 
 EVERY_SECONDS: Final = 5.0
 FORGET_SECONDS: Final = 15
@@ -63,7 +63,10 @@ async def beat(heartbeat: Heartbeat) -> None:
 async def stop_beating(owner: str) -> None:
     """Removes the heartbeat of a worker that ends normally, if Redis can be reached; else it expires."""
     try:
-        await async_redis().delete(PREFIX + owner)
+        async with async_redis().pipeline(transaction=False) as pipe:
+            pipe.delete(PREFIX + owner)
+            pipe.hdel(processes.KEY, owner)
+            await pipe.execute()
     except (redis.RedisError, OSError) as error:
         logger.warning("heartbeat_not_removed", error=type(error).__name__)
 
@@ -75,9 +78,3 @@ def living_workers() -> list[Heartbeat]:
     found = client.mget(names) if names else []
     assert isinstance(found, list)
     return sorted((_decode(raw) for raw in found if raw is not None), key=lambda heartbeat: heartbeat.since)
-
-
-def waiting_jobs() -> int:
-    """The number of jobs in the queues, if the broker is the same Redis. Raises `redis.RedisError`."""
-    client = sync_redis()
-    return sum(int(str(client.llen(name))) for name in (GENERATE_QUEUE, TRANSCRIBE_QUEUE))

@@ -1,4 +1,4 @@
-"""A page asks a worker for something and waits: a job in the queue of answers, and a reply in a Redis list."""
+"""A page asks a worker for something and waits: a job in the queue of its kind, and a reply in a Redis list."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts.lib.redis import async_redis, sync_redis
-from chat.jobs.dispatch import GENERATE_QUEUE, BrokerAway
+from chat.jobs.queues import GENERATE_QUEUE, BrokerAway
 from chat.jobs.worker_heartbeats import living_workers
 
 WAIT_SECONDS: Final = 25.0
@@ -38,7 +38,13 @@ class NoReplyError(Exception):
 
 
 def request_reply(
-    task: str, args: Sequence[str], undone: str, *, seconds: float = WAIT_SECONDS, whose: uuid.UUID | None = None
+    task: str,
+    args: Sequence[str],
+    undone: str,
+    *,
+    seconds: float = WAIT_SECONDS,
+    whose: uuid.UUID | None = None,
+    queue: str = GENERATE_QUEUE,
 ) -> bytes:
     """What a worker replies to a task, which it gives `args` and where the reply goes. `undone` is a marked
     sentence about what did not happen if there is none, such as "The endpoint was not tested." Blocks for up to
@@ -47,7 +53,7 @@ def request_reply(
     `whose`: the user who asks, of whom one request waits at a time; None: staff.
     """
     with _place(whose, undone):
-        return _request(task, args, undone, seconds)
+        return _request(task, args, undone, seconds, queue)
 
 
 @contextlib.contextmanager
@@ -70,7 +76,7 @@ def _place(whose: uuid.UUID | None, undone: str) -> Iterator[None]:
             _in_wait.remove(whose)
 
 
-def _request(task: str, args: Sequence[str], undone: str, seconds: float) -> bytes:
+def _request(task: str, args: Sequence[str], undone: str, seconds: float, queue: str) -> bytes:
     try:
         if not any(not heart.draining for heart in living_workers()):
             sentence = _say(_("No worker is running."), undone, _("Start one with `manage.py worker`."))
@@ -78,7 +84,7 @@ def _request(task: str, args: Sequence[str], undone: str, seconds: float) -> byt
         reply_to = f"connection-test:{secrets.token_urlsafe(16)}"
         # A key that expires instead of `expires` on the job, which a worker would compare with its own clock.
         sync_redis().set(_waiting(reply_to), get_language() or settings.LANGUAGE_CODE, px=int(seconds * 1000))
-        current_app.send_task(task, args=[*args, reply_to], queue=GENERATE_QUEUE, retry=False, ignore_result=True)
+        current_app.send_task(task, args=[*args, reply_to], queue=queue, retry=False, ignore_result=True)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if found := sync_redis().blpop([reply_to], timeout=1):

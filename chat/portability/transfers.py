@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from accounts.lib.outage import OUTAGE
 from chat.eventlog.user_events import notify_transfer
-from chat.jobs.dispatch import BrokerAway
+from chat.jobs.queues import FILES_QUEUE, BrokerAway
 from chat.models import ExportJob, ImportJob, TransferState
 
 IMPORT_TASK: Final = "workers.transfers.import"
@@ -46,7 +46,7 @@ def publish(task: str, job_id: uuid.UUID) -> None:
 
     def send() -> None:
         try:
-            current_app.send_task(task, args=[str(job_id)], retry=False, ignore_result=True)
+            current_app.send_task(task, args=[str(job_id)], queue=FILES_QUEUE, retry=False, ignore_result=True)
         except (BrokerAway, *OUTAGE) as error:
             logger.warning("enqueue_failed", task=task, job=str(job_id), error=type(error).__name__)
 

@@ -165,6 +165,8 @@ GAUGES: Final = (
     Family("queued_messages", "Messages in waiting lines, of all conversations.",
            lambda: _shared("queued_messages")),
     Family("queue_jobs", "Jobs waiting in the broker, for all workers.", lambda: _shared("queue_jobs")),
+    Family("queue_length", "Jobs of one kind waiting in the broker, for all workers.",
+           lambda: _shared("queue_length"), ("queue",)),
     Family("beat", "1 while a process schedules the periodic jobs.", lambda: _shared("beat")),
     Family("endpoint_up", "1 if a worker can use the model endpoint, else 0.", lambda: _shared("endpoint_up"),
            ("endpoint",)),

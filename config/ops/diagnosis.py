@@ -12,15 +12,18 @@ import django.db
 import redis
 from django.core.exceptions import ImproperlyConfigured
 
-from config.ops import https_checks, installation_checks, model_checks, serving_checks
+from config.ops import cluster_checks, https_checks, installation_checks, model_checks, serving_checks
 from config.ops.findings import FAIL, OK, WARN, Finding, Found, Level
 from config.stack.errors import StackError
 
-__all__ = ["CHECKS", "SERVING", "Finding", "Level", "examine", "worst"]
+__all__ = ["CHECKS", "DEPLOYED", "SERVING", "Finding", "Level", "examine", "worst"]
 
 
 def examine(names: Iterable[str], *, url: str = "") -> list[Finding]:
-    """Runs the named checks (`CHECKS`), in order. `url` is the web process's; empty means that of `manage.py up`."""
+    """Runs the named checks (`CHECKS`, `CLUSTER`), in order. `url` is the web process's; empty: that of
+    `manage.py up`.
+    """
+    checks = CHECKS | CLUSTER
     findings: list[Finding] = []
     failed: set[str] = set()
     for name in names:
@@ -30,7 +33,7 @@ def examine(names: Iterable[str], *, url: str = "") -> list[Finding]:
             failed.add(name)
             continue
         try:
-            level, said, advice = CHECKS[name](url)
+            level, said, advice = checks[name](url)
         except (StackError, ImproperlyConfigured) as error:
             level, said, advice = (FAIL, str(error), "Correct it as described, then check again.")
         except (redis.RedisError, ValueError) as error:
@@ -74,6 +77,18 @@ CHECKS: Final[dict[str, Callable[[str], Found]]] = {
     "maintenance": serving_checks.check_maintenance,
     "traces": installation_checks.check_traces,
 }
+# Of `manage.py check_deploy`: of all processes and servers together.
+CLUSTER: Final[dict[str, Callable[[str], Found]]] = {
+    "processes": cluster_checks.check_processes,
+    "same settings": cluster_checks.check_settings,
+    "clocks": cluster_checks.check_clocks,
+    "stores": cluster_checks.check_stores,
+    "queues": cluster_checks.check_queues,
+    "beats": cluster_checks.check_beats,
+    "connections": cluster_checks.check_connections,
+    "started": cluster_checks.check_since,
+}
+DEPLOYED: Final = ("database", "redis", "clock", *CLUSTER)
 # A check is not made where one of these has failed: it would report an effect as a cause.
 NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "clock": ("database",),
@@ -85,5 +100,13 @@ NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "queue": ("database", "redis"),
     "beat": ("redis",),
     "maintenance": ("database", "redis"),
+    "processes": ("redis",),
+    "same settings": ("redis", "processes"),
+    "clocks": ("redis", "processes"),
+    "stores": ("redis",),
+    "queues": ("redis", "processes"),
+    "beats": ("redis", "processes"),
+    "connections": ("database", "redis", "processes"),
+    "started": ("redis", "processes"),
 }
 SERVING: Final = ("database", "redis", "web", "workers", "endpoints", "queue")

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.db import connection
 
-from chat.jobs.worker_heartbeats import EndpointState, Heartbeat, living_workers, waiting_jobs
+from chat.jobs.queues import BrokerAway, queue_lengths
+from chat.jobs.worker_heartbeats import EndpointState, Heartbeat, living_workers
 from chat.retention.purge import backlog
 from config.env import stack_url
 from config.ops.findings import FAIL, OK, WARN, Found
@@ -110,7 +111,10 @@ def check_queue(_url: str) -> Found:
             " FROM chat_run WHERE status = 'queued'"
         )
         waiting, oldest = cursor.fetchone()
-    jobs = waiting_jobs()
+    try:
+        jobs = sum(queue_lengths().values())
+    except BrokerAway:
+        return FAIL, "The broker of CELERY_BROKER_URL cannot be reached.", "Start it, or correct the address."
     said = f"{_count(waiting, 'answer')} queued, the oldest for {oldest:.0f} s; {_count(jobs, 'job')} in the broker."
     if oldest <= WAITING_SECONDS:
         return OK, said, ""

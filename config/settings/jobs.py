@@ -13,8 +13,8 @@ from config.env import at_least, broker_options, broker_url
 from config.settings.environment import env
 from config.settings.stores import REDIS_URL
 
-REDIS_BROKER_URL = broker_url(REDIS_URL)
-CELERY_BROKER_URL: str = env.str("CELERY_BROKER_URL", "") or REDIS_BROKER_URL
+OWN_BROKER_URL = broker_url(REDIS_URL)
+CELERY_BROKER_URL: str = env.str("CELERY_BROKER_URL", "") or OWN_BROKER_URL
 CELERY_TASK_SERIALIZER = CELERY_EVENT_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_RESULT_BACKEND = None
@@ -68,7 +68,12 @@ WEBHOOK_RETRY_SECONDS: list[float] = env.list(
 WEBHOOK_SECONDS = env.float("WEBHOOK_SECONDS", 15.0, validate=at_least(1))  # for an answer to one attempt
 KEEP_WEBHOOK_DAYS = env.int("KEEP_WEBHOOK_DAYS", 30, validate=at_least(1))  # the log of deliveries
 TOOL_APPROVAL_HOURS = env.float("TOOL_APPROVAL_HOURS", 72.0, validate=at_least(0.01))  # an answer waits for a decision
-WORKER_QUEUES = ("generate", "transcribe", "maintenance")
+# Kinds of jobs (chat.jobs.queues), and the queue of each in the broker: two have the names that they had before there
+# were kinds, so that the version before and this one share them during a rolling update.
+WORKER_QUEUES = {
+    "answers": "generate", "speech": "transcribe", "tools": "tools", "files": "files", "moderation": "moderation",
+    "maintenance": "maintenance",
+}  # fmt: skip
 WORKER_THREADS = env.int("WORKER_THREADS", 8, validate=at_least(1))  # jobs started at once
 WORKER_STREAMS = env.int("WORKER_STREAMS", 500, validate=at_least(1))  # answers in progress per worker process
 WORKER_DRAIN_SECONDS = env.float(

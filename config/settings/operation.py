@@ -5,7 +5,10 @@ from __future__ import annotations
 from environs import validate
 
 from config.env import at_least, http_url
-from config.settings.environment import env
+from config.settings.environment import BASE_DIR, env
+from config.version import program_version
+
+VERSION = program_version(BASE_DIR)
 
 # On SIGTERM a web process closes its sockets over this many seconds, so that clients do not all reconnect at once.
 DRAIN_SECONDS = env.float("DRAIN_SECONDS", 10.0, validate=at_least(0))

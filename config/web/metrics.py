@@ -28,7 +28,8 @@ from accounts.lib.db import QueryTimeoutError, release_connections, statement_ti
 from accounts.lib.outage import OUTAGE
 from accounts.lib.redis import PROBE, PROBE_SECONDS, sync_redis, write_refusal
 from chat.dashboard.tool_figures import TOOL_GAUGES, read_tool_gauges
-from chat.jobs.worker_heartbeats import Heartbeat, living_workers, waiting_jobs
+from chat.jobs.queues import BrokerAway, queue_lengths
+from chat.jobs.worker_heartbeats import Heartbeat, living_workers
 from chat.models import PeriodicJob, QueuedMessage, QueuedState
 from chat.moderation.stats import queue_figures, unjudged_figures
 from chat.telemetry import exposition, metrics
@@ -36,7 +37,8 @@ from workers.runtime.beat_lease import beat_owner
 
 PATH: Final = "/metrics"
 SHARED_SECONDS: Final = 2.0
-FROM_REDIS: Final = ("workers", "queue_jobs", "endpoint_up", "beat", "redis_writable", "redis_memory_used")
+FROM_REDIS: Final = ("workers", "endpoint_up", "beat", "redis_writable", "redis_memory_used")
+FROM_BROKER: Final = ("queue_jobs", "queue_length")
 PURGE_GAUGES: Final = ("purge_backlog", "purge_overdue_seconds", "purge_age_seconds")
 FROM_POSTGRESQL: Final = (
     "cases_open", "oldest_case_seconds", "unjudged_texts", "queued_messages", *TOOL_GAUGES, *PURGE_GAUGES,
@@ -68,7 +70,6 @@ def read_shared_gauges() -> None:
         hearts = living_workers()
         found: dict[str, float | Mapping[str, float]] = {
             "workers": float(len(hearts)),
-            "queue_jobs": float(waiting_jobs()),
             "endpoint_up": _endpoints_up(hearts),
             "beat": float(bool(beat_owner())),
             **_redis_state(),
@@ -77,6 +78,18 @@ def read_shared_gauges() -> None:
         logger.warning("shared_metrics_not_read", error=type(error).__name__)
         found = {}
     _share(FROM_REDIS, found)
+
+
+def read_queue_gauges() -> None:
+    """Reads the gauges about waiting jobs from the broker, likewise; none where it does not count them."""
+    found: dict[str, float | Mapping[str, float]] = {}
+    try:
+        if lengths := queue_lengths():
+            found["queue_jobs"] = float(sum(lengths.values()))
+            found["queue_length"] = {kind: float(length) for kind, length in lengths.items()}
+    except (redis.RedisError, BrokerAway) as error:
+        logger.warning("queues_not_counted", error=type(error).__name__)
+    _share(FROM_BROKER, found)
 
 
 def read_case_gauges() -> None:
@@ -170,7 +183,9 @@ async def application(scope: dict[str, Any], _receive: object, send: Send) -> No
         await _answer(send, 403, b"text/plain", b"Forbidden: only from this machine, or with METRICS_TOKEN.\n")
         return
     await asyncio.gather(
-        _read_in_time(read_shared_gauges, FROM_REDIS), _read_in_time(read_case_gauges, FROM_POSTGRESQL)
+        _read_in_time(read_shared_gauges, FROM_REDIS),
+        _read_in_time(read_queue_gauges, FROM_BROKER),
+        _read_in_time(read_case_gauges, FROM_POSTGRESQL),
     )
     await _answer(send, 200, CONTENT_TYPE_PLAIN_0_0_4.encode(), render())
 
@@ -201,8 +216,8 @@ def serve_beside(port: int | None, *, shared: bool) -> int | None:
             start("403 Forbidden", [("Content-Type", "text/plain")])
             return [b"Forbidden: only from this machine, or with METRICS_TOKEN.\n"]
         if shared:
-            read_shared_gauges()
-            read_case_gauges()
+            for read in (read_shared_gauges, read_queue_gauges, read_case_gauges):
+                read()
         start("200 OK", [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)])
         return [render()]
 

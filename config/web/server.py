@@ -9,6 +9,7 @@ the reactor last.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 import time
@@ -25,6 +26,8 @@ from daphne.server import Server  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 
 from accounts.lib import watchdog  # noqa: E402
+from accounts.lib.outage import OUTAGE  # noqa: E402
+from chat.jobs import processes  # noqa: E402
 from chat.protocol.limits import HARD_FRAME_BYTES  # noqa: E402
 from chat.realtime.open_sockets import drain  # noqa: E402
 from chat.realtime.watching.registry import drain as drain_streams  # noqa: E402
@@ -69,6 +72,8 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
         self.proxies = proxies
         self._port: Any = None
         self._ending: asyncio.Task[None] | None = None
+        self._reporter = processes.Reporter("web")
+        self._reporting: asyncio.Task[None] | None = None
 
     def _on_ready(self) -> None:
         loop = asyncio.get_event_loop()
@@ -78,6 +83,7 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
         self._port = reactor.adoptStreamPort(self.listener.fileno(), self.listener.family, self.http_factory)
         settle()
         watchdog.announce_ready()
+        self._reporting = loop.create_task(self._report())
         host = self._port.getHost()
         logger.info("server_started", host=host.host, port=host.port)
 
@@ -101,6 +107,15 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
         if message["type"] == "http.response.body" and message.get("more_body"):
             await protocol.wait_for_room()
 
+    async def _report(self) -> None:
+        """Says every few seconds that this process lives (`chat.jobs.processes`)."""
+        while True:
+            try:
+                await self._reporter.report(draining=State.draining)
+            except OUTAGE as error:
+                logger.warning("process_not_reported", error=type(error).__name__)
+            await asyncio.sleep(processes.EVERY_SECONDS)
+
     def _on_signal(self) -> None:
         if self._ending is None:
             self._ending = asyncio.ensure_future(self.end())
@@ -118,6 +133,10 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
             await asyncio.gather(drain(self.drain_seconds), drain_streams(self.drain_seconds))
             while (in_progress := self._in_progress()) and (left := deadline - time.monotonic()) > 0:
                 await asyncio.wait(in_progress, timeout=left)
+            if self._reporting is not None:
+                self._reporting.cancel()
+            with contextlib.suppress(*OUTAGE):
+                await self._reporter.end()
         except Exception:
             logger.exception("drain_failed")
         finally:

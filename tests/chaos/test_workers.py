@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from chat.jobs.dispatch import GENERATE, GENERATE_QUEUE
+from chat.jobs.dispatch import GENERATE
+from chat.jobs.queues import GENERATE_QUEUE
 from config.env import broker_url
 from tests.chaos.driving import answer, holder, poll, restart, scene
 from tests.fakes.openai_server import FakeOpenAI

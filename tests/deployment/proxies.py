@@ -105,6 +105,13 @@ class Nginx(Proxy):
         return ["nginx", "-c", str(self.folder / "nginx.conf"), "-p", str(self.folder)]
 
 
+class StickyNginx(Nginx):
+    """As somebody may configure it who thinks that sockets need it: one address always reaches the same process."""
+
+    def lines(self, *replaced: tuple[str, str], file: str) -> str:
+        return super().lines(("    least_conn;\n", "    ip_hash;\n"), *replaced, file=file)
+
+
 class HAProxy(Proxy):
     program = "haproxy"
 

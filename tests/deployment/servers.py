@@ -31,10 +31,17 @@ def installed(program: str) -> bool:
 class Server:
     """A program in the foreground that listens on `port` of loopback."""
 
-    def __init__(self, folder: Path, command: Sequence[str], port: int, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        command: Sequence[str],
+        port: int,
+        env: dict[str, str] | None = None,
+        log: Path | None = None,
+    ) -> None:
         self.folder, self.command, self.port = folder, list(command), port
         self.env = {"PATH": PATH, "LC_ALL": "C.UTF-8", **(env or {})}
-        self.log = folder / "log"
+        self.log = log or folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -1,5 +1,7 @@
 """Two machines behind nginx, with PgBouncer in transaction mode, RabbitMQ with quorum queues, Redis with users and TLS.
 
+Event logs are on two servers, the cache on another, and jobs in RabbitMQ. Each machine has workers for some queues.
+
 Three pages chat while machines are deployed one after the other, one is killed whole, and the pooler and the broker
 restart. The history checker judges what every page received (tests/history).
 """
@@ -7,13 +9,14 @@ restart. The history checker judges what every page received (tests/history).
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
-import random
+import json
 import shutil
 import signal
 import ssl
+import subprocess
 import tempfile
-import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +24,11 @@ from typing import Any
 
 import pytest
 
-from tests.chaos import people
-from tests.chaos.driving import Scene
-from tests.chaos.people import Page, World
-from tests.client import session
 from tests.deployment import servers
 from tests.deployment.proxies import Nginx
 from tests.deployment.tls import make_certificate
+from tests.deployment.visitors import ends_of_answers
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fixtures.measurements import measured
 from tests.fixtures.stacks import model_env
 from tests.rabbitmq import PrivateRabbitMQ, free_ports, is_installed
 from tests.stack import Process, Stack, Web, Worker
@@ -45,8 +44,6 @@ pytestmark = [
 ]
 
 PROGRAM = ("accounts", "chat", "config", "workers", "templates", "manage.py")
-SCRIPTS = ("tokens=5", "tokens=60 rate=40", "tokens=150 rate=40", "tokens=20 first_delay=2 rate=40")
-CONVERSATIONS = 8  # of each page
 
 
 @dataclass
@@ -57,6 +54,7 @@ class Cluster:
     nginx: Nginx
     pooler: servers.Server
     broker: PrivateRabbitMQ
+    stores: list[servers.Server]  # of everything else, of event logs (two), of the cache
     trust: ssl.SSLContext
 
     @property
@@ -76,11 +74,16 @@ def cluster() -> Generator[Cluster, None, None]:
     folder = Path(tempfile.mkdtemp(prefix="antiphon-cluster-"))  # which PgBouncer's user may enter, unlike pytest's
     folder.chmod(0o711)
     certificate = make_certificate(folder)
-    [redis_port] = free_ports(1)
-    store = servers.valkey(folder / "redis", redis_port, certificate=certificate)
+    ports = free_ports(4)
+    stores = [
+        servers.valkey(folder / f"redis{number}", port, certificate=certificate) for number, port in enumerate(ports)
+    ]
+    main, *logs, cache = [
+        f"rediss://antiphon:{servers.REDIS_PASSWORD}@localhost:{port}/0?ssl_ca_certs={certificate.certificate}"
+        for port in ports
+    ]
     broker = PrivateRabbitMQ(folder / "rabbitmq")
     nginx = Nginx(folder / "nginx", certificate, ())
-    user = f"antiphon:{servers.REDIS_PASSWORD}"
     with contextlib.ExitStack() as ending, FakeOpenAI() as upstream, pytest.MonkeyPatch.context() as patch:
         patch.setattr(Process, "forked", False)
         patch.setattr(Process, "forked_again", False)
@@ -88,9 +91,10 @@ def cluster() -> Generator[Cluster, None, None]:
         env = {
             **model_env(upstream), "HTTPS": "1", "TRUSTED_PROXIES": "1", "ALLOWED_HOSTS": "localhost",
             "ALLOWED_ORIGINS": nginx.url, "LOGIN_RATE": "100000/m/ip", "RUN_LEASE_SECONDS": "4",
+            "VAPID_PRIVATE_KEY": base64.urlsafe_b64encode(bytes(range(1, 33))).rstrip(b"=").decode(),
             "WORKER_DRAIN_SECONDS": "12", "DATABASE_POOLER": "transaction", "BROKER_QUEUE_TYPE": "quorum",
             "CELERY_BROKER_URL": broker.url,
-            "REDIS_URL": f"rediss://{user}@localhost:{redis_port}/0?ssl_ca_certs={certificate.certificate}",
+            "REDIS_URL": main, "EVENT_LOG_REDIS_URLS": ",".join(logs), "CACHE_REDIS_URL": cache,
         }  # fmt: skip
         stack = Stack(web=2, workers=2, beat=True, env=env, own_postgres=True)
         pooler = servers.pgbouncer(folder / "pgbouncer", stack.postgres)
@@ -102,9 +106,14 @@ def cluster() -> Generator[Cluster, None, None]:
             copy(ROOT / name, second / name)
         for process in stack.processes:
             process.env["DATABASE_URL"] = url
+        for worker, queues in zip(
+            stack.workers, ("answers,speech,tools", "answers,files,moderation,maintenance"), strict=True
+        ):
+            worker.command.append(f"--queues={queues}")
         for process in (stack.webs[1], stack.workers[1]):
             process.root, process.env["ANTIPHON_VAR"] = second, str(folder / "var2")
-        for server in (store, broker):
+        started: list[servers.Server | PrivateRabbitMQ] = [*stores, broker]
+        for server in started:
             ending.callback(server.stop)
             server.start()
         ending.callback(stack.stop)
@@ -114,7 +123,7 @@ def cluster() -> Generator[Cluster, None, None]:
         _start(stack, pooler)
         nginx.upstreams = [web.port for web in stack.webs]
         nginx.start()
-        yield Cluster(stack, nginx, pooler, broker, certificate.trusted())
+        yield Cluster(stack, nginx, pooler, broker, stores, certificate.trusted())
 
 
 def _start(stack: Stack, pooler: servers.Server) -> None:
@@ -133,77 +142,10 @@ def _start(stack: Stack, pooler: servers.Server) -> None:
         raise
 
 
-class Visitors(World):
-    """Pages that know one address, as browsers do."""
-
-    def __init__(self, cluster: Cluster, here: Scene) -> None:
-        super().__init__(cluster.stack, here, None)  # type: ignore[arg-type]  # no hand is needed
-        self.url = cluster.nginx.url
-        for browser in self.browsers.values():
-            browser.trust = cluster.trust
-        self.pages = [Page("alice") for _ in range(3)]
-
-    def any_web(self) -> str:
-        return self.url
-
-
-@contextlib.asynccontextmanager
-async def chatting(cluster: Cluster) -> AsyncGenerator[Visitors, None]:
-    """Three pages send messages while the block does its work; then all is judged."""
-    async with session(cluster.nginx.url, fresh=True, trust=cluster.trust) as alice:
-        here = Scene(cluster.stack, alice, judges_at=cluster.nginx.url)
-        visitors = Visitors(cluster, here)
-        for page in visitors.pages:  # one after the other: they share a log-in
-            await visitors.socket(page)
-        over = asyncio.Event()
-        tasks = [asyncio.create_task(_chat(visitors, page, over)) for page in visitors.pages]
-        try:
-            yield visitors
-        finally:
-            over.set()
-        sent = sum(await asyncio.gather(*tasks))
-        took = await here.history.settle(cluster.stack, 60)
-        measured("messages; seconds until all was at rest", f"{sent}; {took:.1f}")
-        assert sent > 10
-        for page in visitors.pages:
-            await visitors.socket(page)
-        await here.judge(40)
-        await visitors.close()
-
-
-async def _chat(visitors: Visitors, page: Page, over: asyncio.Event) -> int:
-    sent, conversations = 0, list[str]()
-    while not over.is_set():
-        fields: dict[str, Any] = {
-            "client_id": str(uuid.uuid4()), "text": f"{sent} [[{random.choice(SCRIPTS)}]]", "ask": True,
-        }  # fmt: skip
-        new = len(conversations) < CONVERSATIONS
-        fields["conversation_id"] = None if new else conversations[sent % CONVERSATIONS]
-        reply = await visitors.ask(page, "message.send", **fields)
-        if reply.get("code") != "busy":  # its answer is still being written
-            assert reply["type"] == "message.accepted", reply
-            sent += 1
-            if new:
-                conversations.append(reply["conversation_id"])
-        await asyncio.sleep(random.uniform(0.2, 1.0))
-    return sent
-
-
 async def _ends(
     cluster: Cluster, how: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, int]:
-    """Does it while pages chat; how many answers ended in which way."""
-    monkeypatch.setattr(people, "AWAY_SECONDS", 90.0)
-    [before] = cluster.stack.sql("SELECT clock_timestamp() AS now")
-    async with chatting(cluster):
-        await asyncio.sleep(5)
-        await how()
-        await asyncio.sleep(5)
-    rows = cluster.stack.sql(
-        "SELECT status, count(*) AS n FROM chat_run WHERE created_at > %s GROUP BY status", before["now"]
-    )
-    measured("ends", str(found := {row["status"]: row["n"] for row in rows}))
-    return found
+    return await ends_of_answers(cluster.stack, how, monkeypatch, url=cluster.nginx.url, trust=cluster.trust)
 
 
 async def test_both_machines_are_deployed_one_after_the_other(
@@ -252,6 +194,41 @@ async def test_the_pooler_and_the_broker_restart(cluster: Cluster, monkeypatch: 
     ends = await _ends(cluster, restart, monkeypatch)
     assert set(ends) <= {"done", "interrupted"}
     assert ends["done"] > 10
+
+
+async def test_conversations_are_spread_over_both_servers_of_event_logs(cluster: Cluster) -> None:
+    """And over no other; the tests before have made them."""
+    script = "from django.core.cache import cache; cache.set('a', 1); assert cache.get('a') == 1"
+    await asyncio.to_thread(cluster.stack.manage, "shell", "--no-imports", "-c", script)
+    main, *logs, cache = [_keys(cluster, store) for store in cluster.stores]
+    assert all(any(name.startswith("log:") for name in keys) for keys in logs), logs
+    assert not any(name.startswith("log:") for name in (*main, *cache))
+    assert not any(name.startswith(("ticket:", "worker:", "cache")) for keys in logs for name in keys)
+    assert cache
+    assert all(name.startswith("cache") for name in cache), cache
+
+
+def _keys(cluster: Cluster, store: servers.Server) -> list[str]:
+    found = subprocess.run(
+        ["redis-cli", "--tls", "--cacert", str(cluster.nginx.certificate.certificate), "-p", str(store.port), "--user",
+         "antiphon", "--pass", servers.REDIS_PASSWORD, "--no-auth-warning", "--scan"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return found.stdout.split()
+
+
+async def test_check_deploy_finds_all_processes(cluster: Cluster) -> None:
+    found = await asyncio.to_thread(_check, cluster.stack)
+    said = {one["name"]: (one["level"], one["said"]) for one in found["findings"]}
+    assert said["processes"][1].startswith("2 web, 2 worker, 1 beat, all of version"), said
+    assert [name for name, (level, _) in said.items() if level != "ok"] == [], said
+    assert "EVENT_LOG_REDIS_URLS (2) 7" in said["stores"][1]
+    assert "answers 0" in said["queues"][1], "RabbitMQ counts"
+
+
+def _check(stack: Stack) -> Any:
+    done = stack.commands.run("check_deploy", "--json")
+    return json.loads(done.out)
 
 
 async def test_nothing_was_refused_and_no_session_state_was_missed(cluster: Cluster) -> None:

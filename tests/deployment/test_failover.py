@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
 
 import pytest
@@ -29,6 +29,13 @@ pytestmark = [
     ),
     pytest.mark.timeout(240),
 ]
+
+
+@pytest.fixture(autouse=True)
+async def let_connections_close() -> AsyncGenerator[None, None]:
+    """The end of a connection needs the loop once more after its client session is closed."""
+    yield
+    await asyncio.sleep(0.3)
 
 
 @dataclass

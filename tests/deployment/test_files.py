@@ -17,7 +17,7 @@ BIN = ROOT / ".venv-deploy" / "bin"
 tools = pytest.mark.skipif(not (BIN / "hadolint").exists(), reason="`make test-deploy` installs what this needs")
 EVERYTHING = {
     "web": {"autoscaling": {"enabled": True}},
-    "workers": {"answers": {"autoscaling": {"enabled": True}}},
+    "workers": {name: {"autoscaling": {"enabled": True}} for name in ("answers", "speech", "background")},
     "modelSecret": "models",
     "monitoring": {"enabled": True},
     "storage": {"className": "nfs"},
@@ -45,9 +45,9 @@ def test_the_chart_renders_what_kubernetes_accepts(values: dict[str, Any]) -> No
     found = render(values)
     assert (found["lint"], found["wrong"]) == ([], [])
     kinds = [one["kind"] for one in found["objects"]]
-    assert kinds.count("Deployment") == 4
+    assert kinds.count("Deployment") == 5
     assert kinds.count("Job") == 1
-    assert kinds.count("HorizontalPodAutoscaler") == (2 if values is EVERYTHING else 0)
+    assert kinds.count("HorizontalPodAutoscaler") == (4 if values is EVERYTHING else 0)
     assert ("PersistentVolumeClaim" in kinds) == values.get("storage", {}).get("enabled", True)
 
 
@@ -88,6 +88,25 @@ def test_workers_of_the_chart_serve_all_queues() -> None:
     assert served == set(settings.WORKER_QUEUES)
 
 
+@tools
+def test_workers_scale_by_metrics_that_exist_and_that_the_adapter_serves() -> None:
+    adapter = (DEPLOY / "monitoring/adapter.yaml").read_text()
+    wanted: dict[str, set[str]] = {}
+    for one in render(EVERYTHING)["objects"]:
+        if one["kind"] == "HorizontalPodAutoscaler":
+            for metric in one["spec"]["metrics"]:
+                if metric["type"] in ("External", "Pods"):
+                    asked = metric[metric["type"].lower()]["metric"]
+                    queues = asked.get("selector", {}).get("matchLabels", {})
+                    wanted.setdefault(asked["name"], set()).update(queues.values())
+    assert wanted == {
+        "antiphon_sockets": set(),
+        "antiphon_queue_wait_seconds_p90": set(),
+        "antiphon_queue_length": {"speech", "files", "moderation", "maintenance"},
+    }
+    assert all(name in adapter for name in wanted)
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_systemd_accepts_its_units_and_finds_them_closed_in(tmp_path: Path) -> None:
     for path in (DEPLOY / "systemd").glob("antiphon*"):
@@ -105,6 +124,38 @@ def test_systemd_accepts_its_units_and_finds_them_closed_in(tmp_path: Path) -> N
             command = ["systemd-analyze", "security", "--offline=true", "--threshold=25", str(unit)]  # 2.5 of 10
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout
+
+
+def test_a_command_gets_the_environment_of_the_services(tmp_path: Path) -> None:
+    """`antiphon-manage`, with a program that shows its environment in place of Python's."""
+    for folder, name, text in (
+        ("secrets", "SECRET_KEY", "of the site\n"),
+        ("secrets", "DATABASE_URL", "postgresql://a b"),
+    ):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_text(text)
+    (tmp_path / "model-keys").mkdir()
+    (tmp_path / "app").mkdir()
+    (tmp_path / "python").write_text(
+        '#!/bin/sh\nprintf "%s|" "$PWD" "$@" "$SECRET_KEY" "$DATABASE_URL" "$ANTIPHON_ENV_FILE"\n'
+    )
+    (tmp_path / "python").chmod(0o755)
+    script = (DEPLOY / "systemd/antiphon-manage").read_text()
+    for old, new in (
+        ("/etc/antiphon/", f"{tmp_path}/"),
+        ("cd /opt/antiphon/app", f"cd {tmp_path}/app"),
+        ("/opt/antiphon/venv/bin/python", f"{tmp_path}/python"),
+        ("setpriv --reuid=antiphon --regid=antiphon --init-groups --no-new-privs ", ""),
+    ):
+        assert old in script, old
+        script = script.replace(old, new)
+    done = subprocess.run(
+        ["sh", "-c", script, "antiphon-manage", "check_deploy", "--json"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("|")[:-1] == [
+        f"{tmp_path}/app", "manage.py", "check_deploy", "--json", "of the site", "postgresql://a b",
+        f"{tmp_path}/antiphon.env",
+    ]  # fmt: skip
 
 
 def render(values: dict[str, Any]) -> Any:

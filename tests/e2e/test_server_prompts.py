@@ -25,7 +25,8 @@ async_to_sync(refresh)(server.pk)
 CLOSINGS = """() => {
   window.closings = 0;
   const popup = document.getElementById("prompts");
-  new MutationObserver(() => { if (popup.hidden) window.closings += 1; }).observe(popup, {attributes: true, attributeFilter: ["hidden"]});
+  const closed = () => { if (popup.hidden) window.closings += 1; };
+  new MutationObserver(closed).observe(popup, {attributes: true, attributeFilter: ["hidden"]});
 }"""
 
 

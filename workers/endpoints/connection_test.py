@@ -18,6 +18,7 @@ from django.utils.translation import gettext
 
 from accounts.lib.db import in_db
 from accounts.lib.texts import gettext_noop
+from chat.jobs.queues import GENERATE_QUEUE
 from chat.jobs.worker_replies import NoReplyError, is_awaited, request_reply, send_reply
 from workers.endpoints.service import define
 from workers.models import Endpoint
@@ -59,12 +60,12 @@ def request_connection_test(endpoint_id: uuid.UUID) -> ConnectionTestResult:
     return ask_worker(TASK, endpoint_id, gettext_noop("The endpoint was not tested."))
 
 
-def ask_worker(task: str, tested_id: uuid.UUID, undone: str) -> ConnectionTestResult:
+def ask_worker(task: str, tested_id: uuid.UUID, undone: str, queue: str = GENERATE_QUEUE) -> ConnectionTestResult:
     """Has a worker carry out a test, which it gives the id and `answer_page` the result of. `undone` is a marked
     sentence about a test that did not happen. Blocks for up to `WAIT_SECONDS`; raises nothing.
     """
     try:
-        return _decode(request_reply(task, [str(tested_id)], undone, seconds=WAIT_SECONDS))
+        return _decode(request_reply(task, [str(tested_id)], undone, seconds=WAIT_SECONDS, queue=queue))
     except NoReplyError as failure:
         message = failure.sentence
         if failure.code == "no_answer":

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from accounts.lib.db import in_db
 from accounts.lib.texts import gettext_noop
+from chat.jobs.queues import MODERATION_QUEUE
 from chat.jobs.worker_replies import is_awaited
 from chat.models.moderation import Category
 from workers.endpoints.connection_test import ConnectionTestResult, answer_page, ask_worker
@@ -40,7 +41,7 @@ REASONS: Final = {
 
 def request_judge_test(judge_id: uuid.UUID) -> ConnectionTestResult:
     """Has a worker test the judge as it is saved. Blocks for some seconds; raises nothing."""
-    return ask_worker(TASK, judge_id, gettext_noop("The judge was not tested."))
+    return ask_worker(TASK, judge_id, gettext_noop("The judge was not tested."), MODERATION_QUEUE)
 
 
 async def answer_request(judge_id: uuid.UUID, reply_to: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 from accounts.lib.db import in_db
@@ -21,14 +21,24 @@ FACTS_SECONDS: Final = 10.0  # what one worker learns about a model, the others 
 TOOL_SERVERS_SECONDS: Final = 20.0  # between two looks at whether a tool server is to be listed again
 
 
-def keep_in_step(services: Services, endpoints: EndpointSync, judges: JudgeSync) -> Iterator[Coroutine[Any, Any, None]]:
-    """The loops of a worker that read what staff have changed, and publish what it offers and has learnt."""
+def keep_in_step(
+    services: Services, endpoints: EndpointSync, judges: JudgeSync, may_judge: Callable[[], bool]
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """The loops of a worker that read what staff have changed, and publish what it offers and has learnt. What waits
+    for a verdict is judged while `may_judge()`.
+    """
+    shown = ShownJudge(services)
+
+    async def judge_shown() -> None:
+        if may_judge():
+            await shown.judge()
+
     yield repeat(endpoints.publish, every=CATALOG_SECONDS)
     yield repeat(_publish_tools, every=CATALOG_SECONDS)
     yield repeat(endpoints.reload, every=ENDPOINTS_SECONDS)
     yield repeat(judges.reload, every=ENDPOINTS_SECONDS)
     yield repeat(endpoints.share_facts, every=FACTS_SECONDS)
-    yield repeat(ShownJudge(services).judge, every=1.0)
+    yield repeat(judge_shown, every=1.0)
     yield _refresh_tool_servers()
 
 

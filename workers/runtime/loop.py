@@ -23,8 +23,9 @@ from django.conf import settings
 from accounts.lib import watchdog
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
-from chat.jobs import worker_heartbeats
+from chat.jobs import processes, worker_heartbeats
 from chat.jobs.dispatch import look_at_queue
+from chat.jobs.queues import GENERATE_QUEUE, MODERATION_QUEUE
 from chat.markdown.pool import shared_pool
 from chat.moderation.answers import rules_for_answer
 from chat.moderation.rules import RuleSet
@@ -35,7 +36,6 @@ from chat.runs.lifecycle import Claim, requeue
 from chat.runs.lost import Lost
 from chat.telemetry import metrics
 from chat.telemetry.tracing import Span, SpanKind, current, span, trace_id, traceparent_of
-from workers.endpoints import connection_test
 from workers.endpoints.service import EndpointSync
 from workers.endpoints.state import endpoint_states
 from workers.files.jobs import ReadingJobs
@@ -45,7 +45,6 @@ from workers.generation.run import Generation
 from workers.generation.services import Services
 from workers.generation.titles import TitleWriter
 from workers.generation.tracing import start_run_span
-from workers.moderation import judge_test
 from workers.moderation.service import JudgeSync
 from workers.runtime.fair_claims import FairClaims
 from workers.runtime.in_step import keep_in_step
@@ -58,7 +57,6 @@ from workers.runtime.unwatched import stop_unwatched
 from workers.speech.speaker import Speaker
 from workers.speech.transcription import Transcriber
 from workers.tools.registry import find_tools
-from workers.tools.search import search_test
 
 START_SECONDS: Final = 30.0  # for the loop and the first connections
 HAND_OVER_SECONDS: Final = 8.0  # for runs that are handed over at shutdown
@@ -79,7 +77,8 @@ class Runtime:
         self.missing_html = MissingHtml()
         self.stops = StopListener(self.active, self.missing_html.wake.set)
         self.draining, self.since = False, time.time()
-        self.takes_runs = False  # whether this worker consumes the queue of answers; known when Celery is up
+        self.queues: frozenset[str] = frozenset()  # that this worker consumes; known when Celery is up
+        self.reporter = processes.Reporter("worker", self.owner)
         self.liveness = Liveness(settings.WORKER_STUCK_SECONDS)
         self.speech, self.speaker = Transcriber(self.owner, self.spawn), Speaker(self.owner)
         self.files = ReadingJobs(self.start_soon)
@@ -114,7 +113,7 @@ class Runtime:
         self.spawn(repeat(self.stops.subscribe, every=1.0))
         for step in (leases.renew, leases.save):
             self.spawn(repeat(step, every=min(2.0, settings.RUN_LEASE_SECONDS / 3.5)))
-        for work in keep_in_step(self.services, self.endpoint_sync, self.judge_sync):
+        for work in keep_in_step(self.services, self.endpoint_sync, self.judge_sync, self.may_judge):
             self.spawn(work)
         self.spawn(repeat(self._beat, every=worker_heartbeats.EVERY_SECONDS))
         metrics.gauges["runs_in_flight"] = lambda: len(self.active)
@@ -187,7 +186,7 @@ class Runtime:
         """Runs `work` on the loop. Called on a Celery thread."""
         self._loop.call_soon_threadsafe(lambda: self.spawn(work))
 
-    # --- recordings and tests -----------------------------------------------------------------------------------
+    # --- recordings -----------------------------------------------------------------------------------
 
     def start_transcription(self, recording_id: uuid.UUID, traceparent: str = "") -> None:
         """Starts to transcribe a recording. Called on a Celery thread; one that is claimed already is left alone."""
@@ -199,18 +198,6 @@ class Runtime:
         with span("recording", SpanKind.CONSUMER, parent=traceparent, attributes=named) as transcription:
             current.set(traceparent_of(transcription) or traceparent)  # of the messages that it sends
             await self.speech.transcribe(recording_id)
-
-    def start_connection_test(self, endpoint_id: uuid.UUID, reply_to: str) -> None:
-        """Tests the connection to an endpoint. Called on a Celery thread; the result goes to Redis."""
-        self._loop.call_soon_threadsafe(lambda: self.spawn(connection_test.answer_request(endpoint_id, reply_to)))
-
-    def start_judge_test(self, judge_id: uuid.UUID, reply_to: str) -> None:
-        """Tests a judge. Called on a Celery thread; the result goes to Redis."""
-        self._loop.call_soon_threadsafe(lambda: self.spawn(judge_test.answer_request(judge_id, reply_to)))
-
-    def start_search_test(self, provider_id: uuid.UUID, reply_to: str) -> None:
-        """Tests a search provider. Called on a Celery thread; the result goes to Redis."""
-        self.start_soon(search_test.answer_request(provider_id, reply_to))
 
     def prepare_speech(self) -> None:
         """Loads the recognisers' models in the background."""
@@ -227,10 +214,14 @@ class Runtime:
                 endpoints=endpoint_states(self.endpoint_sync.router),
             )
         )  # fmt: skip
+        await self.reporter.report(draining=self.draining, queues=tuple(sorted(self.queues)))
+
+    def may_judge(self) -> bool:
+        return MODERATION_QUEUE in self.queues and not self.draining
 
     async def _check_queue(self) -> None:
         """Ends a worker that takes no more jobs, so that its supervisor restarts it."""
-        if not self.takes_runs or self.draining:
+        if GENERATE_QUEUE not in self.queues or self.draining:
             return
         queue = await look_at_queue()
         if self.liveness.is_stuck(queue.length, full=len(self.active) >= settings.WORKER_STREAMS):

@@ -21,6 +21,7 @@ import structlog
 from celery import beat
 
 from accounts.lib.redis import Script, sync_redis
+from chat.jobs.processes import EVERY_SECONDS, Reporter
 from workers.runtime.beat_lease import LEASE
 from workers.runtime.periodic import AWAY, last_published, mark_published
 
@@ -51,10 +52,12 @@ class LeasedScheduler(beat.Scheduler):  # type: ignore[misc]  # Celery has no ty
         self._leads: bool | None = None  # None: not asked yet
         self._asked_at = 0.0
         self._known = False  # when the jobs were last published
+        self._reporter, self._reported_at = Reporter("beat", self.owner), float("-inf")
         super().__init__(*args, **options)
 
     def tick(self, *args: Any, **options: Any) -> float:
         """Publishes what is due if this process has the lease; seconds until the next tick."""
+        self._report()
         if not self._has_lease() or not self._knows_schedule():
             return RENEW_SECONDS
         return min(float(super().tick(*args, **options)), RENEW_SECONDS)
@@ -83,9 +86,20 @@ class LeasedScheduler(beat.Scheduler):  # type: ignore[misc]  # Celery has no ty
         self._known = True
         return True
 
+    def _report(self) -> None:
+        """Says that this process lives, also while it stands by."""
+        if time.monotonic() - self._reported_at < EVERY_SECONDS:
+            return
+        try:
+            self._reporter.report_now()
+            self._reported_at = time.monotonic()
+        except redis.RedisError as error:
+            logger.warning("process_not_reported", error=type(error).__name__)
+
     def close(self) -> None:
         try:
             _GIVE_BACK.run(sync_redis(), 1, LEASE, self.owner)
+            self._reporter.end_now()
         except redis.RedisError:
             logger.warning("beat_lease_not_given_back", note="it expires by itself")
         super().close()

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from accounts.lib.replica import reports
 from accounts.models import User
 from accounts.quotas.usage_report import KINDS, group_rows, usage_rows, write_rows
 from accounts.roles import all_roles
@@ -53,11 +54,13 @@ class Command(BaseCommand):
             user_id = User.objects.filter(email=options["user"].lower()).values_list("pk", flat=True).first()
             if user_id is None:
                 raise CommandError(f"There is no user with the address {options['user']}.")
-        if by_group := options["by"] == "group":
-            groups = group_rows(since, until, user_id=user_id, roles=[role.name for role in all_roles()])
-            rows, counted = groups.rows, [groups.total]
-        else:
-            rows = counted = usage_rows(since, until, options["by"], user_id=user_id)
+        by_group = options["by"] == "group"
+        with reports():
+            if by_group:
+                groups = group_rows(since, until, user_id=user_id, roles=[role.name for role in all_roles()])
+                rows, counted = groups.rows, [groups.total]
+            else:
+                rows = counted = usage_rows(since, until, options["by"], user_id=user_id)
         write_rows(rows, options["by"], self.stdout, options["form"])  # type: ignore[arg-type]  # writes as a file does
         if options["form"] == "table":
             total, unpriced = sum(row.cost for row in counted), sum(row.unpriced for row in counted)

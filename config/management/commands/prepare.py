@@ -6,14 +6,17 @@ import hashlib
 import json
 import os
 import secrets
+import time
+from collections.abc import Callable
 from typing import Any, Final
 
+import structlog
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from accounts.models import User
 
@@ -21,6 +24,12 @@ BUNDLER: Final = tuple(
     settings.BASE_DIR / name for name in ("config/bundling", "chat/views/page_files.py", "requirements.txt")
 )
 PAUSE: Final = "60s"
+LOCK_SECONDS: Final = 1  # for a lock, while others wait behind
+LOCK_TRIES: Final = 60
+LOCK_PAUSE_SECONDS: Final = 2.0
+LOCK_NOT_AVAILABLE: Final = "55P03"  # SQLSTATE
+
+logger = structlog.get_logger(__name__)
 
 
 class Command(BaseCommand):
@@ -34,7 +43,7 @@ class Command(BaseCommand):
     def handle(self, *_args: object, **options: Any) -> None:
         """Prints one line of JSON: the administrator's `email`, and `password` when it was made up just now."""
         allow_pauses()
-        call_command("migrate", interactive=False, verbosity=0)
+        migrate()
         if settings.STATIC_VERSIONED and not settings.STATIC_COLLECTED:
             gather_static()
         email, password = first_admin(options["admin_email"], os.environ.get("ADMIN_PASSWORD", ""))
@@ -48,6 +57,23 @@ def allow_pauses() -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", [PAUSE])
+
+
+def migrate(run: Callable[..., Any] = call_command, pause: Callable[[float], None] = time.sleep) -> None:
+    """Applies the migrations while the site runs. One that does not get a lock within `LOCK_SECONDS` gives way, so that
+    nobody waits behind it for longer, and is tried again up to `LOCK_TRIES` times; what it had done is undone.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_SECONDS}s"])
+    for attempt in range(1, LOCK_TRIES + 1):
+        try:
+            run("migrate", interactive=False, verbosity=0)
+            return
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlstate", "") != LOCK_NOT_AVAILABLE or attempt == LOCK_TRIES:
+                raise
+            logger.warning("migration_postponed", attempt=attempt, note="a table is in use; it is tried again")
+            pause(LOCK_PAUSE_SECONDS)
 
 
 def first_admin(email: str, password: str) -> tuple[str, str]:

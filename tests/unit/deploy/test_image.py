@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from config.credentials import SECRETS
+from config.version import VERSION
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
@@ -74,6 +75,12 @@ def test_models_keys_are_the_workers_only() -> None:
     for name, one in COMPOSE["services"].items():
         held = keys & set(one.get("environment") or {})
         assert not held or name.startswith("worker"), (name, held)
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    chart = yaml.safe_load((DEPLOY / "helm/Chart.yaml").read_text())
+    [newest, *_] = re.findall(r"^## (\S+) ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert chart["appVersion"] == chart["version"] == newest == VERSION
 
 
 def test_files_that_are_mounted_exist() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from accounts.lib.db import in_db
 from accounts.lib.encryption import UnreadableError
 from accounts.lib.texts import gettext_noop
+from chat.jobs.queues import TOOLS_QUEUE
 from chat.jobs.worker_replies import is_awaited
 from workers.endpoints.connection_test import ConnectionTestResult, answer_page, ask_worker
 from workers.models import SearchProvider
@@ -24,7 +25,7 @@ UNREADABLE: Final = "The key cannot be decrypted. Enter it again."
 
 def request_search_test(provider_id: uuid.UUID) -> ConnectionTestResult:
     """Has a worker search with the provider as it is saved. Blocks for some seconds; raises nothing."""
-    return ask_worker(TASK, provider_id, gettext_noop("The search provider was not tested."))
+    return ask_worker(TASK, provider_id, gettext_noop("The search provider was not tested."), TOOLS_QUEUE)
 
 
 async def answer_request(provider_id: uuid.UUID, reply_to: str) -> None:

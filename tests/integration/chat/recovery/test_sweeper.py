@@ -11,8 +11,9 @@ from celery import Celery
 from accounts.lib.db import in_db
 from accounts.lib.redis import sync_redis
 from accounts.models import User
-from chat.jobs import dispatch
-from chat.jobs.dispatch import GENERATE_QUEUE, BrokerAway, enqueue, look_at_queue
+from chat.jobs import dispatch, queues
+from chat.jobs.dispatch import BrokerAway, enqueue, look_at_queue
+from chat.jobs.queues import GENERATE_QUEUE
 from chat.recovery import reaper
 from chat.recovery.reaper import reap, sweep
 from chat.runs.lifecycle import claim
@@ -34,7 +35,8 @@ def no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
 def other_broker(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Celery:
     """A broker that is no Redis: kombu's own, in memory. It says how many jobs wait, and not which is next."""
     app = Celery(broker=f"memory://{uuid.uuid4()}")
-    monkeypatch.setattr(dispatch, "current_app", app)
+    for module in (dispatch, queues):
+        monkeypatch.setattr(module, "current_app", app)
     settings.CELERY_BROKER_URL = "memory://"
     return app
 

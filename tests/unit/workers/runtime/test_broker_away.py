@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 from celery import Celery
 
-from chat.jobs import dispatch
+from chat.jobs import dispatch, queues
 from config.celery import app
 from workers.runtime import repeat as repeating
 from workers.runtime.consumer import RETRY_SECONDS, Consumer
@@ -34,7 +34,7 @@ def test_it_waits_two_seconds_at_most_between_two_attempts() -> None:
 
 async def test_a_broker_that_cannot_be_asked_is_away(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     settings.CELERY_BROKER_URL = "amqp://guest@127.0.0.1:9//"  # the discard port: nobody answers
-    monkeypatch.setattr(dispatch, "current_app", Celery(broker=settings.CELERY_BROKER_URL, set_as_current=False))
+    monkeypatch.setattr(queues, "current_app", Celery(broker=settings.CELERY_BROKER_URL, set_as_current=False))
     for _ in range(2):
         with pytest.raises(dispatch.BrokerAway):
             await dispatch.look_at_queue()
