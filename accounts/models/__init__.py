@@ -2,6 +2,7 @@
 
 from accounts.models.api_tokens import ApiToken, TokenScope
 from accounts.models.audit import AuditEntry, AuditSeal
+from accounts.models.budgets import Budget, UsageReport
 from accounts.models.choices import QuotaPeriod, Unit, Unwatched
 from accounts.models.quotas import Allowance, Plan, Quota, Reservation, TopUp
 from accounts.models.site import BannerKind, SiteSettings, TermsAcceptance
@@ -14,6 +15,7 @@ __all__ = [
     "AuditEntry",
     "AuditSeal",
     "BannerKind",
+    "Budget",
     "DailyUsage",
     "Invitation",
     "MentionMails",
@@ -30,6 +32,7 @@ __all__ = [
     "Unit",
     "Unwatched",
     "UsageEntry",
+    "UsageReport",
     "User",
     "UserManager",
     "UserQuerySet",

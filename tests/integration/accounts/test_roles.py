@@ -144,11 +144,13 @@ GRID: dict[str, dict[str, str]] = {
     "billing": {
         "accounts.user": "view change", "accounts.plan": EDIT, "accounts.quota": EDIT, "accounts.price": EDIT,
         "accounts.allowance": VIEW, "accounts.topup": VIEW, "accounts.usageentry": VIEW, "accounts.dailyusage": VIEW,
+        "accounts.budget": EDIT, "accounts.usagereport": EDIT,
     },
     "administrator": {
         "accounts.user": "view add change", "accounts.plan": EDIT, "accounts.quota": EDIT, "accounts.price": EDIT,
         "accounts.allowance": VIEW, "accounts.topup": VIEW, "accounts.usageentry": VIEW, "accounts.dailyusage": VIEW,
         "accounts.auditentry": VIEW, "accounts.invitation": "view add", "accounts.apitoken": VIEW,
+        "accounts.budget": EDIT, "accounts.usagereport": EDIT,
         "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
         "chat.moderationcase": VIEW, "chat.moderationrule": EDIT, "chat.strike": VIEW,
         "chat.rating": VIEW, "chat.revision": VIEW,
