@@ -165,6 +165,7 @@ def _add_people(cursor: Any, scale: Scale) -> None:
 def _add_conversations(cursor: Any, first: int, last: int, people: int) -> None:
     with transaction.atomic():
         given = {"first": first, "last": last, "people": people, "models": list(MODELS), "model_count": len(MODELS)}
+        cursor.execute("DROP TABLE IF EXISTS scale_turn")
         cursor.execute(_TURNS, given)
         cursor.execute("CREATE INDEX ON scale_turn (c, k)")
         ends = "(SELECT * FROM scale_turn WHERE k = turns) t"

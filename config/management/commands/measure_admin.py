@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
 
 from accounts.models import User
 from chat.management.terminal import Bar, show_examples
@@ -43,7 +42,6 @@ class Command(BaseCommand):
             for page in admin_pages.measure(user, options["only"]):
                 pages.append(page)
                 bar.show("pages", len(pages), len(pages) + 1)
-        connection.close()
         table = admin_pages.as_table(pages)
         if options["write"]:
             try:

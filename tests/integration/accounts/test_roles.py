@@ -15,6 +15,7 @@ from django.utils import timezone
 from accounts import roles
 from accounts.models import Allowance, AuditEntry, DailyUsage, Invitation, Plan, Price, Quota, UsageEntry, User
 from accounts.models.api_tokens import ApiToken
+from accounts.models.budgets import Budget, UsageReport
 from accounts.quotas import top_ups
 from accounts.quotas.settlement import Used, settle_recording
 from chat.models import Blob, Conversation, File, KnownTool, Member, Message, ModerationRule, Run, ToolPolicy
@@ -134,8 +135,7 @@ GRID: dict[str, dict[str, str]] = {
     },
     "moderator": {
         "accounts.user": VIEW, "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
-        "accounts.apitoken": VIEW,
-        "chat.moderationcase": VIEW, "chat.moderationrule": VIEW, "chat.strike": VIEW,
+        "accounts.apitoken": VIEW, "chat.moderationcase": VIEW, "chat.moderationrule": VIEW, "chat.strike": VIEW,
         "chat.rating": VIEW, "chat.revision": VIEW,
         "chat.sharelink": VIEW, "chat.joinlink": VIEW, "chat.file": "view delete", "chat.collection": "view delete",
         "chat.queuedmessage": "view delete",
@@ -163,10 +163,10 @@ KNOWN = {model for row in GRID.values() for model in row}
 DEEDS: dict[str, set[str]] = {
     "": set(),
     "support": {"top-up", "reset", "end-sessions", "end-session"},
-    "moderator": {"switch", "end-sessions", "end-session"},
+    "moderator": {"switch", "suspend", "end-sessions", "end-session"},
     "billing": {"top-up", "reset"},
     "administrator": {
-        "top-up", "reset", "end-sessions", "end-session", "switch", "export", "erase", "keep", "password",
+        "top-up", "reset", "end-sessions", "end-session", "switch", "suspend", "export", "erase", "keep", "password",
     },
 }  # fmt: skip
 
@@ -203,6 +203,7 @@ class World:
             File.objects.create(name="a.txt", blob=Blob.objects.create(sha256="a", size=1, kind="text", path="a")),
             Collection.objects.create(owner=self.alice, name=SECRET),
             call, call.step, KnownTool.objects.create(name="search_web", title="Search"), ToolPolicy.objects.create(),
+            Budget.objects.create(name="b", amount=1, recipients="x@example.org"), UsageReport.objects.create(name="r"),
         ]  # fmt: skip
         self.rows = {row._meta.label_lower: row for row in rows}
 
@@ -236,6 +237,7 @@ def do(client: Client, person: User, quota: Quota) -> set[str]:
         "end-session": client.post(f"{path}/end-session/{'0' * 32}/"),
         "switch": client.post(f"{path}/switch/on/"),
         "export": client.post(f"{path}/export/"),
+        "suspend": client.get(f"{path}/suspend/"),
         "erase": client.get(f"{path}/erase/"),
         "keep": client.post(f"{path}/keep/"),
         "password": client.get(f"{path}/password/"),
