@@ -23,6 +23,8 @@ class AccountsConfig(AppConfig):
         post_migrate.connect(plans.create_default_plan, sender=self)
         post_migrate.connect(roles.create_roles_after_migrate, dispatch_uid="accounts.roles")
         for title, model, parameter in (
+            (_("Daily usage"), "dailyusage", "user__exact"),
+            (_("Own quotas"), "quota", "user__exact"),
             (_("Usage entries"), "usageentry", "user__exact"),
             (_("Allowances"), "allowance", "user__exact"),
             (_("Top-ups"), "topup", "q"),

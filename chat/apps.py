@@ -16,7 +16,7 @@ class ChatConfig(AppConfig):
         from accounts.lib.model_names import translate_derived_names
         from accounts.models.users import users_changed
         from accounts.roles import register_app_permissions, register_ordinary_permissions
-        from accounts.staff.user_links import UserLink, register_user_link
+        from accounts.staff.user_links import register_user_link
         from accounts.staff.user_panels import register_user_panel
         from accounts.suspension import register_suspension_listener
         from accounts.view_as import register_own_pages, register_viewable_pages
@@ -26,15 +26,16 @@ class ChatConfig(AppConfig):
         from chat.conversations import removal  # noqa: F401  # importing registers its signals
         from chat.files import uploads
         from chat.jobs.dispatch import enqueue_reading
-        from chat.models import ExportJob, ImportJob, Recording, ToolServer
+        from chat.models import Recording, ToolServer
         from chat.models.messages import READ_TEXT
         from chat.models.presets import SHARE
         from chat.models.revisions import READ_REVISION
         from chat.models.tools import READ_CALLS
         from chat.portability.export import export_user_data
-        from chat.portability.transfers import delete_transfer_file
+        from chat.portability.transfers import TASKS, delete_transfer_file
         from chat.retention import erasure
         from chat.review.announcements import announce_suspension
+        from chat.review.user_lists import USER_LISTS
         from chat.review.user_panel import strikes_panel
         from chat.runs import closing
         from chat.shares.links import recheck_shares_of, recheck_shares_of_changed
@@ -53,11 +54,12 @@ class ChatConfig(AppConfig):
         users_changed.connect(recheck_shares_of_changed)
         register_user_panel(strikes_panel)
         post_delete.connect(audio_files.delete_file, sender=Recording)
-        for transfer in (ImportJob, ExportJob):
+        for transfer in TASKS:
             post_delete.connect(delete_transfer_file, sender=transfer)
         post_delete.connect(forget_server, sender=ToolServer)
         register_user_data(UserData(export_user_data, erasure.report, erasure.handovers))
-        register_user_link(UserLink(_("Runs"), "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
+        for link in USER_LISTS:
+            register_user_link(link)
         register_sections()
         register_viewable_pages(
             "chat:new",
@@ -89,11 +91,6 @@ class ChatConfig(AppConfig):
             ("data", "chat:settings_data"),
         ):
             register_settings_link(name, view)
-        register_user_link(
-            UserLink(
-                _("Moderation cases"), "admin:chat_moderationcase_changelist", "person", "chat.view_moderationcase"
-            )
-        )
         register_reasons_page("chat:blocked_cases")
         register_name_check(check_person_name)
         register_ordinary_permissions("chat", (SHARE,))

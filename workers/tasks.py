@@ -15,7 +15,7 @@ from chat.jobs import tool_servers
 from chat.jobs.dispatch import GENERATE, PUBLISHED, READ_FILE, SPEAK
 from chat.jobs.queues import TRANSCRIBE_QUEUE
 from chat.notifications import notify
-from chat.portability import export_jobs, import_jobs, transfers
+from chat.portability import export_jobs, import_jobs, staff_exports, transfers
 from chat.telemetry import latency_marks
 from chat.webhooks import record
 from workers.endpoints import connection_test
@@ -116,6 +116,12 @@ def import_file(job_id: str) -> None:
 def export_data(job_id: str) -> None:
     """Makes an export of everything stored about a user, in this thread. A second delivery finds it claimed."""
     _transfer(export_jobs.run_export, job_id)
+
+
+@shared_task(name=transfers.STAFF_EXPORT_TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
+def export_list(job_id: str) -> None:
+    """Makes the CSV file of a list of the admin, in this thread. A second delivery finds it claimed."""
+    _transfer(staff_exports.run_staff_export, job_id)
 
 
 @shared_task(name=READ_FILE, ignore_result=True)  # type: ignore[untyped-decorator]  # as above

@@ -15,18 +15,20 @@ from django.http import HttpRequest, HttpResponseBase
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateFilter
 from unfold.utils import parse_date_str
 
 from accounts import audit
-from accounts.lib.formatting import clock
 from accounts.lib.ids import lowest_uuid7
 from accounts.lib.replica import reports_database
 from accounts.lib.streaming import CSV_TYPE, csv_pieces, escape_formula, pages_by_key, stream_file
 from accounts.lib.text_search import AUDIT, with_words
 from accounts.models import AuditEntry, User
+from accounts.staff.background import ListFile, begin_export, is_long
+from accounts.staff.columns import stamp
 from accounts.staff.import_export import ask_for_export
 from accounts.staff.recorded import HistoryAdmin
 
@@ -125,6 +127,7 @@ class AuditEntryAdmin(HistoryAdmin):
     list_before_template = "admin/accounts/audit_export.html"
     lookups: ClassVar = frozenset({"conversation_id__exact", "actor__exact", "object_id__exact", "at_from", "at_to"})
     ordering = ("-id",)
+    sorted_by: ClassVar = {"time": "id"}
     fields = (
         "time", "who", "verb", "what", "concerned", "reason", "change_table", "details", "conversation", "ip", "id",
     )  # fmt: skip
@@ -141,9 +144,9 @@ class AuditEntryAdmin(HistoryAdmin):
             row.names = names
         return found
 
-    @admin.display(description=_("Time"))
-    def time(self, row: AuditEntry) -> str:
-        return f"{clock(row.at)}\u00a0{timezone.localtime(row.at):%Z}"
+    @admin.display(description=_("Time"), ordering="id")
+    def time(self, row: AuditEntry) -> SafeString | str:
+        return stamp(row.at)
 
     @admin.display(description=_("Actor"))
     def who(self, row: AuditEntry) -> str:
@@ -225,12 +228,20 @@ class AuditEntryAdmin(HistoryAdmin):
             raise PermissionDenied
         if asked := ask_for_export(request, AuditEntry):
             return asked
-        rows = self.get_changelist_instance(request).get_queryset(request)
         audit.record(request, "export", AuditEntry, details=request.GET.urlencode())
-        rows = rows.using(reports_database())
+        if is_long(self.get_changelist_instance(request).get_queryset(request)):
+            return begin_export(request, AuditEntry)
+        file = self.list_file(request)
+        return stream_file(request, file.name, CSV_TYPE, csv_pieces(file.columns, file.pages))
+
+    def may_export(self, request: HttpRequest) -> bool:
+        return bool(self.has_view_permission(request))
+
+    def list_file(self, request: HttpRequest) -> ListFile:
+        """All pages of the list with the filters of the request's address, newest first."""
+        rows = self.get_changelist_instance(request).get_queryset(request).using(reports_database())
         pages = (map(_cells, page) for page in pages_by_key(rows, ROWS_PER_PAGE, newest_first=True))
-        name = f"audit-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
-        return stream_file(request, name, CSV_TYPE, csv_pieces(COLUMNS, pages))
+        return ListFile(f"audit-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv", COLUMNS, pages)
 
 
 def _cells(entry: AuditEntry) -> list[str]:

@@ -117,6 +117,7 @@ class UsageEntryAdmin(ExportAdmin, HistoryAdmin):
     list_select_related = ("user",)
     lookups: ClassVar = frozenset({"user__exact", "run_id__exact", "conversation_id__exact"})
     ordering = ("-at",)
+    sorted_by: ClassVar = {"at": "at"}
     fields = (
         "id", "at", "who", "run_id", "recording_id", "conversation_id", "model", "endpoint", "messages", "input_tokens",
         "cached_tokens",

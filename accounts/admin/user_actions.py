@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST
 from accounts import audit, roles, suspension, view_as
 from accounts.admin.account_state import approve, switch
 from accounts.admin.user_data_actions import UserDataActions, back_to
-from accounts.admin.user_forms import QuotaTopUpForm, ReasonForm
+from accounts.admin.user_forms import QuotaTopUpForm, ReasonForm, SuspendForm
 from accounts.admin.user_page import quota_bars
 from accounts.auth.adapter import AccountAdapter, make_reset_key, reset_link
 from accounts.auth.proof import check_recent_proof
@@ -47,6 +47,7 @@ class UserActions(UserDataActions):
             "keep": self.keep,
             "approve": self.approve,
             "reset-link": self.create_reset_link,
+            "suspend": self.suspend,
             "lift-suspension": self.lift_suspension,
             "reset-second-factor": self.reset_second_factor,
             "view-as": self.view_as,
@@ -196,6 +197,21 @@ class UserActions(UserDataActions):
             hours=hours,
             title=gettext("Reset link for %(user)s") % {"user": user},
         )
+
+    def suspend(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
+        """Disables writing for a time, which ends by itself."""
+        user = self._managed_user(request, id_, "disable_user")
+        form = SuspendForm(request.POST or None)
+        if request.method != "POST" or not form.is_valid():
+            title = gettext("Suspend %(user)s for a time") % {"user": user}
+            return self._page(request, "reason", user, form=form, title=title, button=gettext("Suspend"))
+        until, reason = form.until(), form.cleaned_data["reason"]
+        changes = {"suspended_until": (user.suspended_until or "", until)}
+        shown = {name: (str(before), str(after)) for name, (before, after) in changes.items()}
+        audit.record(request, "suspend", user, reason=reason, changes=shown)
+        suspension.suspend(user, until, reason)
+        messages.success(request, gettext("%(user)s can read, but not write, until then.") % {"user": user})
+        return _back(user)
 
     @method_decorator(require_POST)
     def lift_suspension(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import UserChangeForm
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from accounts import erasure
+from accounts import erasure, suspension
 from accounts.models import User
 from accounts.models.fields import MOST, NANO
 from accounts.quotas.balance import user_balances
@@ -43,6 +45,27 @@ class ReasonForm(forms.Form):
         label=_("Reason"), max_length=500, widget=UnfoldAdminTextInputWidget,
         help_text=_("For the audit log. The user does not see it."),
     )  # fmt: skip
+
+
+class SuspendForm(forms.Form):
+    """For how long an account can read but not write, and why."""
+
+    hours = forms.TypedChoiceField(
+        label=_("For how long"), coerce=int, initial=24, widget=UnfoldAdminSelectWidget,
+        choices=[
+            (1, _("1 hour")), (24, _("1 day")), (72, _("3 days")), (168, _("7 days")), (720, _("30 days")),
+            (2160, _("90 days")),
+        ],
+        help_text=_("Then the suspension ends by itself. You can lift it earlier."),
+    )  # fmt: skip
+    reason = forms.CharField(
+        label=_("Reason"), max_length=suspension.MOST_REASON, widget=UnfoldAdminTextInputWidget,
+        help_text=_("For the audit log. The user sees it, too."),
+    )  # fmt: skip
+
+    def until(self) -> datetime:
+        """When the suspension ends."""
+        return timezone.now() + timedelta(hours=self.cleaned_data["hours"])
 
 
 class EraseForm(ReasonForm):

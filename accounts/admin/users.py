@@ -7,11 +7,10 @@ permissions that they lack themselves, and only superusers can create superusers
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from allauth.account.models import EmailAddress
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.core.exceptions import PermissionDenied
@@ -20,29 +19,27 @@ from django.db.models.functions import Coalesce
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
-from unfold.decorators import action, display
+from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
 
 from accounts import audit, roles
-from accounts.admin.account_state import approve, switch
 from accounts.admin.filters import OnlineFilter, WaitingFilter
 from accounts.admin.permission_names import NamedPermissions
+from accounts.admin.raise_quotas import RaiseQuotas
 from accounts.admin.resources import UserResource
 from accounts.admin.user_actions import UserActions
-from accounts.admin.user_forms import RIGHTS, ReasonForm, UserForm
+from accounts.admin.user_forms import RIGHTS, UserForm
+from accounts.admin.user_list_actions import UserListActions
 from accounts.admin.user_page import describe_user
 from accounts.auth.proof import check_recent_proof, has_recent_proof
 from accounts.auth.requests import user_of
-from accounts.auth.revocation import end_all_sessions
 from accounts.lib.text_search import USERS, with_words
 from accounts.models import Session, User
-from accounts.quotas import top_ups
-from accounts.quotas.balance import user_balances
+from accounts.staff.columns import stamp
 from accounts.staff.import_export import ImportExportAdmin
 from accounts.staff.labels import Label
 from accounts.staff.lists import QuickListAdmin
@@ -61,7 +58,10 @@ FIELDS: dict[str, str | None] = {
 
 
 @admin.register(User)
-class UserAdmin(NamedPermissions, UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin):  # type: ignore[type-arg]  # in the stubs only
+class UserAdmin(
+    NamedPermissions, UserActions, UserListActions, RaiseQuotas, ImportExportAdmin, DjangoUserAdmin,  # type: ignore[type-arg]  # in the stubs only
+    QuickListAdmin,
+):  # fmt: skip
     resource_classes: ClassVar = [UserResource]
     form = UserForm
     add_form = UserCreationForm
@@ -83,9 +83,10 @@ class UserAdmin(NamedPermissions, UserActions, ImportExportAdmin, DjangoUserAdmi
     search_fields = ("pk",)  # shows the search box; `get_search_results` implements it
     search_help_text = _("Words or prefixes of the email address or name; or an id")
     ordering = ("-id",)  # ids are ordered by time
+    sorted_by: ClassVar = {"email": "email", "date_joined": "id"}
     filter_horizontal = ("groups", "user_permissions")
     actions = ("approve_accounts", "switch_off", "switch_on", "end_sessions", "reset_periods")
-    actions_list = ("invite",)
+    actions_list = ("invite", "raise_quotas_of_list")
     add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2")}),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
@@ -191,7 +192,7 @@ class UserAdmin(NamedPermissions, UserActions, ImportExportAdmin, DjangoUserAdmi
 
     @admin.display(description=_("Last seen"))
     def last_seen(self, user: Any) -> Any:
-        return user.seen_at
+        return stamp(user.seen_at, with_seconds=False)
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
         description=_("Status"), label={
@@ -207,69 +208,6 @@ class UserAdmin(NamedPermissions, UserActions, ImportExportAdmin, DjangoUserAdmi
             return Label("disabled", gettext("disabled"))
         suspended = is_suspended(user)
         return Label("suspended", gettext("suspended")) if suspended else Label("active", gettext("active"))
-
-    @action(description=_("Invite a user"), icon="mail", permissions=["invite"])  # type: ignore[untyped-decorator]  # unfold's
-    def invite(self, request: HttpRequest) -> HttpResponse:
-        return redirect("admin:accounts_invitation_add")
-
-    @admin.action(description=_("Approve accounts that are awaiting approval"), permissions=["approve"])
-    def approve_accounts(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._each(request, queryset, lambda user: approve(request, user))
-
-    @admin.action(description=_("Disable (ends all sessions)"), permissions=["disable"])
-    def switch_off(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
-        """Asks why first."""
-        form = ReasonForm(request.POST if "confirmed" in request.POST else None)
-        if not form.is_valid():
-            return self._ask_why(request, queryset, form)
-        reason = form.cleaned_data["reason"]
-        self._each(request, queryset, lambda user: switch(request, user, on=False, reason=reason))
-        return None
-
-    def _ask_why(self, request: HttpRequest, queryset: QuerySet[User], form: ReasonForm) -> HttpResponse:
-        shown = {"title": gettext("Disable accounts"), "button": gettext("Disable"), "action": "switch_off"}
-        context = {**self.admin_site.each_context(request), **shown, "opts": self.opts, "form": form}
-        context["selected"] = list(queryset)
-        return TemplateResponse(request, "admin/accounts/user/reason.html", context)
-
-    @admin.action(description=_("Enable"), permissions=["disable"])
-    def switch_on(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._each(request, queryset, lambda user: switch(request, user, on=True))
-
-    @admin.action(description=_("End all sessions"), permissions=["end_sessions"])
-    def end_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        def end(user: User) -> None:
-            audit.record(request, "end_sessions", user)
-            end_all_sessions(user)
-
-        self._each(request, queryset, end)
-
-    @admin.action(description=_("Reset quotas of the current period"), permissions=["top_up"])
-    def reset_periods(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        def reset(user: User) -> None:
-            audit.record(request, "reset", user)
-            for balance in user_balances(user.pk):
-                if not balance.shared_by:  # a shared quota belongs to the whole group
-                    top_ups.reset(user.pk, balance.quota_id, by=request.user.pk)
-
-        self._each(request, queryset, reset)
-
-    def _each(self, request: HttpRequest, queryset: QuerySet[User], do: Callable[[User], str | None]) -> None:
-        """Calls `do` for users that this member of staff may manage, except themselves. It returns an error or None."""
-        users = list(queryset)
-        done = 0
-        for user in users:
-            if user.pk == request.user.pk or not self._is_for(request, user):
-                wrong: str | None = gettext("You don't have permission to change %(user)s.") % {"user": user}
-            else:
-                wrong = do(user)
-            if wrong:
-                messages.error(request, wrong)
-            done += not wrong
-        said = ngettext(
-            "%(done)d of %(count)d account was changed.", "%(done)d of %(count)d accounts were changed.", len(users)
-        )
-        messages.success(request, said % {"done": done, "count": len(users)})
 
     # --- one user -----------------------------------------------------------------------------------------------
 

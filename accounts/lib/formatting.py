@@ -11,6 +11,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import ngettext
 
 NOTHING = "–"
+NO_BREAK = "\u00a0"
 
 
 def number(value: float | None) -> str:
@@ -58,9 +59,21 @@ def moment(value: datetime) -> str:
     return date_format(local, "H:i" if local.date() == timezone.localdate() else "d M H:i")
 
 
-def clock(value: datetime) -> str:
-    """Date and time to the second in the site's time zone, with no-break spaces."""
-    return date_format(timezone.localtime(value), "d M Y H:i:s").replace(" ", "\u00a0")
+def clock(value: datetime, *, with_seconds: bool = True) -> str:
+    """Date and time in the site's time zone, with the zone and no-break spaces: 2026-11-28 18:05:09 UTC."""
+    local = timezone.localtime(value)
+    return f"{local:%Y-%m-%d %H:%M:%S %Z}".replace(" ", NO_BREAK) if with_seconds else _to_the_minute(local)
+
+
+def _to_the_minute(local: datetime) -> str:
+    return f"{local:%Y-%m-%d %H:%M %Z}".replace(" ", NO_BREAK)
+
+
+def amount(value: Decimal) -> str:
+    """A number of any size without zeros at its end: 300, 0.0125."""
+    whole, dot, part = f"{value:,f}".partition(".")
+    part = part.rstrip("0")
+    return whole.replace(",", "\u202f") + (dot + part if part else "")
 
 
 def file_size(size: float) -> str:

@@ -3,6 +3,7 @@
 from accounts.models.api_tokens import ApiToken, TokenScope
 from accounts.models.approvals import ActKind, ActState, PendingAct
 from accounts.models.audit import AuditEntry, AuditSeal
+from accounts.models.budgets import Budget, UsageReport
 from accounts.models.choices import QuotaPeriod, Unit, Unwatched
 from accounts.models.quotas import Allowance, Plan, Quota, Reservation, TopUp
 from accounts.models.scim import ScimResource, ScimToken
@@ -18,6 +19,7 @@ __all__ = [
     "AuditEntry",
     "AuditSeal",
     "BannerKind",
+    "Budget",
     "DailyUsage",
     "Invitation",
     "MentionMails",
@@ -37,6 +39,7 @@ __all__ = [
     "Unit",
     "Unwatched",
     "UsageEntry",
+    "UsageReport",
     "User",
     "UserManager",
     "UserQuerySet",

@@ -34,7 +34,7 @@ def _first(local: str) -> str:
 
 # Periods of the calendar, with changes of the clocks taken into account.
 _LOCAL: Final = "date_trunc(period, at AT TIME ZONE zone)"
-_PERIOD: Final = f"""
+PERIOD: Final = f"""
     CASE period WHEN 'fixed' THEN starts_at WHEN 'hour' THEN date_trunc('hour', at, zone)
         ELSE {_first(_LOCAL)} END AS starts_at,
     CASE period WHEN 'fixed' THEN NULL WHEN 'hour' THEN date_trunc('hour', at, zone) + interval '1 hour'
@@ -59,13 +59,13 @@ me AS (
         q.user_id IS NULL, q.group_id IS NULL, q.hard, q."limit" DESC
 ), applying AS (
     SELECT id, model, unit, period, "limit", hard, group_id, shared,
-        CASE WHEN NOT shared THEN %(user)s::uuid END AS user_id, {_PERIOD}
+        CASE WHEN NOT shared THEN %(user)s::uuid END AS user_id, {PERIOD}
     FROM nearest, statement_timestamp() AS at WHERE period <> 'fixed' OR starts_at <= at
 )
 """  # noqa: S608 -- constants
 _SHARED: Final = f"""
 applying AS (
-    SELECT q.id, model, unit, period, "limit", hard, group_id, shared, NULL::uuid AS user_id, {_PERIOD}
+    SELECT q.id, model, unit, period, "limit", hard, group_id, shared, NULL::uuid AS user_id, {PERIOD}
     FROM accounts_quota q, statement_timestamp() AS at,
         COALESCE((SELECT time_zone FROM accounts_plan WHERE is_default), 'UTC') AS zone
     WHERE shared AND (q.id = %(quota)s OR group_id = %(group)s) AND (period <> 'fixed' OR starts_at <= at)
@@ -247,6 +247,12 @@ def lock_ledger_for_allowances(user_id: uuid.UUID | None, group_ids: Iterable[in
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_GROUP_LOCKS, group_id])
         if user_id is not None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_key(user_id)])
+
+
+def lock_ledger_for_many(user_ids: Iterable[uuid.UUID]) -> None:
+    """Takes the locks for creating allowances of these users' own quotas, in an order that all callers keep."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) key", [sorted(map(_key, user_ids))])
 
 
 def add_recorded_usage(fresh: Sequence[int]) -> dict[int, Decimal]:

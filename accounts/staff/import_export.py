@@ -30,6 +30,7 @@ from accounts.auth.requests import user_of
 from accounts.lib.replica import reports_database
 from accounts.lib.streaming import CSV_TYPE, ROWS_LINE, csv_pieces, pages_by_key, rows_line, stream_file
 from accounts.models import ActKind
+from accounts.staff.background import ListFile, begin_export, is_long
 
 ROWS_PER_PAGE: Final = 1000  # of an export, in memory at a time
 MAX_BYTES: Final = 1_000_000  # of an imported file
@@ -164,15 +165,28 @@ class ExportAdmin(ExportMixin):  # type: ignore[misc]  # import_export ships no 
     def _do_file_export(
         self, file_format: Any, request: HttpRequest, queryset: QuerySet[Any], export_form: Any = None
     ) -> HttpResponseBase:
-        resource = self.get_export_resource_classes(request)[0](**self.get_export_resource_kwargs(request))
         if asked := ask_for_export(request, self.model):
             return asked
         audit.record(request, "export", self.model, details=request.GET.urlencode())
+        if is_long(queryset):
+            return begin_export(request, self.model)
+        file = self._file_of(request, queryset)
+        return stream_file(request, file.name, CSV_TYPE, csv_pieces(file.columns, file.pages, bom=True))
+
+    def may_export(self, request: HttpRequest) -> bool:
+        return self.has_export_permission(request)
+
+    def list_file(self, request: HttpRequest) -> ListFile:
+        """The list with the filters of the request's address, for an export in the background."""
+        return self._file_of(request, self.get_export_queryset(request))
+
+    def _file_of(self, request: HttpRequest, queryset: QuerySet[Any]) -> ListFile:
+        resource = self.get_export_resource_classes(request)[0](**self.get_export_resource_kwargs(request))
         name = f"{self.opts.model_name}-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
         columns = [field.column_name for field in resource.get_export_fields()]
         rows = queryset.using(reports_database())
         pages = ([resource.export_resource(row) for row in page] for page in pages_by_key(rows, ROWS_PER_PAGE))
-        return stream_file(request, name, CSV_TYPE, csv_pieces(columns, pages, bom=True))
+        return ListFile(name, columns, pages, bom=True)
 
 
 def ask_for_export(request: HttpRequest, model: Any) -> HttpResponseBase | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from django.urls import reverse
 
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class UserLink:
-    """`view` is the URL name of a list and `parameter` its query parameter that takes the user's id."""
+    """`view` is the URL name of a list and `parameter` its query parameter that takes the user's id, or `by_email` the
+    email address.
+    """
 
     title: str | StrPromise
     view: str
     parameter: str
     permission: str
+    by_email: bool = False
 
 
 _registered: list[UserLink] = []
@@ -35,7 +39,10 @@ def register_user_link(link: UserLink) -> None:
 def links_for(viewer: User, user: User) -> list[tuple[str, str]]:
     """(title, URL) of the lists that `viewer` may see, about `user`."""
     return [
-        (str(link.title), f"{reverse(link.view)}?{link.parameter}={user.pk}")
+        (
+            str(link.title),
+            f"{reverse(link.view)}?{urlencode({link.parameter: user.email if link.by_email else user.pk})}",
+        )
         for link in _registered
         if viewer.has_perm(link.permission)
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
@@ -15,11 +15,16 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
-from accounts.lib.formatting import clock, money, number
+from accounts.lib.formatting import money, number
+from accounts.staff.columns import stamp
 from chat.admin.base import BodyAdmin
 from chat.admin.conversation_members import MemberActions
+from chat.admin.conversation_reading import ReadingActions
+from chat.admin.filters import MemberFilter, TrashFilter
 from chat.admin.links import link, list_link, page_link
 from chat.admin.trash import TrashActions
+from chat.dashboard.people import show_people
+from chat.dashboard.speed_page import show_speed
 from chat.dashboard.usage_page import show_usage
 from chat.models import Conversation, Member, Message, Role, Run
 
@@ -46,16 +51,18 @@ class MemberInline(TabularInline):  # type: ignore[misc]  # unfold ships no type
 
 
 @admin.register(Conversation)
-class ConversationAdmin(TrashActions, MemberActions, BodyAdmin):
+class ConversationAdmin(ReadingActions, TrashActions, MemberActions, BodyAdmin):
     list_display = ("link", "owner", "member_total", "messages", "runs", "cost", "model", "updated", "deleted_at")
     list_display_links = None
     ordering = ("-updated_at",)
+    sorted_by: ClassVar = {"updated": "updated_at"}
+    list_filter = (TrashFilter, MemberFilter)
     search_help_text = _("Conversation id, or a member's email address")
     facts = (
         "id", "owner", "model", "preset", "temperature", "max_tokens", "effort", "cost", "created_at", "updated_at",
         "deleted_at", "message_list", "run_list", "member_link", "restore_link",
     )  # fmt: skip
-    body_fields = ("title", "system_prompt")
+    body_fields = ("read_link", "title", "system_prompt")
     body_title = _("Title and system prompt")
     inlines = (MemberInline,)
 
@@ -113,9 +120,9 @@ class ConversationAdmin(TrashActions, MemberActions, BodyAdmin):
     def cost(self, row: Any) -> str:
         return money(row.spent)
 
-    @admin.display(description=_("Updated"))
-    def updated(self, row: Any) -> str:
-        return clock(row.updated_at)
+    @admin.display(description=_("Updated"), ordering="updated_at")
+    def updated(self, row: Any) -> SafeString | str:
+        return stamp(row.updated_at)
 
     @admin.display(description=_("Messages"))
     def message_list(self, row: Any) -> SafeString:
@@ -124,6 +131,10 @@ class ConversationAdmin(TrashActions, MemberActions, BodyAdmin):
     @admin.display(description=_("Members"))
     def member_link(self, row: Any) -> SafeString:
         return link(reverse("admin:chat_conversation_members", args=[row.pk]), gettext("View and change"))
+
+    @admin.display(description=_("Messages"))
+    def read_link(self, row: Any) -> SafeString:
+        return link(reverse("admin:chat_conversation_read", args=[row.pk]), gettext("Read the conversation"))
 
     @admin.display(description=_("Trash"))
     def restore_link(self, row: Any) -> SafeString | str:
@@ -136,4 +147,5 @@ class ConversationAdmin(TrashActions, MemberActions, BodyAdmin):
         return list_link("run", row, gettext("Show %(count)s") % {"count": number(row.run_count)})
 
 
-admin.site.add_page("usage/", show_usage, "usage")  # type: ignore[attr-defined]  # it is a StaffSite
+for _route, _view in (("usage", show_usage), ("speed", show_speed), ("people", show_people)):
+    admin.site.add_page(f"{_route}/", _view, _route)  # type: ignore[attr-defined]  # it is a StaffSite

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.formatting import moment
 from accounts.models import User
-from chat.models import FAILED, SLOW_MS, Run
+from chat.models import FAILED, SLOW_MS, Member, Run
 
 NEWEST: Final = 1000  # runs from which a filter takes the models and error codes it offers
 SPANS: Final = {
@@ -94,6 +94,31 @@ class UserFilter(Filter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(requested_by=_uuid(self.value())) if self.value() else queryset
+
+
+class MemberFilter(UserFilter):
+    """Conversations of a user. Its value comes from a link."""
+
+    title = _("member")
+    parameter_name = "member"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not self.value():
+            return queryset
+        return queryset.filter(pk__in=Member.objects.filter(user=_uuid(self.value())).values("conversation"))
+
+
+class TrashFilter(Filter):
+    """Conversations in the trash of their owners, from which staff restore them."""
+
+    title = _("trash")
+    parameter_name = "trash"
+
+    def offered(self) -> list[tuple[str, str]]:
+        return [("yes", gettext("In the trash"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(deleted_at__isnull=False) if self.value() == "yes" else queryset
 
 
 class PeriodFilter(Filter):

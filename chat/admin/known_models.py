@@ -25,10 +25,10 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from accounts import audit
 from accounts.staff.labels import Label
 from accounts.staff.recorded import RecordedAdmin
-from chat.admin.filters import Filter
+from chat.admin.known_model_filters import DecidedFilter, EndpointFilter, PriceFilter, RefusingFilter
 from chat.catalog import offered_models
 from chat.catalog.access import clear_rules_cache
-from chat.catalog.refusals import find_refusals, forget_refusal, refusing_models
+from chat.catalog.refusals import find_refusals, forget_refusal
 from chat.models import KnownModel, Visibility
 
 SOON: Final = _("Workers apply this within seconds.")
@@ -55,61 +55,11 @@ class GroupsForm(forms.Form):
     )  # fmt: skip
 
 
-class DecidedFilter(Filter):
-    """By what staff decided, or what the endpoint's list says."""
-
-    title = _("offered")
-    parameter_name = "offered"
-
-    def offered(self) -> list[tuple[str, str]]:
-        return [
-            ("yes", gettext("Offered")),
-            ("no", gettext("Not offered")),
-            ("staff", gettext("Decided by staff")),
-            ("limited", gettext("Only for groups")),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        match self.value():
-            case "yes" | "no" as wanted:
-                names = [one["id"] for one in offered_models.offered_models()]
-                theirs = queryset.filter(name__in=names).exclude(visibility=Visibility.HIDDEN)
-                return theirs if wanted == "yes" else queryset.exclude(pk__in=theirs.values("pk"))
-            case "staff":
-                return queryset.exclude(visibility=Visibility.AUTOMATIC)
-            case "limited":
-                return queryset.filter(limited=True)
-        return queryset
-
-
-class RefusingFilter(Filter):
-    title = _("refusals")
-    parameter_name = "refuses"
-
-    def offered(self) -> list[tuple[str, str]]:
-        return [("yes", gettext("Does not accept something"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(name__in=refusing_models()) if self.value() == "yes" else queryset
-
-
-class EndpointFilter(Filter):
-    title = _("endpoint")
-    parameter_name = "endpoint"
-
-    def offered(self) -> list[tuple[str, str]]:
-        names = KnownModel.objects.exclude(endpoint="").order_by("endpoint").values_list("endpoint", flat=True)
-        return [(name, name) for name in names.distinct()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(endpoint=self.value()) if self.value() else queryset
-
-
 @admin.register(KnownModel)
 class KnownModelAdmin(RecordedAdmin):
     form = KnownModelForm
     list_display = ("name", "shown_label", "endpoint", "state", "reason_shown", "available_to", "default_of")
-    list_filter = (DecidedFilter, EndpointFilter, RefusingFilter)
+    list_filter = (DecidedFilter, EndpointFilter, RefusingFilter, PriceFilter)
     search_fields = ("name", "label")
     search_help_text = _("A part of the name")
     ordering = ("name",)

@@ -26,6 +26,7 @@ class MessageAdmin(BodyAdmin):
     list_filter = ("role",)  # filter runs by status instead, which has an index there
     lookups: ClassVar = frozenset({"role__exact", "conversation__exact", "author__exact"})
     ordering = ("-id",)  # ids are ordered by time
+    sorted_by: ClassVar = {"created_at": "id"}
     search_help_text = _("Message or conversation id, or an author's email address")
     facts = ("id", "conversation_link", "parent_link", "role", "author", "status", "created_at")
     body_fields = ("reasoning", "body")

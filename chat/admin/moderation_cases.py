@@ -25,6 +25,7 @@ from accounts import audit
 from accounts.auth.requests import user_of
 from accounts.roles import may_manage
 from accounts.staff.recorded import HistoryAdmin
+from chat.admin.case_export import CaseExport
 from chat.admin.links import page_link
 from chat.models import File, ModerationCase
 from chat.models.moderation import CaseStatus, CaseTarget, DecisionKind
@@ -44,7 +45,7 @@ FILTERS: Final = {
 
 
 @admin.register(ModerationCase)
-class ModerationCaseAdmin(HistoryAdmin):
+class ModerationCaseAdmin(CaseExport, HistoryAdmin):
     """Django's list and form are replaced by pages of their own; permissions and addresses stay Django's."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -87,6 +88,7 @@ class ModerationCaseAdmin(HistoryAdmin):
             "next": query.address(after=following) if following else "",
             "first": query.address() if query.after else "",
             "may_decide": request.user.has_perm(DECIDE),
+            "may_export": self.may_export(request),
         }
         return TemplateResponse(request, "admin/chat/moderation/queue.html", context)
 

@@ -18,8 +18,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from accounts import audit
-from accounts.lib.formatting import clock, milliseconds, money, number
+from accounts.lib.formatting import milliseconds, money, number
 from accounts.models import User
+from accounts.staff.columns import stamp
 from accounts.staff.labels import Label
 from accounts.staff.recorded import HistoryAdmin
 from chat.admin.filters import ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter
@@ -48,14 +49,15 @@ def describe_parameters(values: Mapping[str, Any]) -> str:
 @admin.register(Run)
 class RunAdmin(HistoryAdmin):
     list_display = (
-        "link", "coloured_status", "error_code", "model", "requested_by", "tokens", "shown_cost",
-        "queued", "first_token", "total", "started",
+        "link", "coloured_status", "error_code", "model", "requested_by", "started", "first_token", "total",
+        "shown_cost", "tokens", "queued",
     )  # fmt: skip
     list_display_links = None
     list_select_related = ("requested_by",)
     list_filter = ("status", "finish", ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter)
     lookups: ClassVar = frozenset({"status__exact", "finish__exact", "conversation__exact"})
     ordering = ("-created_at",)
+    sorted_by: ClassVar = {"started": "created_at"}
     search_help_text = _("Run, message, conversation or trace id, or a user's email address")
     actions = ("stop_runs", "retry_runs")
     change_form_outer_before_template = "admin/chat/run_timeline.html"
@@ -88,6 +90,7 @@ class RunAdmin(HistoryAdmin):
     ) -> HttpResponse:
         if obj is not None and request.user.has_perm(READ_TEXT) and obj.upstream_said:
             audit.record(request, "read_body", obj, conversation_id=obj.conversation_id)
+            context["provider_said"] = obj.upstream_said
         response: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return response
 
@@ -219,9 +222,9 @@ class RunAdmin(HistoryAdmin):
             return "–"
         return format_html_join(", ", "{} {}", ((one.model, page_link("run", one.pk)) for one in others))
 
-    @admin.display(description=_("Started"))
-    def started(self, row: Run) -> str:
-        return clock(row.created_at)
+    @admin.display(description=_("Started"), ordering="created_at")
+    def started(self, row: Run) -> SafeString | str:
+        return stamp(row.created_at)
 
     @admin.display(description=_("Cost"))
     def shown_cost(self, row: Run) -> str:

@@ -14,6 +14,7 @@ from chat.dashboard.links import Links
 from chat.dashboard.now import NO_REDIS, now_tiles, read_database_state, read_redis_state, worker_rows
 from chat.dashboard.panels import TOO_SLOW
 from chat.dashboard.period import PERIODS
+from chat.dashboard.questions import questions_for
 from chat.dashboard.runs import failure_rows, model_rows, read_runs, run_tiles, runs_panel
 from chat.dashboard.usage import period_usage_panels, read_usage, usage_tiles, user_rows
 
@@ -48,6 +49,7 @@ def add_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, An
         "models": model_rows(runs, links),
         "users": user_rows(usage, links),
         "workers": worker_rows(live),
+        "questions": questions_for(request, links),
         "no_workers": str(NO_REDIS)
         if live is None
         else gettext("No worker is running. No messages are being answered."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +34,9 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A chart, its numbers as a table, and what each colour means. `wrong` says why there is none."""
+    """A chart, its numbers as a table, and what each colour means: an empty name is a colour that is not used. `wrong`
+    says why there is no chart.
+    """
 
     key: str
     title: str
@@ -45,6 +48,12 @@ class Panel:
     legend: list[str] = field(default_factory=list)
     head: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
+    hrefs: list[str] = field(default_factory=list)  # what is behind each row, as behind its bar; none: nothing
+
+    @property
+    def linked_rows(self) -> list[tuple[str, list[str]]]:
+        """(address, cells) of each row of the table."""
+        return list(zip(self.hrefs or [""] * len(self.rows), self.rows, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,19 @@ class Step:
     key: Hashable
     label: str
     href: str = ""
+
+
+def colour_places(models: Sequence[str]) -> list[str | None]:
+    """The models in the places of their colours, so that a model has the same colour on every page as far as possible.
+
+    Its name decides the place; of two that want the same, the first in the alphabet gets it. None: nobody's place.
+    """
+    places: list[str | None] = [None] * SERIES
+    for model in sorted(models):
+        wanted = zlib.crc32(model.encode()) % SERIES
+        place = next(at % SERIES for at in range(wanted, wanted + SERIES) if places[at % SERIES] is None)
+        places[place] = model
+    return places
 
 
 def usage_panels(
@@ -72,8 +94,9 @@ def usage_panels(
         costs[key, model] += cost
         by_model[model] += count
     ranked = sorted(by_model, key=lambda model: (-by_model[model], model))
-    series = [[model] for model in ranked[:SERIES]]
-    legend = [model or NOTHING for model in ranked[:SERIES]]
+    places = colour_places(ranked[:SERIES])
+    series = [[model] if model is not None else [] for model in places]
+    legend = ["" if model is None else model or NOTHING for model in places]
     if others := ranked[SERIES:]:
         series.append(others)
         legend.append(gettext("other models"))
@@ -86,11 +109,11 @@ def usage_panels(
             parts = [sum((values.get((step.key, model), Decimal(0)) for model in one), Decimal(0)) for one in series]
             total = show(sum(parts, Decimal(0)))
             columns.append(Column(f"{step.label}: {total}", tuple(map(float, parts)), step.href))
-            rows.append([step.label, *map(show, parts)])
+            rows.append([step.label, *(show(part) for part, name in zip(parts, legend, strict=True) if name)])
         chart = draw(columns)
         return Panel(
             key, title, note, chart=chart, most=show(Decimal(chart.most)), legend=legend, span=span,
-            head=[first_column, *legend], rows=rows,
+            head=[first_column, *filter(None, legend)], rows=rows, hrefs=[step.href for step in steps],
         )  # fmt: skip
 
     return [

@@ -112,7 +112,7 @@ def run_tiles(period: ChartPeriod, runs: Runs | None, links: Links) -> Iterable[
         period.key, (DAY, gettext("%(count)s per day"))
     )
     units = max((timezone.now() - runs.since).total_seconds() / unit, 1)
-    rate = per % {"count": f"{runs.count / units:.3g}"} if runs.count else gettext("none")
+    rate = per % {"count": _rate(runs.count / units)} if runs.count else gettext("none")
     yield Tile(gettext("Runs"), number(runs.count), rate, links.runs(runs.since))
     if runs.first_token:
         p50, p95 = runs.first_token
@@ -129,12 +129,17 @@ def run_tiles(period: ChartPeriod, runs: Runs | None, links: Links) -> Iterable[
     yield Tile(gettext("Failed runs"), number(runs.failed), percent, links.runs(runs.since, error_code="any"), tone)
 
 
+def _rate(value: float) -> str:
+    """With three digits where it is small, else as whole numbers are."""
+    return number(value) if value >= 100 else f"{value:.3g}"
+
+
 def runs_panel(period: ChartPeriod, runs: Runs | None, links: Links) -> Panel:
     """The chart of runs, with the failed ones in a colour of their own."""
     if runs is None:
         return Panel("runs", gettext("Runs"), wrong=str(TOO_SLOW))
     steps = period.steps(period.step)
-    columns, rows = [], []
+    columns, rows, hrefs = [], [], []
     for step in steps:
         started, failed = runs.steps.get(step, (0, 0))
         since, until = (datetime.fromtimestamp(one, UTC) for one in (step, step + period.step))
@@ -150,12 +155,13 @@ def runs_panel(period: ChartPeriod, runs: Runs | None, links: Links) -> Panel:
             )
         )
         rows.append([label, number(started), number(failed)])
+        hrefs.append(links.runs(since, until))
     chart = draw(columns)
     return Panel(
         "runs", gettext("Runs"), partial_note(runs.complete, runs.since), chart=chart, most=number(chart.most),
         span=(step_label(steps[0], period.step), gettext("now")),
         legend=[gettext("completed or in progress"), gettext("failed or interrupted")],
-        head=[gettext("From"), gettext("Runs"), gettext("Failed")], rows=rows,
+        head=[gettext("From"), gettext("Runs"), gettext("Failed")], rows=rows, hrefs=hrefs,
     )  # fmt: skip
 
 

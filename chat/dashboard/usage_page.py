@@ -34,6 +34,7 @@ from accounts.lib.db import QueryTimeoutError, statement_timeout
 from accounts.lib.formatting import NOTHING, money, number
 from accounts.lib.replica import reports
 from accounts.lib.streaming import rows_line, stream_file
+from accounts.models import UsageReport
 from accounts.quotas.usage_report import (
     By,
     GroupUsage,
@@ -44,6 +45,7 @@ from accounts.quotas.usage_report import (
     write_rows,
 )
 from accounts.roles import all_roles
+from accounts.staff.report_mails import address_of
 from chat.dashboard.panels import Panel, Step, Tile, price_note, usage_panels
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ HEADINGS: Final[dict[By, StrPromise]] = {
 DAYS: Final = 30
 MAX_DAYS: Final = 366
 MAX_BARS: Final = 62  # a longer time has one bar per week
+MAX_REPORTS: Final = 20  # saved ones that are linked
 MAX_ROWS: Final = 100  # of the table; the file has all of them
 TIMEOUT_SECONDS: Final = 10
 TOO_SLOW: Final = format_lazy(
@@ -134,10 +137,13 @@ def show_usage(request: HttpRequest) -> HttpResponseBase:
 
 
 def _page(request: HttpRequest, query: ReportQuery, today: date, **found: Any) -> TemplateResponse:
+    month = today.replace(day=1)
+    last = month - timedelta(days=1)
     spans = [
-        (ngettext("%(count)d day", "%(count)d days", days) % {"count": days}, today - timedelta(days=days - 1))
+        (ngettext("%(count)d day", "%(count)d days", days) % {"count": days}, today - timedelta(days=days - 1), today)
         for days in (7, 30, 90, 365)
     ]
+    spans += [(gettext("This month"), month, today), (gettext("Last month"), last.replace(day=1), last)]
     context = {
         **admin.site.each_context(request),
         "title": gettext("Usage"),
@@ -151,14 +157,33 @@ def _page(request: HttpRequest, query: ReportQuery, today: date, **found: Any) -
         "kind": KINDS[query.by],
         "heading": HEADINGS[query.by],
         "spans": [
-            (name, ReportQuery(since, today, query.by).address(), (since, today) == (query.since, query.until))
-            for name, since in spans
+            (
+                name,
+                ReportQuery(since, until, query.by, query.group).address(),
+                (since, until) == (query.since, query.until),
+            )
+            for name, since, until in spans
         ],
         "file": query.address(format="csv"),
+        "reports": _reports(query) if request.user.has_perm("accounts.view_usagereport") else [],
+        "save": _save_address(query) if request.user.has_perm("accounts.add_usagereport") else "",
         "currency": settings.CURRENCY,
         **found,
     }
     return TemplateResponse(request, "admin/usage.html", context)
+
+
+def _reports(query: ReportQuery) -> list[tuple[str, str]]:
+    """(name, address) of the saved reports, in the time that the page shows."""
+    return [
+        (row.name, address_of(row, str(query.since), str(query.until)))
+        for row in UsageReport.objects.all()[:MAX_REPORTS]
+    ]
+
+
+def _save_address(query: ReportQuery) -> str:
+    asked = {"by": query.by} | ({"group": str(query.group)} if query.group is not None else {})
+    return f"{reverse('admin:accounts_usagereport_add')}?{urlencode(asked)}"
 
 
 def _file(query: ReportQuery) -> Iterator[str]:

@@ -16,6 +16,7 @@ import msgspec
 from django.conf import settings
 
 from chat.eventlog.store import channel_layer
+from chat.jobs.queues import broker_is_own_redis
 
 _OPTIONS: Final = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
@@ -23,8 +24,8 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 def is_possible() -> bool:
-    """Whether the broker is the channel layer's Redis."""
-    return bool(settings.CELERY_BROKER_URL == settings.REDIS_BROKER_URL)
+    """Whether the broker is the channel layer's one Redis."""
+    return broker_is_own_redis() and settings.EVENT_LOG_REDIS_URLS == [settings.REDIS_URL]
 
 
 async def publish(queue: str, task: str, args: list[str], headers: Mapping[str, Any]) -> None:

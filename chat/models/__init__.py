@@ -64,7 +64,7 @@ from chat.models.tools import (
     ToolEffect,
     ToolFile,
 )
-from chat.models.transfers import ExportJob, ImportedConversation, ImportJob, TransferState
+from chat.models.transfers import ExportJob, ImportedConversation, ImportJob, StaffExport, TransferState
 from chat.models.webhooks import DeliveryState, Webhook, WebhookDelivery, WebhookEvent
 
 __all__ = [
@@ -140,6 +140,7 @@ __all__ = [
     "ShareKind",
     "ShareLink",
     "SharedMessage",
+    "StaffExport",
     "Step",
     "StepKind",
     "StepStatus",

@@ -125,3 +125,36 @@ class ExportJob(Transfer):
 
     def __str__(self) -> str:
         return f"export ({self.state})"
+
+
+class StaffExport(Transfer):
+    """A list of the admin as a CSV file, made in the background for the member of staff who asked for it.
+
+    `done` counts rows. `total` stays 0: lists are not counted.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="staff_exports", editable=False
+    )
+    kind = models.CharField(max_length=60, editable=False)  # app.model
+    query = models.TextField(blank=True, editable=False)  # the list's filters, as in its address
+    expires_at = models.DateTimeField(null=True, editable=False)
+    fetched_at = models.DateTimeField(null=True, editable=False)  # downloaded for the first time
+
+    class Meta:
+        default_permissions = ()
+        verbose_name = _("export of a list")
+        verbose_name_plural = _("exports of lists")
+        indexes: ClassVar = (
+            models.Index(fields=["user", "-created_at"], name="staff_export_newest"),
+            models.Index(
+                fields=["beat_at"], condition=Q(state__in=("waiting", "running")), name="staff_export_in_progress"
+            ),
+            models.Index(fields=["expires_at"], name="staff_export_by_end"),
+        )
+        constraints: ClassVar = (
+            models.CheckConstraint(condition=Q(state__in=TransferState.values), name="staff_export_state_known"),
+        )
+
+    def __str__(self) -> str:
+        return f"export of {self.kind} ({self.state})"

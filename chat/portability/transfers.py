@@ -1,4 +1,4 @@
-"""What imports and exports in the background have in common: a claim, heartbeats, and their files.
+"""What imports, exports and exports of lists in the background have in common: a claim, heartbeats, and their files.
 
 A worker claims a row by raising its `attempt`. Each heartbeat names that attempt, so a worker whose claim was taken
 over finds out and stops. A row without a heartbeat for `LOST_SECONDS` is claimed again: both kinds of work may be
@@ -24,16 +24,21 @@ from django.utils import timezone
 from accounts.lib.outage import OUTAGE
 from chat.eventlog.user_events import notify_transfer
 from chat.jobs.queues import FILES_QUEUE, BrokerAway
-from chat.models import ExportJob, ImportJob, TransferState
+from chat.models import ExportJob, ImportJob, StaffExport, TransferState
 
 IMPORT_TASK: Final = "workers.transfers.import"
 EXPORT_TASK: Final = "workers.transfers.export"
+STAFF_EXPORT_TASK: Final = "workers.transfers.staff_export"
 LOST_SECONDS: Final = 180.0  # without a heartbeat of the worker
 NOT_PUBLISHED_SECONDS: Final = 30.0  # a row waits so long before it is published again
 MAX_ATTEMPTS: Final = 5
 FAILED_TOO_OFTEN: Final = "It was interrupted several times. Try again; if that happens again, ask an administrator."
 
-J = TypeVar("J", ImportJob, ExportJob)
+Job = ImportJob | ExportJob | StaffExport
+TASKS: Final[dict[type[Job], str]] = {
+    ImportJob: IMPORT_TASK, ExportJob: EXPORT_TASK, StaffExport: STAFF_EXPORT_TASK,
+}  # fmt: skip
+J = TypeVar("J", ImportJob, ExportJob, StaffExport)
 logger = structlog.get_logger(__name__)
 
 
@@ -61,8 +66,8 @@ def publish_waiting() -> int:
     waiting = Q(state=TransferState.WAITING, beat_at__lt=now - timedelta(seconds=NOT_PUBLISHED_SECONDS))
     lost = Q(state=TransferState.RUNNING, beat_at__lt=now - timedelta(seconds=LOST_SECONDS))
     count = 0
-    for model, task in ((ImportJob, IMPORT_TASK), (ExportJob, EXPORT_TASK)):
-        for job in model.objects.filter(waiting | lost):
+    for model, task in TASKS.items():
+        for job in model._default_manager.filter(waiting | lost):  # noqa: SLF001  # Django documents it
             if job.attempt >= MAX_ATTEMPTS:
                 end(job, TransferState.FAILED, error=FAILED_TOO_OFTEN)
             else:
@@ -80,7 +85,7 @@ def claim(model: type[J], job_id: uuid.UUID) -> J | None:
     return model.objects.select_related("user").filter(pk=job_id).first()
 
 
-def beat(job: ImportJob | ExportJob, **fields: Any) -> None:
+def beat(job: Job, **fields: Any) -> None:
     """Writes `fields` and a heartbeat, and shows the user's pages how far it is. Raises `ClaimLostError`."""
     if not _claimed(job, TransferState.RUNNING).update(beat_at=Now(), **fields):
         raise ClaimLostError
@@ -89,21 +94,23 @@ def beat(job: ImportJob | ExportJob, **fields: Any) -> None:
         _announce(job, TransferState.RUNNING)
 
 
-def _announce(job: ImportJob | ExportJob, state: TransferState) -> None:
+def _announce(job: Job, state: TransferState) -> None:
+    if isinstance(job, StaffExport):
+        return  # staff's page asks
     kind = "import" if isinstance(job, ImportJob) else "export"
     async_to_sync(notify_transfer)(job.user_id, job.pk, kind, state, job.done, job.total)
 
 
-def give_back(job: ImportJob | ExportJob) -> None:
+def give_back(job: Job) -> None:
     """The worker stops: the next one goes on."""
     with transaction.atomic():
         if _claimed(job, TransferState.RUNNING).update(
             state=TransferState.WAITING, attempt=F("attempt") - 1, beat_at=Now()
         ):
-            publish(IMPORT_TASK if isinstance(job, ImportJob) else EXPORT_TASK, job.pk)
+            publish(TASKS[type(job)], job.pk)
 
 
-def end(job: ImportJob | ExportJob, state: TransferState, **fields: Any) -> bool:
+def end(job: Job, state: TransferState, **fields: Any) -> bool:
     """Ends the attempt of `job`, and deletes the file of an import. False if it has ended already."""
     with transaction.atomic():
         rows = _claimed(job, TransferState.WAITING, TransferState.RUNNING)
@@ -118,13 +125,12 @@ def end(job: ImportJob | ExportJob, state: TransferState, **fields: Any) -> bool
     return True
 
 
-def _claimed(job: ImportJob | ExportJob, *states: TransferState) -> QuerySet[Any]:
+def _claimed(job: Job, *states: TransferState) -> QuerySet[Any]:
     """The row, while this attempt counts and it is in one of these states."""
-    model = ImportJob if isinstance(job, ImportJob) else ExportJob
-    return model.objects.filter(pk=job.pk, attempt=job.attempt, state__in=states)
+    return type(job)._default_manager.filter(pk=job.pk, attempt=job.attempt, state__in=states)  # noqa: SLF001
 
 
-def delete_transfer_file(sender: type[ImportJob | ExportJob], instance: ImportJob | ExportJob, **_: Any) -> None:
+def delete_transfer_file(sender: type[Job], instance: Job, **_: Any) -> None:
     """For the signal `post_delete`: deletes the file of a deleted row."""
     _delete_when_committed(str(instance.file))
 

@@ -27,6 +27,7 @@ from chat.models import (
     Revision,
     Run,
     ShareLink,
+    StaffExport,
     Submission,
     ToolCall,
     ToolFile,
@@ -156,6 +157,14 @@ KINDS: Final = (
         "exports",
         "exports that can no longer be downloaded",
         lambda now: ExportJob.objects.filter(
+            Q(expires_at__lt=now) | Q(expires_at=None, ended_at__lt=now - timedelta(days=ENDED_TRANSFER_DAYS))
+        ),
+        20,
+    ),
+    PurgeKind(
+        "staff_exports",
+        "exports of staff's lists that can no longer be downloaded",
+        lambda now: StaffExport.objects.filter(
             Q(expires_at__lt=now) | Q(expires_at=None, ended_at__lt=now - timedelta(days=ENDED_TRANSFER_DAYS))
         ),
         20,

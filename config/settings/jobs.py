@@ -58,6 +58,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "mail-mentions": {"task": "workers.tasks.mail_mentions", "schedule": 60.0},
     "send-webhooks": {"task": "workers.tasks.send_webhooks", "schedule": 15.0},
     "publish-transfers": {"task": "workers.maintenance.publish_transfers", "schedule": 60.0},
+    "check-budgets": {"task": "workers.maintenance.check_budgets", "schedule": 900.0},
     "seal-audit": {"task": "workers.maintenance.seal_audit", "schedule": 60.0},
     "release-stale-claims": {"task": "workers.maintenance.release_stale_claims", "schedule": 300.0},
 }

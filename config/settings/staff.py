@@ -19,9 +19,13 @@ UNFOLD: dict[str, Any] = {
         lambda _request: static("chat/css/staff.css"),
         lambda _request: static("chat/css/staff-moderation.css"),
     ],
-    "SCRIPTS": [lambda _request: static("chat/js/log-out.js")],
+    "SCRIPTS": [
+        lambda _request: static("chat/js/log-out.js"),
+        lambda _request: static("chat/js/staff-names.js"),
+    ],
     "DASHBOARD_CALLBACK": "chat.dashboard.home.add_dashboard",
-    "SIDEBAR": {"show_search": True, "navigation": "config.staff.navigation.build_sidebar"},
+    "COMMAND": {"search_callback": "chat.admin.palette.find"},  # Ctrl K
+    "SIDEBAR": {"show_search": True, "command_search": True, "navigation": "config.staff.navigation.build_sidebar"},
     "COLORS": {  # the pages' accent, from light to dark: OKLCH lightness and chroma at one hue
         "primary": {
             "50": "oklch(97% .012 272)",

@@ -43,7 +43,7 @@ def dump(file: Path, *, on_written: Callable[[int], None] = lambda _size: None) 
             _program("pg_dump"), "--format=custom", "--no-owner", "--no-privileges", *left_out, f"--file={partial}",
             meanwhile=lambda: on_written(partial.stat().st_size),
         )  # fmt: skip
-        _run(_program("pg_restore"), "--list", str(partial))  # it can be read
+        check_dump(partial)
         with partial.open("rb") as written:
             os.fsync(written.fileno())
         partial.rename(file)
@@ -52,6 +52,13 @@ def dump(file: Path, *, on_written: Callable[[int], None] = lambda _size: None) 
     finally:
         partial.unlink(missing_ok=True)
     return file.stat().st_size
+
+
+def check_dump(file: Path) -> None:
+    """Raises `DumpError` if a backup cannot be read."""
+    if not file.is_file():
+        raise DumpError(f"{file} is not there.")
+    _run(_program("pg_restore"), "--list", str(file))
 
 
 def restore(file: Path) -> None:

@@ -13,7 +13,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from chat.admin.moderation_figures import PERMISSION as FIGURES_PERMISSION
+from chat.admin.text_search import PERMISSIONS as SEARCH_PERMISSIONS
 from chat.admin.tool_figures import PERMISSION as TOOLS_PERMISSION
+from chat.dashboard.speed_page import PERMISSION as SPEED_PERMISSION
 from chat.dashboard.usage_page import PERMISSION as USAGE_PERMISSION
 from config.staff import handbook
 
@@ -69,6 +71,8 @@ GROUPS: Final[tuple[tuple[StrPromise, tuple[tuple[str, str | StrPromise, str], .
         ("accounts.topup", "", "add_card"),
         ("accounts.allowance", "", "hourglass_bottom"),
         ("accounts.price", "", "sell"),
+        ("accounts.budget", "", "savings"),
+        ("accounts.usagereport", "", "forward_to_inbox"),
         ("accounts.dailyusage", _("Daily usage"), "bar_chart"),
         ("accounts.usageentry", "", "receipt_long"),
     )),
@@ -100,6 +104,19 @@ def build_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             else []
         ),
         *(
+            [
+                _item(gettext("Speed of models"), "speed", reverse("admin:speed")),
+                _item(gettext("People"), "groups", reverse("admin:people")),
+            ]
+            if request.user.has_perm(SPEED_PERMISSION)
+            else []
+        ),
+        *(
+            [_item(gettext("Search in messages"), "search", reverse("admin:search_texts"))]
+            if request.user.has_perms(SEARCH_PERMISSIONS)
+            else []
+        ),
+        *(
             [_item(gettext("Moderation"), "shield", reverse("admin:moderation"))]
             if request.user.has_perm(FIGURES_PERMISSION)
             else []
@@ -109,6 +126,7 @@ def build_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             if request.user.has_perm(TOOLS_PERMISSION)
             else []
         ),
+        _item(gettext("Exports"), "download", reverse("staff_exports")),
         _item(gettext("My usage"), "data_usage", reverse("chat:usage")),
         _item(gettext("New conversation"), "edit_square", reverse("chat:new"))
         | {"active": False},  # its URL is a prefix of all others

@@ -13,6 +13,7 @@ from django.conf import settings
 
 from accounts import audit_chain
 from accounts.lib.redis import sync_redis
+from accounts.staff import budgets, report_mails
 from chat.models import PeriodicJob
 from chat.portability import transfers
 from chat.retention import erasure
@@ -64,6 +65,13 @@ def publish_transfers() -> None:
     """Publishes imports and exports again that nobody has claimed, or whose worker is lost."""
     if published := transfers.publish_waiting():
         logger.info("transfers_published", count=published)
+
+
+@shared_task(name="workers.maintenance.check_budgets", ignore_result=True)  # type: ignore[untyped-decorator]  # no types
+@recorded("check-budgets")
+def check_budgets() -> dict[str, Any]:
+    """Mails about budgets that have reached a level, and usage reports of weeks that are over."""
+    return {"budgets": budgets.check_budgets(), "reports": report_mails.mail_reports()}
 
 
 @shared_task(name="workers.maintenance.seal_audit", ignore_result=True)  # type: ignore[untyped-decorator]  # no types

@@ -10,11 +10,7 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
 from accounts import roles
-from accounts.models import (
-    AuditEntry,
-    Quota,
-    User,
-)
+from accounts.models import AuditEntry, Quota, User
 from chat.models.messages import READ_TEXT
 from tests.conftest import make_user
 from tests.fixtures.people import logged_in
@@ -129,8 +125,7 @@ GRID: dict[str, dict[str, str]] = {
     },
     "moderator": {
         "accounts.user": VIEW, "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
-        "accounts.apitoken": VIEW,
-        "chat.moderationcase": VIEW, "chat.moderationrule": VIEW, "chat.strike": VIEW,
+        "accounts.apitoken": VIEW, "chat.moderationcase": VIEW, "chat.moderationrule": VIEW, "chat.strike": VIEW,
         "chat.rating": VIEW, "chat.revision": VIEW,
         "chat.sharelink": VIEW, "chat.joinlink": VIEW, "chat.file": "view delete", "chat.collection": "view delete",
         "chat.queuedmessage": "view delete",
@@ -139,12 +134,14 @@ GRID: dict[str, dict[str, str]] = {
     "billing": {
         "accounts.user": "view change", "accounts.plan": EDIT, "accounts.quota": EDIT, "accounts.price": EDIT,
         "accounts.allowance": VIEW, "accounts.topup": VIEW, "accounts.usageentry": VIEW, "accounts.dailyusage": VIEW,
+        "accounts.budget": EDIT, "accounts.usagereport": EDIT,
     },
     "administrator": {
         "accounts.user": "view add change", "accounts.plan": EDIT, "accounts.quota": EDIT, "accounts.price": EDIT,
         "accounts.allowance": VIEW, "accounts.topup": VIEW, "accounts.usageentry": VIEW, "accounts.dailyusage": VIEW,
         "accounts.auditentry": VIEW, "accounts.invitation": "view add", "accounts.apitoken": VIEW,
         "accounts.scimtoken": "view add change", "accounts.pendingact": VIEW,
+        "accounts.budget": EDIT, "accounts.usagereport": EDIT,
         "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
         "chat.moderationcase": VIEW, "chat.moderationrule": EDIT, "chat.strike": VIEW,
         "chat.rating": VIEW, "chat.revision": VIEW,
@@ -157,10 +154,10 @@ KNOWN = {model for row in GRID.values() for model in row}
 DEEDS: dict[str, set[str]] = {
     "": set(),
     "support": {"top-up", "reset", "end-sessions", "end-session"},
-    "moderator": {"switch", "end-sessions", "end-session"},
+    "moderator": {"switch", "suspend", "end-sessions", "end-session"},
     "billing": {"top-up", "reset"},
     "administrator": {
-        "top-up", "reset", "end-sessions", "end-session", "switch", "export", "erase", "keep", "password",
+        "top-up", "reset", "end-sessions", "end-session", "switch", "suspend", "export", "erase", "keep", "password",
         "view-as",
     },
 }  # fmt: skip
@@ -192,6 +189,7 @@ def do(client: Client, person: User, quota: Quota) -> set[str]:
         "end-session": client.post(f"{path}/end-session/{'0' * 32}/"),
         "switch": client.post(f"{path}/switch/on/"),
         "export": client.post(f"{path}/export/"),
+        "suspend": client.get(f"{path}/suspend/"),
         "erase": client.get(f"{path}/erase/"),
         "keep": client.post(f"{path}/keep/"),
         "password": client.get(f"{path}/password/"),

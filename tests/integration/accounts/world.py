@@ -21,6 +21,7 @@ from accounts.models import (
     UsageEntry,
 )
 from accounts.models.api_tokens import ApiToken
+from accounts.models.budgets import Budget, UsageReport
 from accounts.quotas import top_ups
 from accounts.quotas.settlement import Used, settle_recording
 from chat.models import Blob, Conversation, File, KnownTool, Member, Message, ModerationRule, Run, ToolPolicy
@@ -65,6 +66,7 @@ class World:
             Collection.objects.create(owner=self.alice, name=SECRET),
             ScimToken.objects.create(name="x", prefix="0" * 12),
             PendingAct.objects.create(kind="erase_user", reason="x"),
+            Budget.objects.create(name="b", amount=1, recipients="x@example.org"), UsageReport.objects.create(name="r"),
             call, call.step, KnownTool.objects.create(name="search_web", title="Search"), ToolPolicy.objects.create(),
         ]  # fmt: skip
         self.rows = {row._meta.label_lower: row for row in rows}

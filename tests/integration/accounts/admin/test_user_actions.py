@@ -261,3 +261,24 @@ class TestPage:
         client.get(address(alice, "change"))
         with django_assert_max_num_queries(26):
             client.get(address(alice, "change"))
+
+
+class TestSuspension:
+    def test_for_a_time_with_a_reason(self, alice: User) -> None:
+        sam = logged_in(member("moderator"))
+        assert "Suspend for a time…" in sam.get(address(alice, "change")).content.decode()
+        assert sam.post(address(alice, "suspend"), {"hours": "168"}).status_code == 200, "a reason is needed"
+        assert sam.post(address(alice, "suspend"), {"hours": "5", "reason": "x"}).status_code == 200
+        assert verbs() == []
+        assert sam.post(address(alice, "suspend"), {"hours": "168", "reason": "spam"}).status_code == 302
+        alice.refresh_from_db()
+        assert alice.suspended_until is not None
+        assert alice.suspension_reason == "spam"
+        assert timedelta(days=6) < alice.suspended_until - timezone.now() <= timedelta(days=7)
+        assert alice.is_active, "they can still read"
+        entry = AuditEntry.objects.get()
+        assert (entry.verb, entry.reason, entry.subjects) == ("suspend", "spam", [alice.pk])
+        assert entry.changes["suspended_until"][0] == ""
+
+    def test_not_without_the_permission(self, alice: User) -> None:
+        assert logged_in(member("support")).post(address(alice, "suspend")).status_code == 403

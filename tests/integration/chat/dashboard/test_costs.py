@@ -47,7 +47,7 @@ class TestCost:
             make_run(make_user(uuid7().hex), used=Used("m-1", messages=1, input_tokens=5))
         many = ask("30d")
         # The session, the person, two of permissions; now, runs, usage, each of the last two with its time limit.
-        assert len(few) == len(many) <= 11, "\n".join(many)
+        assert len(few) == len(many) <= 12, "\n".join(many)
         with CaptureQueriesContext(connection) as captured:
             show(sam, period="30d")
         assert len(captured) <= 4, "what was just asked is kept"

@@ -32,18 +32,25 @@ CHAT = (
     "export_user",
     "import_chats",
     "index_messages",
+    "invite",
     "maintenance",
     "moderation",
     "purge",
     "quota",
     "repair",
     "seed_demo",
+    "stats",
     "usage",
     "users",
 )
-CONFIG = ("backup", "doctor", "health", "models", "restore", "sbom", "settings", "translations")
+CONFIG = ("backup", "doctor", "health", "measure_admin", "models", "restore", "sbom", "settings", "translations")
 COMMANDS = [*((name, "chat") for name in CHAT), *((name, "config") for name in CONFIG), ("reencrypt", "workers")]
-REFUSED = {"diffsettings", "export", "import"}  # of others, which would show secrets or go around the audit log
+REFUSED = {
+    "diffsettings",
+    "dumpdata",
+    "export",
+    "import",
+}  # of others, which would show secrets or go around the audit log
 PROCESSES = {"beat", "loadtest", "prepare", "serve", "up", "worker"}  # what runs, and has no examples
 
 
@@ -117,7 +124,16 @@ ANSWERS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("quota", "show"): ("alice@example.org",),
     ("repair",): ("--dry-run",),
     ("settings",): (),
+    ("invite",): ("new@example.org", "--by", "alice@example.org", "--url", "http://127.0.0.1:1"),
+    ("stats",): (),
     ("usage",): (),
+    ("users", "create"): ("new@example.org",),
+    ("users", "demote"): ("alice@example.org",),
+    ("users", "disable"): ("alice@example.org", "--reason", "left"),
+    ("users", "enable"): ("alice@example.org",),
+    ("users", "list"): (),
+    ("users", "plan"): ("alice@example.org", "none"),
+    ("users", "promote"): ("alice@example.org", "--superuser"),
     ("users", "confirm-email"): ("alice@example.org",),
     ("users", "reset-second-factor"): ("alice@example.org", "--yes"),
 }
@@ -138,6 +154,9 @@ def test_an_answer_for_scripts_is_json_and_nothing_else(
         said = {"author": {"role": "user"}, "content": {"content_type": "text", "parts": ["Hello"]}}
         node: dict[str, Any] = {"id": "a", "message": {"id": "a", **said}, "parent": None, "children": []}
         file.write_text(json.dumps([{"title": "T", "mapping": {"a": node}, "current_node": "a"}]))
+    if words == ("invite",):
+        alice.is_superuser = True
+        alice.save()
     if words == ("users", "reset-second-factor"):
         give_app(alice)
     given = [str(file) if one == FILE else one for one in ANSWERS[words]]

@@ -1,0 +1,57 @@
+"""What lists of the admin say about their length, which columns sort them, and how dates and amounts are written."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from accounts.lib.ids import lowest_uuid7
+from accounts.models import Quota, TopUp, User
+from tests.integration.accounts.staff.lists import root as root  # a fixture
+
+pytestmark = pytest.mark.usefixtures("clean_redis", "db")
+
+
+def person(number: int) -> User:
+    """The ids of people who are made in the same millisecond are in no order."""
+    at = lowest_uuid7(1_700_000_000_000 + number)
+    return User.objects.create(pk=at, email=f"p{number}@example.org", name=f"P{number}", last_login=timezone.now())
+
+
+def test_long_lists_say_about_how_long_they_are(root: Client) -> None:
+    User.objects.bulk_create(User(email=f"p{number}@example.org") for number in range(1234))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE accounts_user")
+    assert "about 1\u202f200 rows" in root.get("/admin/accounts/user/").content.decode()
+    last = root.get("/admin/accounts/user/", {"p": "25"}).content.decode()
+    assert "about" not in last, "it is counted by then"
+
+
+def test_lists_are_sorted_by_what_an_index_has_in_order(root: Client) -> None:
+    for number in range(3):
+        person(number)
+
+    def emails(**query: str) -> list[str]:
+        html = root.get("/admin/accounts/user/", query).content.decode()
+        return re.findall(r">(p\d)@example", html)
+
+    assert emails() == ["p2", "p1", "p0"]
+    assert emails(o="1") == ["p0", "p1", "p2"]
+    assert "?o=4" not in root.get("/admin/accounts/user/").content.decode(), "no column without an index"
+
+
+def test_dates_have_a_zone_and_amounts_no_zeros(root: Client) -> None:
+    user = person(1)
+    quota = Quota.objects.create(user=user, limit=1)
+    TopUp.objects.create(user=user, quota=quota, amount=1, by=user)
+    html = root.get("/admin/accounts/topup/").content.decode()
+    assert re.search(r"\d{4}-\d\d-\d\d\xa0\d\d:\d\d\xa0UTC", html)
+    assert "1.000" not in html
+    row = TopUp.objects.get()
+    page = root.get(f"/admin/accounts/topup/{row.pk}/change/").content.decode()
+    assert "\xa0UTC" in page
+    assert "1.000" not in page
