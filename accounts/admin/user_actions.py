@@ -211,7 +211,7 @@ class UserActions(UserDataActions):
         audit.record(request, "suspend", user, reason=reason, changes=shown)
         suspension.suspend(user, until, reason)
         messages.success(request, gettext("%(user)s can read, but not write, until then.") % {"user": user})
-        return _back(user)
+        return back_to(user)
 
     @method_decorator(require_POST)
     def lift_suspension(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0054_periodic_jobs'),
+        ('chat', '0055_import_files'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0024_audit_changes_and_chain'),
+        ('accounts', '0026_user_voice'),
         ('auth', '0012_alter_user_first_name_max_length'),
     ]
 

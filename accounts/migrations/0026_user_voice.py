@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0024_audit_changes_and_chain"),
+        ("accounts", "0025_scim_maintenance_and_approvals"),
     ]
 
     operations = [

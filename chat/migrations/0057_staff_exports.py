@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0054_periodic_jobs'),
+        ('chat', '0056_own_webhooks'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
