@@ -64,7 +64,7 @@ def _logged_in(sender: object, request: HttpRequest, user: User, **kwargs: Any) 
 
 @receiver(user_logged_out)
 def _logged_out(sender: object, request: HttpRequest, user: User | None, **kwargs: Any) -> None:
-    request.logged_out = True  # type: ignore[attr-defined]  # config.web.privacy then clears what the browser stored
+    request.logged_out = True  # type: ignore[attr-defined]  # config.web.privacy_headers then clears what the browser stored
 
 
 @receiver(user_login_failed)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from accounts.lib.charts import share
 from accounts.lib.formatting import milliseconds, seconds
 from chat.models import ACTIVE, Run
-from chat.runs.lifecycle import MAX_ATTEMPTS
+from chat.runs.claims import MAX_ATTEMPTS
 
 
 @dataclass(frozen=True, slots=True)

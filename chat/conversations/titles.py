@@ -11,7 +11,7 @@ from typing import Final
 from django.db import transaction
 
 from chat.conversations.branches import path_ids
-from chat.conversations.listing import notify_members
+from chat.conversations.changing import notify_members
 from chat.models import Conversation, Message, MessageRole, Run, RunStatus
 from chat.models.conversations import TITLE_LENGTH, title_from
 

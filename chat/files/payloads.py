@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from chat.files.reasons import sentence_of
+from chat.files.reading_reasons import sentence_of
 from chat.models import Attachment, File, Message, QueuedMessage
 
 # Actions of moderation on a message whose files are withheld with its text.

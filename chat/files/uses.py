@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from chat.files.reasons import sentence_of
+from chat.files.reading_reasons import sentence_of
 from chat.models import Collection, File, FileUse, Run
 
 COLLECTION: Final = "collection"
@@ -16,8 +16,8 @@ COLLECTION: Final = "collection"
 @dataclass(frozen=True, slots=True)
 class UsedFile:
     """What the model of a run got of a file. `kind` is one of `FileUseKind`,
-    `reason` a code of `chat.files.reasons`. With the kind `COLLECTION` it is a collection, of which `given` of `total`
-    files could be used.
+    `reason` a code of `chat.files.reading_reasons`. With the kind `COLLECTION` it is a collection, of which `given` of
+    `total` files could be used.
     """
 
     file_id: uuid.UUID

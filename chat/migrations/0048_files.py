@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
                 (
                     "reason",
                     models.CharField(
-                        blank=True, help_text="Why it could not be read: a code of `chat.files.reasons`.", max_length=40
+                        blank=True, help_text="Why it could not be read: a code of `chat.files.reading_reasons`.", max_length=40
                     ),
                 ),
                 (

@@ -73,7 +73,7 @@ class Blob(models.Model):
     height = models.PositiveIntegerField(null=True, blank=True)
     state = models.CharField(max_length=8, choices=FileState.choices, default=FileState.PENDING)
     reason = models.CharField(
-        max_length=40, blank=True, help_text=_("Why it could not be read: a code of `chat.files.reasons`.")
+        max_length=40, blank=True, help_text=_("Why it could not be read: a code of `chat.files.reading_reasons`.")
     )
     parts = models.PositiveIntegerField(null=True, blank=True, help_text=_("Pages, sheets or parts that it has."))
     characters = models.BigIntegerField(default=0, help_text=_("Of its text."))

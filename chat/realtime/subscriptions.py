@@ -137,7 +137,7 @@ class Subscriptions:
         self.last_typing = now
         if typing_room().try_acquire(command.conversation_id, now):
             return  # many type at once: each one's next sign comes soon
-        frame = {
+        frame: dict[str, Any] = {
             "type": "typing",
             "conversation_id": str(command.conversation_id),
             "user": {"id": str(self.user_id), "name": await self.name_in(command.conversation_id)},

@@ -31,9 +31,9 @@ from chat.recovery.positions import announce_positions
 from chat.recovery.recordings import RecordingRecovery
 from chat.recovery.waiting_lines import recover_waiting_lines
 from chat.runs.approval_log import announce_waits, decided_of
+from chat.runs.claims import MAX_ATTEMPTS, requeue
 from chat.runs.closing import close_attempt, close_in_log, fence
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import MAX_ATTEMPTS, requeue
 from chat.runs.lost import Lost
 from chat.runs.overdue import (
     Expired,

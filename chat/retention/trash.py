@@ -16,7 +16,7 @@ from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from accounts.quotas.plans import plan_field
-from chat.conversations.list_pages import parse_position
+from chat.conversations.listing import parse_position
 from chat.conversations.organising import AT_ONCE, check_ids
 from chat.models import UNDER_WAY, Conversation, Member, ModerationCase, Role, Run
 from chat.protocol.errors import Forbidden, Invalid, NotFound

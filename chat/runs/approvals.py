@@ -18,9 +18,9 @@ from django.db.models import Max
 
 from accounts.quotas.settlement import settle_run
 from chat.models import CallStatus, Run, RunStatus, Step, StepKind, ToolCall, WaitingFor
+from chat.runs.claims import drop_unfinished
 from chat.runs.clock import database_time
 from chat.runs.context import ClaimedRun
-from chat.runs.lifecycle import drop_unfinished
 from chat.runs.questions import usable_question
 
 CAN_WAIT: Final = (CallStatus.ASKED.value, CallStatus.RUNNING.value)

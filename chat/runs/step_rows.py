@@ -1,6 +1,6 @@
 """The rows of a run's steps and calls while a worker writes the answer. Sync; each function is one transaction.
 
-Every write locks the run first and names its attempt and owner, as in `chat.runs.lifecycle`: a worker that has lost its
+Every write locks the run first and names its attempt and owner, as in `chat.runs.claims`: a worker that has lost its
 lease changes nothing, and what comes after a stop or the end is dropped. What is committed here survives every attempt:
 the next one goes on after it.
 """

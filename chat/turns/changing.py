@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.lib.texts import gettext_noop
-from chat.conversations.listing import notify_members
+from chat.conversations.changing import notify_members
 from chat.conversations.membership import check_may_write, member_of
 from chat.models import (
     ACTIVE,

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
-from chat.conversations import list_pages, listing, summaries
+from chat.conversations import changing, listing, summaries
 from chat.conversations.list_views import ALL, ListView, parse_view
 from chat.conversations.snapshot import State
 from chat.models import Folder, Member
@@ -36,12 +36,12 @@ def list_conversations(request: HttpRequest) -> HttpResponse:
     count = request.GET.get("count", "")
     try:
         place = place_of(request)
-        found = list_pages.read_listing(
+        found = listing.read_listing(
             user_id,
             zone=zone_of(request),
             view=parse_view(request.GET.get("view", "")),
             place=place,
-            count=int(count) if count.isdecimal() and len(count) < 6 else list_pages.PAGE,
+            count=int(count) if count.isdecimal() and len(count) < 6 else listing.PAGE,
             mentioned_in=() if place.continues else list(mentioned_in(user_id)),
         )
     except Invalid:
@@ -51,13 +51,13 @@ def list_conversations(request: HttpRequest) -> HttpResponse:
     return render(request, "chat/conversations.html", {"listing": found})
 
 
-def place_of(request: HttpRequest) -> list_pages.Place:
+def place_of(request: HttpRequest) -> listing.Place:
     """Where in the list a page is to begin. Raises `Invalid`."""
     asked = {name: request.GET[name] for name in PLACES if request.GET.get(name)}
     if len(asked) > 1:
         raise Invalid(_("A page of the list begins at one place."))
     try:
-        return list_pages.Place(
+        return listing.Place(
             after=asked.get("after", ""),
             before=asked.get("before", ""),
             start=asked.get("start", ""),
@@ -74,11 +74,11 @@ def list_beside(
     member: Member | None,
     folder: Folder | None,
     mentioned: Collection[uuid.UUID],
-) -> list_pages.Listing:
+) -> listing.Listing:
     """The list beside a conversation, with its entry in the middle: that of its folder, else the whole. Beside a new
     one it is that of the `folder` that it begins in.
     """
-    view, place = ALL, list_pages.TOP
+    view, place = ALL, listing.TOP
     if folder is not None:
         view = ListView("folder", folder.pk)
     elif (
@@ -88,23 +88,23 @@ def list_beside(
             member.archived_at or state.conversation.temporary or state.conversation.pinned_at  # at the top of the list
         )
     ):
-        place = list_pages.Place(around=state.conversation.pk)
+        place = listing.Place(around=state.conversation.pk)
         view = ListView("folder", member.folder_id) if member.folder_id else view
-    return list_pages.read_listing(
+    return listing.read_listing(
         user_of(request).pk, zone=zone_of(request), view=view, place=place, mentioned_in=mentioned
     )
 
 
 @command
 def rename(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
-    return {"title": listing.rename(user_of(request).pk, conversation_id, request.POST.get("title", ""))}
+    return {"title": changing.rename(user_of(request).pk, conversation_id, request.POST.get("title", ""))}
 
 
 @command
 def pin(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
     """POST `pinned=1` to pin, `pinned=0` to unpin."""
     pinned = request.POST.get("pinned") == "1"
-    listing.pin(user_of(request).pk, conversation_id, pinned=pinned)
+    changing.pin(user_of(request).pk, conversation_id, pinned=pinned)
     return {"pinned": pinned}
 
 
@@ -117,11 +117,11 @@ def use_summary(request: HttpRequest, conversation_id: uuid.UUID, summary_id: uu
 
 @command
 def delete(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
-    listing.delete(user_of(request).pk, conversation_id)
+    changing.delete(user_of(request).pk, conversation_id)
     return {}
 
 
 @command
 def restore(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
-    listing.restore(user_of(request).pk, conversation_id)
+    changing.restore(user_of(request).pk, conversation_id)
     return {}

@@ -21,9 +21,11 @@ from config.settings.retention import *
 from config.settings.second_factor import *
 from config.settings.sharing import *
 from config.settings.site import *
+from config.settings.sockets import *
 from config.settings.speech import *
 from config.settings.sso import *
 from config.settings.staff import *
 from config.settings.stores import *
 from config.settings.tool_servers import *
 from config.settings.tools import *
+from config.settings.webhooks import *

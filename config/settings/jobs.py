@@ -62,13 +62,6 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "seal-audit": {"task": "workers.maintenance.seal_audit", "schedule": 60.0},
     "release-stale-claims": {"task": "workers.maintenance.release_stale_claims", "schedule": 300.0},
 }
-# Seconds after each failed attempt until the next one; after the last, a delivery has failed (about three days).
-WEBHOOK_RETRY_SECONDS: list[float] = env.list(
-    "WEBHOOK_RETRY_SECONDS", [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400], subcast=float
-)
-WEBHOOK_SECONDS = env.float("WEBHOOK_SECONDS", 15.0, validate=at_least(1))  # for an answer to one attempt
-KEEP_WEBHOOK_DAYS = env.int("KEEP_WEBHOOK_DAYS", 30, validate=at_least(1))  # the log of deliveries
-TOOL_APPROVAL_HOURS = env.float("TOOL_APPROVAL_HOURS", 72.0, validate=at_least(0.01))  # an answer waits for a decision
 # Kinds of jobs (chat.jobs.queues), and the queue of each in the broker: two have the names that they had before there
 # were kinds, so that the version before and this one share them during a rolling update.
 WORKER_QUEUES = {
@@ -90,6 +83,3 @@ WORKER_STUCK_SECONDS = env.float(
 PROCESS_STUCK_SECONDS = env.float(
     "PROCESS_STUCK_SECONDS", 30.0, validate=at_least(2)
 )  # `manage.py up` restarts a process whose event loop is stuck for so long
-SOCKET_SLOW_SECONDS = env.float("SOCKET_SLOW_SECONDS", 30.0, validate=at_least(1))  # without an ack
-SOCKET_IDLE_SECONDS = env.float("SOCKET_IDLE_SECONDS", 3600.0, validate=at_least(1))  # an unused socket is closed after
-USER_WEBHOOKS = env.int("USER_WEBHOOKS", 3, validate=at_least(0))  # of one user's own; 0: none

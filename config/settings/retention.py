@@ -18,3 +18,4 @@ KEEP_REVISION_DAYS = env.int("KEEP_REVISION_DAYS", 30, validate=at_least(0))  # 
 KEEP_TOOL_OUTPUT_DAYS = env.int("KEEP_TOOL_OUTPUT_DAYS", None, validate=at_least(0))
 EXPORT_DAYS = env.int("EXPORT_DAYS", 3, validate=at_least(1))  # how long a prepared export can be downloaded
 KEEP_RECORDING_DAYS = env.int("KEEP_RECORDING_DAYS", 30, validate=at_least(1))  # transcripts
+KEEP_WEBHOOK_DAYS = env.int("KEEP_WEBHOOK_DAYS", 30, validate=at_least(1))  # the log of deliveries

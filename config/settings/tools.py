@@ -12,3 +12,4 @@ FETCH_ALLOWED_NETWORKS: list[str] = networks(env, "FETCH_ALLOWED_NETWORKS")
 FETCH_PROXY: str = http_url(env, "FETCH_PROXY")  # through which tools fetch. Those of the environment are not used.
 FETCH_SECONDS = env.float("FETCH_SECONDS", 20.0, validate=at_least(1))  # for one fetch with its redirects
 FETCH_MAX_BYTES = env.int("FETCH_MAX_BYTES", 2_000_000, validate=validate.Range(min=10_000, max=50_000_000))
+TOOL_APPROVAL_HOURS = env.float("TOOL_APPROVAL_HOURS", 72.0, validate=at_least(0.01))  # an answer waits for a decision

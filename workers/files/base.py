@@ -23,7 +23,7 @@ LABEL_CHARS: Final = 80
 
 
 class Unreadable(Exception):
-    """The file cannot be read; `code` is one of `chat.files.reasons`."""
+    """The file cannot be read; `code` is one of `chat.files.reading_reasons`."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)

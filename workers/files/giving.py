@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from chat.files.reasons import READING
+from chat.files.reading_reasons import READING
 from chat.files.uses import UsedFile
 from chat.models import FileKind, FileState, FileUseKind
 from chat.runs.branch_files import BranchFile
@@ -46,7 +46,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """Whether the model is shown images; if not, `why` is a code of `chat.files.reasons`."""
+    """Whether the model is shown images; if not, `why` is a code of `chat.files.reading_reasons`."""
 
     shown: bool = True
     why: str = ""

@@ -45,7 +45,7 @@ class Knowledge:
 @dataclass(frozen=True, slots=True)
 class Passages:
     """Passages of one file, in their order, before and after moderation. `reason`: why the model gets none of them, a
-    code of `chat.files.reasons`.
+    code of `chat.files.reading_reasons`.
     """
 
     file: BranchFile

@@ -15,7 +15,7 @@ from chat.files.sources import StoredSource
 from chat.files.uses import UsedFile
 from chat.models import Finish, RunStatus
 from chat.protocol.marks import MarkBound
-from chat.runs.lifecycle import Claim
+from chat.runs.claims import Claim
 from chat.telemetry import metrics, tracing
 from workers.generation.joint import Joint
 from workers.generation.limits import AnswerLimits

@@ -20,8 +20,8 @@ from chat.models import RunStatus
 from chat.models.moderation import Action, Direction
 from chat.moderation.cases import Finding
 from chat.moderation.judging import note_unjudged
+from chat.runs.claims import Claim
 from chat.runs.closing import close_attempt
-from chat.runs.lifecycle import Claim
 from workers.generation.judging_costs import count_judgements, record_costs
 from workers.generation.outcome import Outcome, Withheld
 from workers.generation.records import record

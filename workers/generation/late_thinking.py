@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from chat.runs.lifecycle import Claim
+from chat.runs.claims import Claim
 from workers.generation.screening import Screened
 from workers.generation.steps.loop import StepLoop
 from workers.providers.thinking_tags import split_unopened

@@ -12,8 +12,8 @@ from accounts.lib.outage import OUTAGE
 from accounts.quotas.ceilings import UNLIMITED, Ceiling, known_ceiling, reserve_output
 from accounts.quotas.reservations import QuotaFull, reserve_step
 from chat.models import RunStatus
+from chat.runs.claims import Claim
 from chat.runs.context import ClaimedRun
-from chat.runs.lifecycle import Claim
 from workers.generation.outcome import Outcome
 from workers.generation.tool_use.limits import Room
 from workers.providers.token_estimate import TokenCounter, prefix_of_tokens

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chat.runs.lifecycle import Claim
+from chat.runs.claims import Claim
 from workers.providers.base import SentOptions
 
 

@@ -12,7 +12,7 @@ from django.conf import settings
 
 from chat.files.sources import StoredSource
 from chat.files.uses import UsedFile
-from chat.runs.lifecycle import Claim
+from chat.runs.claims import Claim
 from workers.generation.context import Fitted, answer_room, fit_exactly, fit_turns
 from workers.generation.tool_use.requests import ONLY, StepRequest, turns_of
 from workers.providers.base import ChatTurn, ProviderError, SentOptions, TokenUsage, ToolImage, ToolSpec

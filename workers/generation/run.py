@@ -21,8 +21,8 @@ from chat.markdown.pool import shared_pool
 from chat.models import RunStatus
 from chat.moderation.rules import RuleSet
 from chat.runs.barge_in import cut_answer
+from chat.runs.claims import Claim
 from chat.runs.ending import Ended
-from chat.runs.lifecycle import Claim
 from chat.runs.lost import Lost
 from chat.runs.plain_ending import end_plain_run
 from chat.telemetry import latency_marks, tracing

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from chat.eventlog import events, store
-from chat.runs.lifecycle import Checkpoint
+from chat.runs.claims import Checkpoint
 from workers.generation.growing_text import GrowingText
 from workers.generation.screening import AnswerScreen
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from chat.models import Message
 from chat.models.moderation import Direction
 from chat.moderation.withheld_questions import WITHHELD
-from chat.runs.lifecycle import Claim
+from chat.runs.claims import Claim
 from chat.runs.unread import note_unread
 from workers.generation.outcome import Outcome
 from workers.generation.output_judge import OutputJudge

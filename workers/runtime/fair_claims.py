@@ -14,8 +14,8 @@ from typing import Final
 from accounts.lib.outage import OUTAGE
 from chat.catalog.access import said_of
 from chat.catalog.tools_version import tools_version
+from chat.runs.claims import Claim, claim
 from chat.runs.fair_order import next_runs, note_passed
-from chat.runs.lifecycle import Claim, claim
 
 READ: Final = 64  # runs at a time
 FRESH_SECONDS: Final = 0.25  # for so long the order is as it was read

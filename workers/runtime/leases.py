@@ -10,8 +10,8 @@ import structlog
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
+from chat.runs.claims import Checkpoint, checkpoint, renew
 from chat.runs.closing import note_closed
-from chat.runs.lifecycle import Checkpoint, checkpoint, renew
 from chat.telemetry import metrics
 from workers.generation.emitter import Emitter
 from workers.generation.run import Generation

@@ -31,8 +31,8 @@ from chat.moderation.answers import rules_for_answer
 from chat.moderation.rules import RuleSet
 from chat.recovery import reaper
 from chat.runs import closing
+from chat.runs.claims import Claim, requeue
 from chat.runs.context import ClaimedRun
-from chat.runs.lifecycle import Claim, requeue
 from chat.runs.lost import Lost
 from chat.telemetry import metrics
 from chat.telemetry.tracing import Span, SpanKind, current, span, trace_id, traceparent_of

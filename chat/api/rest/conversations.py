@@ -13,8 +13,8 @@ from chat.api.rest.access import READS, WRITES, user_id_of
 from chat.api.rest.answers import answers
 from chat.api.rest.cursors import bad_cursor, make_cursor, read_cursor
 from chat.api.rest.schemas import MOST, ConversationChange, ConversationOut, Page
-from chat.conversations import listing, organising
-from chat.conversations.list_pages import NEWEST_FIRST, beyond
+from chat.conversations import changing, organising
+from chat.conversations.listing import NEWEST_FIRST, beyond
 from chat.conversations.membership import member_of
 from chat.models import Member
 from chat.protocol.errors import Invalid
@@ -59,9 +59,9 @@ def change_conversation(
     """Renames and pins it for all members, archives it for the token's user."""
     user_id = user_id_of(request)
     if change.title is not None:
-        listing.rename(user_id, conversation_id, change.title)
+        changing.rename(user_id, conversation_id, change.title)
     if change.pinned is not None:
-        listing.pin(user_id, conversation_id, pinned=change.pinned)
+        changing.pin(user_id, conversation_id, pinned=change.pinned)
     if change.archived is not None:
         organising.archive(user_id, [conversation_id], archived=change.archived)
     return _shown(member_of(user_id, conversation_id))
@@ -70,7 +70,7 @@ def change_conversation(
 @router.delete("/{uuid:conversation_id}", auth=WRITES, response=answers(None, 204), summary="Move it to the trash")
 def delete_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> tuple[int, None]:
     """Owners only. It is deleted for good after some days."""
-    listing.delete(user_id_of(request), conversation_id)
+    changing.delete(user_id_of(request), conversation_id)
     return 204, None
 
 
@@ -79,7 +79,7 @@ def delete_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> tup
     summary="Restore it from the trash",
 )  # fmt: skip
 def restore_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
-    listing.restore(user_id_of(request), conversation_id)
+    changing.restore(user_id_of(request), conversation_id)
     return _shown(member_of(user_id_of(request), conversation_id))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from chat.files.sources import StoredSource
 from chat.files.uses import UsedFile
-from chat.runs.lifecycle import Claim
+from chat.runs.claims import Claim
 from workers.generation.answer import ModelAnswer
 from workers.generation.outcome import first_of
 from workers.generation.request_context import RequestContext

@@ -20,7 +20,7 @@ from accounts.quotas.prices import price_of
 from chat.eventlog import events
 from chat.eventlog.payloads import MODERATED, NO_ANSWER, no_answer_note
 from chat.models import CALL_ENDED, Finish, RunStatus, Step
-from chat.runs.lifecycle import Claim
+from chat.runs.claims import Claim
 from chat.runs.step_ending import events_of_steps
 from chat.runs.step_rows import ModelStep, read_steps
 from workers.generation.answer import ModelAnswer

@@ -17,7 +17,7 @@ from chat.files.sources import StoredSource
 from chat.files.uses import UsedFile
 from chat.models import FileState, FileUseKind
 from chat.runs.branch_files import BranchFile
-from chat.runs.lifecycle import Claim
+from chat.runs.claims import Claim
 from workers.files.giving import SHARE, Given, Sight
 from workers.files.knowledge import Knowledge, find_knowledge, number_knowledge
 from workers.files.knowledge_pictures import find_pictures

@@ -10,8 +10,8 @@ from django.db import ProgrammingError, connection, transaction
 
 from accounts.lib.postgresql.prepared import PreparedStatement
 from accounts.models import User
-from chat.runs import context, lifecycle
-from chat.runs.lifecycle import claim
+from chat.runs import claims, context
+from chat.runs.claims import claim
 from tests.fixtures.run_rows import say
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -107,7 +107,7 @@ def test_a_claim_is_planned_once_and_survives_a_pooler(alice: User) -> None:
         claimed = claim(accepted.run_id, "worker")
         assert claimed is not None
         assert claimed.path == [("user", f"Question {number}")]
-        names = {lifecycle._CLAIM.name, context._CONTEXT.name}
+        names = {claims._CLAIM.name, context._CONTEXT.name}
         assert (names <= set(prepared())) is (number < 2)
         if number == 1:
             deallocate()

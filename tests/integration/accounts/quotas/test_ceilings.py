@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Allowance, Quota, Reservation, Unit, User
 from accounts.quotas.ceilings import Ceiling, known_ceiling, reserve_output
 from chat.recovery.ledger import check_ledger
-from chat.runs.lifecycle import claim
+from chat.runs.claims import claim
 from tests.conftest import make_user
 from tests.fixtures.quota_rows import MODEL, Elsewhere, end, give, price, send, standing, together, tokens
 

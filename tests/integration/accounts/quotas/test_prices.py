@@ -17,8 +17,8 @@ from accounts.models import DailyUsage, Unit, UsageEntry, User
 from chat.eventlog.payloads import usage_of
 from chat.models import Conversation, Run, RunStatus
 from chat.protocol.errors import QuotaExceeded
+from chat.runs.claims import Checkpoint, checkpoint, claim
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import Checkpoint, checkpoint, claim
 from tests.fixtures.quota_rows import MODEL, end, give, price, send, standing, tokens
 
 pytestmark = pytest.mark.usefixtures("one_model")

@@ -13,8 +13,8 @@ from accounts.quotas.settlement import Used, settle_run
 from chat.models import Run, RunStatus
 from chat.protocol.errors import QuotaExceeded, RateLimited
 from chat.recovery.ledger import check_ledger
+from chat.runs.claims import claim, requeue
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim, requeue
 from chat.turns.accepted import Accepted
 from tests.conftest import make_user
 from tests.fixtures.quota_rows import MODEL, Elsewhere, end, give, send, standing, together, tokens

@@ -18,7 +18,7 @@ from accounts.quotas.balance import lock_ledger_for_allowances, shared_balances,
 from chat.models import Conversation, Run
 from chat.protocol.errors import QuotaExceeded
 from chat.recovery.ledger import check_ledger, free_orphans
-from chat.runs.lifecycle import claim
+from chat.runs.claims import claim
 from chat.turns.accepted import Accepted
 from tests.conftest import make_user
 from tests.fixtures.quota_rows import Elsewhere, end, give, refused, send, together, tokens

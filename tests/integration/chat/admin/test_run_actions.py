@@ -14,8 +14,8 @@ from accounts.models import AuditEntry, Plan, Quota, User
 from chat.admin.run_timeline import timeline_of
 from chat.catalog import offered_models
 from chat.models import Conversation, Member, Message, Run, RunStatus
+from chat.runs.claims import claim
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from tests.fixtures.people import staff_client
 from tests.fixtures.run_rows import row, say, shift
 

@@ -9,8 +9,8 @@ from chat.catalog.access import clear_rules_cache
 from chat.catalog.presets import clear_presets_cache
 from chat.catalog.prices import clear_prices_cache
 from chat.models import KnownModel, RunStatus
+from chat.runs.claims import claim
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.turns.accepted import Accepted
 from tests.fixtures.offered_models import forget_models
 

@@ -19,7 +19,7 @@ from chat.catalog.presets import offers
 from chat.models import Conversation, FavouriteModel, KnownModel, ModelChoice, Preset, Run, RunStatus
 from chat.protocol.commands import MessageContinue, MessageEdit, MessageRegenerate
 from chat.protocol.errors import Forbidden, Invalid
-from chat.runs.lifecycle import claim
+from chat.runs.claims import claim
 from chat.turns.accept import accept
 from chat.turns.accepted import Accepted
 from chat.turns.continuing import accept_continue

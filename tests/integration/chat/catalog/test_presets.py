@@ -18,8 +18,8 @@ from chat.catalog.presets import clear_presets_cache, offered_presets, offers
 from chat.models import Conversation, Preset, RunStatus
 from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend, parse_command
 from chat.protocol.errors import ChatError, Invalid
+from chat.runs.claims import Claim, claim
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import Claim, claim
 from chat.turns.accept import accept
 from chat.turns.accepted import Accepted, fingerprint_of
 from tests.fixtures.offered_models import forget_models

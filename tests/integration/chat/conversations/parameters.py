@@ -7,8 +7,8 @@ from typing import Any
 
 from accounts.models import User
 from chat.models import RunStatus
+from chat.runs.claims import Claim, claim
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import Claim, claim
 from chat.turns.accepted import Accepted
 from tests.fixtures.people import logged_in
 

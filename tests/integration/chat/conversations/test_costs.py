@@ -12,8 +12,8 @@ from asgiref.sync import async_to_sync
 from accounts.models import Plan, Price, User
 from chat.conversations.snapshot import read_snapshot, read_state
 from chat.models import Member, Role, RunStatus
+from chat.runs.claims import claim
 from chat.runs.ending import Ended, Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.turns.accepted import Accepted
 from tests.fixtures.people import logged_in
 from tests.fixtures.run_rows import row, say

@@ -13,9 +13,9 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from chat.conversations import members
+from chat.conversations.changing import notify_members
 from chat.conversations.directory import MOST_FOUND, find_people
-from chat.conversations.list_pages import read_listing
-from chat.conversations.listing import notify_members
+from chat.conversations.listing import read_listing
 from chat.models import Conversation, Member, Role
 from chat.notifications.marks import read_marks
 from chat.protocol.limits import MAX_FRAME_BYTES

@@ -10,8 +10,8 @@ import pytest
 
 from accounts.models import User
 from chat.conversations import folders, organising
-from chat.conversations.list_pages import read_listing
 from chat.conversations.list_views import ListView
+from chat.conversations.listing import read_listing
 from chat.models import Conversation, Folder, Member
 from chat.protocol.commands import TurnOptions
 from chat.protocol.errors import Invalid, NotFound, TooLarge

@@ -16,9 +16,9 @@ from chat.portability.export import conversation_data
 from chat.portability.markdown_export import to_markdown
 from chat.protocol.commands import MessageContinue, MessageEdit, MessageRegenerate
 from chat.protocol.errors import Busy, NotFound
+from chat.runs.claims import claim
 from chat.runs.context import read_branch
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.turns.accept import accept
 from chat.turns.accepted import Accepted
 from chat.turns.continuing import accept_continue

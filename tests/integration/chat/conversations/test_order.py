@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from chat.conversations import organising, tags
-from chat.conversations.list_pages import Place, read_listing
 from chat.conversations.list_views import ListView
+from chat.conversations.listing import Place, read_listing
 from chat.models import Conversation, Member, Role, Tag
 from chat.portability.export import export_user_data
 from chat.portability.import_file import read_file

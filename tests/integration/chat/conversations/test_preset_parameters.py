@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 from accounts.models import User
 from chat.models import Conversation, Preset, Run, RunStatus
 from chat.protocol.commands import TurnOptions
-from chat.runs.lifecycle import Claim
+from chat.runs.claims import Claim
 from tests.fixtures.people import logged_in
 from tests.fixtures.run_rows import say
 from tests.integration.chat.conversations.parameters import answered, claimed, post, shown

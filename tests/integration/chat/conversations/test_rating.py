@@ -15,8 +15,8 @@ from chat.protocol.commands import parse_command
 from chat.protocol.errors import Busy, Invalid, NotFound
 from chat.protocol.reading import MessageRate
 from chat.retention.erasure import erase
+from chat.runs.claims import claim
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.turns.accepted import Accepted
 from tests.conftest import make_user
 from tests.fixtures.people import logged_in, staff_client

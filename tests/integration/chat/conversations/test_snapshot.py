@@ -16,8 +16,8 @@ from accounts.models import User
 from chat.conversations import snapshot
 from chat.eventlog import events, store
 from chat.models import RunStatus
+from chat.runs.claims import Checkpoint, checkpoint, claim
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import Checkpoint, checkpoint, claim
 from chat.turns.accepted import Accepted
 from chat.turns.submit import announce
 from tests.fixtures.run_rows import say

@@ -10,7 +10,7 @@ from django.test import Client
 from accounts.models import User
 from chat.catalog.own_presets import save_as_preset
 from chat.catalog.prompt_files import import_prompts
-from chat.conversations.listing import rename
+from chat.conversations.changing import rename
 from chat.models import Conversation, Instructions, ModerationCase, Preset, Prompt
 from chat.protocol.errors import Moderated
 from tests.fixtures.moderation_rules import add_rule

@@ -20,10 +20,10 @@ from chat.moderation import rewriting
 from chat.moderation.rewriting import publish_rewritten, rewrite_message
 from chat.protocol.commands import Position
 from chat.recovery.reaper import begin_logs_anew
+from chat.runs.claims import Checkpoint, checkpoint, claim
 from chat.runs.clock import database_time
 from chat.runs.closing import close_in_log
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import Checkpoint, checkpoint, claim
 from chat.turns.accepted import Accepted
 from chat.turns.submit import announce
 from tests.fixtures.quota_rows import Elsewhere

@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from chat.conversations.list_pages import read_listing
+from chat.conversations.listing import read_listing
 from chat.models import Conversation, Member, Message, Role, Run
 from chat.notifications.marks import Mark, read_marks
 from chat.notifications.positions import MOST_ANNOUNCED, MOST_UNREAD, move_position

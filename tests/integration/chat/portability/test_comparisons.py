@@ -20,8 +20,8 @@ from chat.portability.import_file import read_file
 from chat.portability.importer import import_conversations
 from chat.portability.markdown_export import to_markdown
 from chat.recovery.repair import repair
+from chat.runs.claims import claim
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.turns.accepted import Accepted
 from chat.turns.choosing import accept_choice
 from tests.fixtures.run_rows import row, say

@@ -7,7 +7,7 @@ from typing import Any
 
 from accounts.lib.db import in_db
 from chat.eventlog import events, store
-from chat.runs.lifecycle import claim
+from chat.runs.claims import claim
 from chat.turns.accepted import Accepted
 from tests.fixtures.run_rows import shift
 

@@ -18,8 +18,8 @@ from chat.jobs.dispatch import look_at_queue
 from chat.models import Reasoning, RunStatus
 from chat.recovery import reaper
 from chat.recovery.reaper import reap
+from chat.runs.claims import MAX_ATTEMPTS, Checkpoint, checkpoint, claim, renew, requeue
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import MAX_ATTEMPTS, Checkpoint, checkpoint, claim, renew, requeue
 from chat.runs.overdue import give_up, take_expired
 from chat.turns.accepted import Accepted
 from chat.turns.stop import request_stop

@@ -16,7 +16,7 @@ from chat.jobs.dispatch import BrokerAway, enqueue, look_at_queue
 from chat.jobs.queues import GENERATE_QUEUE
 from chat.recovery import reaper
 from chat.recovery.reaper import reap, sweep
-from chat.runs.lifecycle import claim
+from chat.runs.claims import claim
 from chat.turns.accepted import Accepted
 from chat.turns.submit import announce
 from tests.fixtures.run_rows import row, say, shift

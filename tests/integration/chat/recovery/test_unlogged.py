@@ -13,9 +13,9 @@ from chat.eventlog import store
 from chat.models import RunStatus
 from chat.protocol.commands import Position
 from chat.recovery.reaper import close_endings, reap
+from chat.runs.claims import claim
 from chat.runs.closing import close_in_log
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.turns.accepted import Accepted
 from chat.turns.stop import request_stop
 from chat.turns.submit import announce

@@ -15,8 +15,8 @@ import pytest
 from django.db import IntegrityError
 
 from accounts.models import Plan, User
-from chat.conversations import list_pages, listing
-from chat.conversations.list_pages import Place
+from chat.conversations import changing, listing
+from chat.conversations.listing import Place
 from chat.models import Conversation, Member, Message, Role
 from chat.portability.import_file import read_file
 from chat.portability.importer import import_conversations
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 def groups(user: User, **options: Any) -> dict[str, list[str]]:
-    found = list_pages.read_listing(user.pk, zone=ZoneInfo("UTC"), **options)
+    found = listing.read_listing(user.pk, zone=ZoneInfo("UTC"), **options)
     return {group.label: [item.title for item in group.items] for group in found.groups}
 
 
@@ -40,14 +40,14 @@ class TestPins:
     def test_the_pinned_ones_are_on_top_and_listed_once(self, alice: User) -> None:
         made = [make_conversation(alice, title=f"n{age}", age_days=age) for age in range(5)]
         for one in (made[3], made[1]):
-            listing.pin(alice.pk, one.pk, pinned=True)
+            changing.pin(alice.pk, one.pk, pinned=True)
         assert groups(alice) == {
             "Pinned": ["n1", "n3"], "Today": ["n0"], "Last 7 days": ["n2", "n4"],
         }  # fmt: skip
-        first = list_pages.read_listing(alice.pk, zone=ZoneInfo("UTC"), count=2)
+        first = listing.read_listing(alice.pk, zone=ZoneInfo("UTC"), count=2)
         assert [item.title for group in first.groups for item in group.items] == ["n1", "n3", "n0", "n2"]
         assert groups(alice, count=2, place=Place(after=first.next)) == {"Last 7 days": ["n4"]}
-        listing.pin(alice.pk, made[3].pk, pinned=False)
+        changing.pin(alice.pk, made[3].pk, pinned=False)
         assert groups(alice)["Pinned"] == ["n1"]
 
     def test_the_page_pins_and_says_what_it_did(self, alice: User) -> None:
@@ -70,10 +70,10 @@ class TestPins:
     def test_there_is_an_end_to_pinning(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(listing, "MAX_PINS", 1)
         first, second = make_conversation(alice), make_conversation(alice)
-        listing.pin(alice.pk, first.pk, pinned=True)
-        listing.pin(alice.pk, first.pk, pinned=True)
+        changing.pin(alice.pk, first.pk, pinned=True)
+        changing.pin(alice.pk, first.pk, pinned=True)
         with pytest.raises(Invalid, match="Unpin one first"):
-            listing.pin(alice.pk, second.pk, pinned=True)
+            changing.pin(alice.pk, second.pk, pinned=True)
 
 
 class TestTemporary:
@@ -97,7 +97,7 @@ class TestTemporary:
     def test_it_is_never_pinned(self, alice: User) -> None:
         accepted = accept(alice.pk, message("Soon gone", temporary=True))
         with pytest.raises(Invalid, match="Temporary"):
-            listing.pin(alice.pk, accepted.conversation_id, pinned=True)
+            changing.pin(alice.pk, accepted.conversation_id, pinned=True)
         with pytest.raises(IntegrityError, match="conversation_temporary_or_pinned"):
             Conversation.objects.update(pinned_at="2026-01-01T00:00Z")
 

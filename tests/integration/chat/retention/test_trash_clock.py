@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from chat.conversations import listing, trashing
+from chat.conversations import changing, trashing
 from chat.models import Conversation
 from chat.runs.clock import database_time
 from tests.fixtures.conversation_rows import make_conversation
@@ -21,7 +21,7 @@ def test_the_trash_counts_by_the_databases_clock(alice: User, days: int, monkeyp
     one, two, three = (make_conversation(alice) for _ in range(3))
     right = timezone.now
     monkeypatch.setattr(timezone, "now", lambda: right() + timedelta(days=days))
-    listing.delete(alice.pk, one.pk)
+    changing.delete(alice.pk, one.pk)
     trashing.delete_many(alice.pk, [two.pk])
     at = trashing.delete_all(alice.pk)["at"]
     for row in Conversation.objects.filter(pk__in=[one.pk, two.pk, three.pk]):

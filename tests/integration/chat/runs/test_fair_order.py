@@ -15,9 +15,9 @@ from chat.eventlog import store
 from chat.models import RunStatus
 from chat.recovery import positions
 from chat.recovery.positions import announce_positions
+from chat.runs.claims import claim
 from chat.runs.ending import Ending, end_run
 from chat.runs.fair_order import next_runs, waiting_runs
-from chat.runs.lifecycle import claim
 from tests.fixtures.run_rows import row, say, shift
 from workers.runtime.fair_claims import FairClaims
 

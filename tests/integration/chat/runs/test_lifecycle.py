@@ -12,8 +12,8 @@ from django.db import connection, connections, transaction
 
 from accounts.models import UsageEntry, User
 from chat.models import Message, Run, RunStatus
+from chat.runs.claims import Checkpoint, checkpoint, claim, renew, requeue
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import Checkpoint, checkpoint, claim, renew, requeue
 from chat.runs.overdue import any_expired, lost_jobs, take_expired, unclosed_runs
 from tests.fixtures.run_rows import row, say, shift
 

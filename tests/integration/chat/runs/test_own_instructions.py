@@ -13,9 +13,9 @@ from chat.models import MAX_INSTRUCTIONS, Instructions, Member, Role, Run, RunSt
 from chat.portability.export import export_user_data
 from chat.protocol.commands import MessageContinue, MessageRegenerate
 from chat.retention.erasure import erase
+from chat.runs.claims import claim
 from chat.runs.context import read_branch
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.runs.system_prompt import compose_system_prompt, read_system_prompt, with_people
 from chat.turns.accept import accept
 from chat.turns.accepted import Accepted

@@ -17,8 +17,8 @@ from accounts.lib.postgresql.prepared import PreparedStatement
 from accounts.models import DailyUsage, Unit, UsageEntry, User
 from chat.eventlog.events import Event
 from chat.models import Message, Reasoning, Run, RunStatus
+from chat.runs.claims import Claim, claim
 from chat.runs.ending import Ended, Ending, end_run
-from chat.runs.lifecycle import Claim, claim
 from chat.runs.plain_ending import end_plain_run
 from tests.fixtures.quota_rows import give, price, standing, tokens
 from tests.fixtures.run_rows import row, say

@@ -8,9 +8,9 @@ import pytest
 
 from accounts.models import User
 from chat.models import Member, Message, Role, RunStatus
+from chat.runs.claims import Claim, claim
 from chat.runs.context import read_branch
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import Claim, claim
 from chat.runs.system_prompt import SEVERAL_PEOPLE
 from chat.turns.accepted import Accepted
 from tests.fixtures.run_rows import say

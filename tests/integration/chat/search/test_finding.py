@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from chat.conversations import listing, members
+from chat.conversations import changing, members
 from chat.models import Conversation, Member, Message, MessageWords, Role
 from chat.search import finding
 from chat.search.filling import fill
@@ -134,9 +134,9 @@ class TestWhatIsNotFound:
 
     def test_trash_and_temporary_conversations(self, alice: User) -> None:
         message = say(alice, "walrus")
-        listing.delete(alice.pk, message.conversation_id)
+        changing.delete(alice.pk, message.conversation_id)
         assert not found(alice, "walrus")
-        listing.restore(alice.pk, message.conversation_id)
+        changing.restore(alice.pk, message.conversation_id)
         assert found(alice, "walrus")
         Conversation.objects.filter(pk=message.conversation_id).update(temporary=True)
         assert not found(alice, "walrus")

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts import suspension
 from accounts.models import AuditEntry, User
-from chat.conversations import listing, members
+from chat.conversations import changing, members
 from chat.models import Conversation, Message, MessageStatus, SharedMessage, ShareLink
 from chat.portability.export import export_user_data
 from chat.protocol.errors import Busy, Forbidden, Invalid, NotFound, Suspended
@@ -106,7 +106,7 @@ def test_at_most_fifty_that_work(conversation: Conversation, alice: User) -> Non
     [
         lambda link: ShareLink.objects.update(expires_at=timezone.now()),
         lambda link: links.revoke(link),
-        lambda link: listing.delete(link.created_by_id, link.conversation_id),
+        lambda link: changing.delete(link.created_by_id, link.conversation_id),
         lambda link: User.objects.update(is_active=False),
         lambda link: suspension.suspend(link.created_by, timezone.now() + timedelta(days=1), ""),
         lambda link: link.conversation.memberships.update(role="editor"),

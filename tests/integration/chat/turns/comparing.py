@@ -8,9 +8,9 @@ from typing import Any
 from accounts.models import User
 from chat.models import RunStatus
 from chat.protocol.commands import MessageRegenerate
+from chat.runs.claims import claim
 from chat.runs.closing import mark_ended_in_log
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.turns.accept import accept
 from chat.turns.accepted import Accepted
 from tests.fixtures.run_rows import row, say

@@ -7,8 +7,8 @@ from asgiref.sync import async_to_sync
 
 from accounts.models import User
 from chat.models import Member, Role, RunStatus
+from chat.runs.claims import claim
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.turns import going_on
 from chat.turns.accepted import Accepted
 from chat.turns.submit import announce

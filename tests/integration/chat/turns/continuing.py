@@ -7,9 +7,9 @@ import uuid
 from accounts.models import User
 from chat.models import Run, RunStatus
 from chat.protocol.commands import MessageContinue
+from chat.runs.claims import Claim, claim
 from chat.runs.closing import mark_ended_in_log
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import Claim, claim
 from tests.fixtures.run_rows import row, say
 
 CUT = "The quick brown"

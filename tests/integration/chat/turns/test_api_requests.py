@@ -12,8 +12,8 @@ from accounts.models import ApiToken, User
 from chat.models import ApiRequest, Conversation, Instructions, Message, ModerationCase, Run
 from chat.protocol.commands import ApiSend, MessageRegenerate
 from chat.protocol.errors import Moderated, QuotaExceeded
+from chat.runs.claims import claim
 from chat.runs.ending import Ending
-from chat.runs.lifecycle import claim
 from chat.turns.accept import accept
 from chat.turns.accepted import Accepted
 from chat.turns.api_requests import written

@@ -12,7 +12,7 @@ from django.db.models import F
 from accounts.lib.db import in_db
 from accounts.models import Price, Reservation, Unit, User
 from accounts.quotas.reservations import reserve_step
-from chat.conversations.listing import delete, restore
+from chat.conversations.changing import delete, restore
 from chat.models import Message, Run, Step, ToolApproval, ToolCall, ToolDecision
 from chat.protocol.errors import ChatError, Conflict, NotFound
 from chat.recovery.approvals import recover_approvals
@@ -22,8 +22,8 @@ from chat.retention.erasure import erase
 from chat.runs import approval_log
 from chat.runs.approval_log import announce_wait
 from chat.runs.approvals import Wait, wait_for_approval
+from chat.runs.claims import claim
 from chat.runs.decisions import EXPIRED, expire_approvals
-from chat.runs.lifecycle import claim
 from chat.runs.overdue import any_expired, lost_jobs
 from chat.turns.accept import accept
 from chat.turns.stop import mark_stopped, notify_stopped, request_stop

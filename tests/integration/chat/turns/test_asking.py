@@ -25,8 +25,8 @@ from chat.models import (
 from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend
 from chat.protocol.errors import Busy, Conflict, Invalid
 from chat.recovery import reaper
+from chat.runs.claims import claim
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.turns.accept import accept
 from chat.turns.accepted import Accepted, fingerprint_of
 from chat.turns.submit import submit

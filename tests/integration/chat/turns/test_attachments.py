@@ -18,8 +18,8 @@ from chat.files.payloads import file_dict
 from chat.models import Attachment, Conversation, File, Member, Message, Role, RunStatus
 from chat.protocol.commands import MessageEdit
 from chat.protocol.errors import Conflict, Invalid, TooLarge
+from chat.runs.claims import claim
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.turns import waiting_line
 from chat.turns.accept import accept
 from chat.turns.accepted import Accepted

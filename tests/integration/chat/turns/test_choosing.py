@@ -12,9 +12,9 @@ from accounts.lib.db import in_db
 from accounts.models import User
 from chat.models import Comparison, Conversation, Member, Message, Run, RunStatus
 from chat.protocol.errors import Busy, Conflict, Forbidden, Invalid, NotFound
+from chat.runs.claims import claim
 from chat.runs.closing import announcements
 from chat.runs.context import read_branch
-from chat.runs.lifecycle import claim
 from chat.turns import choosing
 from chat.turns.accepted import Accepted
 from chat.turns.choosing import accept_choice

@@ -11,9 +11,9 @@ from chat.conversations.snapshot import read_snapshot
 from chat.eventlog import events, store
 from chat.models import Message, Run, RunStatus
 from chat.recovery.reaper import close_endings, reap
+from chat.runs.claims import Checkpoint, checkpoint, requeue
 from chat.runs.closing import close_in_log
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import Checkpoint, checkpoint, requeue
 from chat.turns.accepted import Accepted
 from chat.turns.continuing import accept_continue
 from chat.turns.stop import mark_stopped, request_stop

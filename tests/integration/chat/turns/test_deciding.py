@@ -24,7 +24,7 @@ from chat.runs import approval_log
 from chat.runs.approval_facts import read_approval_facts
 from chat.runs.approval_log import announce_wait
 from chat.runs.approvals import Wait, wait_for_approval
-from chat.runs.lifecycle import claim
+from chat.runs.claims import claim
 from chat.turns.deciding import decide_and_publish
 from tests.fixtures.logged_events import logged
 from tests.fixtures.people import logged_in

@@ -14,7 +14,7 @@ from chat.models import Member, ToolCall, ToolDecision
 from chat.protocol.deciding import ToolDecide
 from chat.protocol.errors import Conflict, Forbidden, Invalid, NotFound, Suspended, TooLarge
 from chat.runs.approvals import Wait, wait_for_approval
-from chat.runs.lifecycle import claim
+from chat.runs.claims import claim
 from chat.turns.deciding import decide_call
 from chat.turns.stop import mark_stopped
 from tests.fixtures.quota_rows import together

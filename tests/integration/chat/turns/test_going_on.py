@@ -19,7 +19,7 @@ from chat.protocol.commands import MessageEdit, MessageRegenerate
 from chat.protocol.errors import Suspended
 from chat.protocol.queue import QueueEdit, QueueRemove, QueueSendNow
 from chat.recovery.waiting_lines import recover_waiting_lines
-from chat.runs.lifecycle import claim
+from chat.runs.claims import claim
 from chat.turns import waiting_events, waiting_line
 from chat.turns.accept import accept
 from chat.turns.going_on import go_on

@@ -15,8 +15,8 @@ from chat.models import Comparison, Conversation, ModerationCase, Run
 from chat.protocol.commands import MessageRegenerate
 from chat.protocol.errors import Moderated, NotFound
 from chat.recovery import reaper
+from chat.runs.claims import claim
 from chat.runs.context import read_branch
-from chat.runs.lifecycle import claim
 from chat.turns import releasing
 from chat.turns.accept import accept
 from chat.turns.releasing import HeldState, refuse_held, release_held

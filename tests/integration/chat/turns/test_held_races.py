@@ -9,15 +9,15 @@ import pytest
 
 from accounts.lib.db import in_db
 from accounts.models import Reservation, User
-from chat.conversations.listing import delete
+from chat.conversations.changing import delete
 from chat.conversations.snapshot import read_snapshot
 from chat.models import Conversation, Member, ModerationCase, RunStatus
 from chat.recovery.ledger import check_ledger, free_orphans
 from chat.recovery.repair import repair
 from chat.retention.erasure import ERASED, erase
 from chat.retention.purge import purge
+from chat.runs.claims import claim
 from chat.runs.closing import mark_ended_in_log
-from chat.runs.lifecycle import claim
 from chat.runs.overdue import any_expired, lost_jobs
 from chat.turns.releasing import HeldState, refuse_held, release_held
 from chat.turns.stop import mark_stopped

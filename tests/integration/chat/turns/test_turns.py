@@ -18,8 +18,8 @@ from chat.eventlog import store
 from chat.models import Member, Message, Run, RunStatus, Submission
 from chat.protocol.commands import MessageEdit, MessageRegenerate
 from chat.protocol.errors import Busy, ChatError, Conflict, Forbidden, Invalid, NotFound
+from chat.runs.claims import claim
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.turns import stop
 from chat.turns.accept import accept
 from chat.turns.stop import request_stop

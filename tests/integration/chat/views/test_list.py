@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
-from chat.conversations import list_pages, listing
+from chat.conversations import changing, listing
 from chat.models import Conversation
 from tests.fixtures.conversation_rows import make_conversation
 from tests.fixtures.people import logged_in
@@ -40,7 +40,7 @@ class TestTheList:
         Conversation.objects.filter(pk=conversation.pk).update(updated_at=midnight - datetime.timedelta(minutes=30))
         monkeypatch.setattr(timezone, "now", lambda: midnight + datetime.timedelta(minutes=30))
         for zone, heading in (("UTC", "Yesterday"), ("Pacific/Honolulu", "Today")):
-            found = list_pages.read_listing(alice.pk, zone=ZoneInfo(zone))
+            found = listing.read_listing(alice.pk, zone=ZoneInfo(zone))
             assert [group.label for group in found.groups] == [heading]
 
     @pytest.mark.parametrize("zone", ["../../etc/passwd", "\x00", "Nowhere/Land", "", "A" * 5000])
@@ -77,7 +77,7 @@ class TestTheList:
         conversation.refresh_from_db()
         assert conversation.title == response.json()["title"]
         assert conversation.title.startswith("A new title xxx")
-        assert len(conversation.title) == listing.MAX_TITLE
+        assert len(conversation.title) == changing.MAX_TITLE
 
     def test_an_empty_title_is_refused(self, alice: User) -> None:
         conversation = make_conversation(alice)

@@ -10,7 +10,7 @@ import pytest
 from accounts.models import Plan, User
 from chat.models import Conversation, Member, Role
 from chat.runs.approval_facts import read_approval_facts
-from chat.runs.lifecycle import claim
+from chat.runs.claims import claim
 from tests.fixtures.people import logged_in
 from tests.fixtures.run_rows import say
 

@@ -14,9 +14,9 @@ from accounts.models import UsageEntry, User
 from chat.catalog.access import clear_rules_cache
 from chat.conversations.titles import title_from
 from chat.models import Conversation, KnownModel, RunStatus, Summary
+from chat.runs.claims import claim
 from chat.runs.context import ClaimedRun
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.run_rows import say
 from workers.generation.request_context import NothingKnown

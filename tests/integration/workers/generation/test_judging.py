@@ -11,7 +11,7 @@ from accounts.lib.db import in_db
 from accounts.models import UsageEntry, User
 from chat.models import ModerationCase, ModerationDecision, Run, Unjudged
 from chat.models.moderation import Action, CaseStatus, DecisionKind, Severity
-from chat.runs.lifecycle import claim
+from chat.runs.claims import claim
 from chat.turns.stop import mark_stopped
 from tests.fixtures.judged_runs import (
     OWNER,

@@ -12,7 +12,7 @@ from accounts.lib.db import in_db
 from accounts.models import UsageEntry, User
 from chat.models import ModerationCase, Run, RunStatus, Unjudged
 from chat.models.moderation import Action, Category, Direction
-from chat.runs.lifecycle import claim
+from chat.runs.claims import claim
 from tests.fixtures.judged_runs import (
     OWNER,
     ScriptedJudge,

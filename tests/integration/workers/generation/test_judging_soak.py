@@ -14,7 +14,7 @@ from accounts.lib.db import in_db
 from accounts.models import UsageEntry, User
 from chat.models import Message, ModerationCase, Run, RunStatus
 from chat.models.moderation import Action, Category, Direction, Severity
-from chat.runs.lifecycle import claim
+from chat.runs.claims import claim
 from tests.fakes.judge_server import JudgeServer
 from tests.fixtures.judged_runs import OWNER, ScriptedModel, Worker, places_with
 from tests.fixtures.run_rows import say

@@ -14,7 +14,7 @@ from accounts.lib.db import in_db
 from accounts.models import Unit, User
 from accounts.quotas.ceilings import reserve_output
 from chat.models import RunStatus
-from chat.runs.lifecycle import claim
+from chat.runs.claims import claim
 from tests.fixtures.quota_rows import give, price, send, standing
 from workers.generation import limits
 from workers.generation.answer import ModelAnswer

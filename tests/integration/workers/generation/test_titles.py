@@ -11,14 +11,14 @@ import pytest
 
 from accounts.lib.db import in_db
 from accounts.models import Unit, UsageEntry, User
-from chat.conversations import listing
+from chat.conversations import changing
 from chat.models import Conversation, RunStatus, ShareLink
 from chat.models.conversations import title_from
 from chat.models.moderation import Action, Direction
 from chat.moderation.rewriting import rewrite_message
+from chat.runs.claims import claim
 from chat.runs.context import ClaimedRun
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.shares.links import Wanted, create_share
 from tests.fixtures.judged_runs import ScriptedJudge, definition, finds, is_away, panel_of
 from tests.fixtures.moderation_rules import add_rule
@@ -121,7 +121,7 @@ async def test_a_title_of_a_persons_own_stays(alice: User) -> None:
     model = TitleModel("A title of the model's")
 
     def rename() -> None:
-        listing.rename(alice.pk, run.conversation_id, "My trip")
+        changing.rename(alice.pk, run.conversation_id, "My trip")
 
     model.before = rename  # while the model is writing
     assert await title_after(run, model) == "My trip"
@@ -131,7 +131,7 @@ async def test_a_title_of_a_persons_own_stays(alice: User) -> None:
 
 async def test_a_deleted_conversation_stays_deleted_without_a_title(alice: User) -> None:
     run = await in_db(answer, alice)
-    model = TitleModel("Too late", before=lambda: listing.delete(alice.pk, run.conversation_id))
+    model = TitleModel("Too late", before=lambda: changing.delete(alice.pk, run.conversation_id))
     assert await title_after(run, model) == title_from(QUESTION)
 
 
@@ -182,7 +182,7 @@ async def test_a_title_stays_when_a_later_text_is_withheld_or_a_person_has_chose
     assert await title_after(first, TitleModel("By train")) == "By train"
     await in_db(lambda: rewrite_message(later.message_id, "", {"action": "block"}))
     assert (await in_db(Conversation.objects.get, pk=first.conversation_id)).title == "By train"
-    await in_db(listing.rename, alice.pk, first.conversation_id, "My trip")
+    await in_db(changing.rename, alice.pk, first.conversation_id, "My trip")
     await in_db(lambda: rewrite_message(first.message_id, "", {"action": "block"}))
     assert (await in_db(Conversation.objects.get, pk=first.conversation_id)).title == "My trip"
 

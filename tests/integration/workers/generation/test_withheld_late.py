@@ -15,8 +15,8 @@ from chat.conversations.copying import fork
 from chat.models import Message, ModerationCase, Run, RunStatus, Unjudged
 from chat.models.moderation import Action, Direction
 from chat.protocol.commands import MessageRegenerate
+from chat.runs.claims import claim
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.runs.unread import judge_later
 from chat.turns.accept import accept
 from chat.turns.changing import edit_message

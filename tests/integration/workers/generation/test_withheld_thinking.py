@@ -10,8 +10,8 @@ from accounts.lib.db import in_db
 from accounts.models import User
 from chat.conversations.snapshot import read_snapshot
 from chat.models import Message, ModerationCase, Reasoning, Run, RunStatus
+from chat.runs.claims import claim
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.runs.unread import judge_later
 from chat.shares.frozen import read_frozen
 from chat.shares.links import Wanted, create_share

@@ -15,9 +15,9 @@ from chat.moderation import rewriting
 from chat.moderation.cases import Finding, open_case
 from chat.moderation.judging import apply_finding, take_unjudged
 from chat.moderation.rewriting import rewrite_message
+from chat.runs.claims import claim
 from chat.runs.context import ClaimedRun
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.runs.unread import judge_later
 from tests.fixtures.quota_rows import Elsewhere
 from tests.fixtures.run_rows import say

@@ -20,9 +20,9 @@ from chat.markdown.plain import NOTE
 from chat.markdown.pool import RenderPool, shared_pool
 from chat.models import Message, Run, RunStatus
 from chat.recovery.reaper import reap
+from chat.runs.claims import claim
 from chat.runs.closing import close_in_log
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.turns.accepted import Accepted
 from chat.turns.stop import request_stop
 from chat.turns.submit import announce

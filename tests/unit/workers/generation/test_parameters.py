@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from chat.runs.claims import Claim
 from chat.runs.context import ClaimedRun
-from chat.runs.lifecycle import Claim
 from workers.generation.parameters import describe_parameters
 from workers.providers.base import SentOptions
 

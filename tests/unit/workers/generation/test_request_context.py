@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat.runs.claims import Claim
 from chat.runs.context import ClaimedRun
-from chat.runs.lifecycle import Claim
 from workers.generation.context import SUMMARY_HEAD, answer_room, fit_turns
 from workers.generation.request_context import NothingKnown, RequestContext
 from workers.providers.base import ChatTurn, ProviderError, TokenUsage

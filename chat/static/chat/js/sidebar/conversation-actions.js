@@ -13,7 +13,7 @@ export class ConversationActions {
    * @param {(id: string, title: string) => void} options.onTitle
    * @param {() => void} options.onChange the list is to be read again
    * @param {(words: string) => void} options.say
-   * @param {import("antiphon/sidebar/order").Order} options.order
+   * @param {import("antiphon/sidebar/organising").Order} options.order
    */
   constructor(page, options) {
     this.page = page;

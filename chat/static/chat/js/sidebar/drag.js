@@ -6,7 +6,7 @@ import { showFailure } from "antiphon/sidebar/failure";
 
 const KIND = "application/x-antiphon-entry";
 
-/** @param {import("antiphon/sidebar/order").Order} order */
+/** @param {import("antiphon/sidebar/organising").Order} order */
 export function startDragging(order) {
   const sidebar = /** @type {HTMLElement} */ (document.getElementById("sidebar"));
   let dragged = /** @type {{ids: string[], folder: string} | null} */ (null);

@@ -4,7 +4,7 @@ import { FetchError, fetchJson, post } from "antiphon/lib/fetch";
 import { showNote } from "antiphon/conversation/status";
 import { t, tn } from "antiphon/lib/texts";
 
-/** @typedef {import("antiphon/sidebar/order").Order} Order */
+/** @typedef {import("antiphon/sidebar/organising").Order} Order */
 /** @typedef {{id: string, name: string, depth: number, parent: string | null, conversations: number, instructions: string, model: string}} Folder */
 /** @typedef {{title: string, text?: string, label?: string, type?: string, value?: string, yes: string, danger?: boolean, run: (value: string) => Promise<unknown>}} Question */
 

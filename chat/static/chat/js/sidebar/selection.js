@@ -2,7 +2,7 @@
 
 import { t, tn } from "antiphon/lib/texts";
 
-/** @typedef {import("antiphon/sidebar/order").Order} Order */
+/** @typedef {import("antiphon/sidebar/organising").Order} Order */
 
 export class Selection {
   /** @param {Order} order */

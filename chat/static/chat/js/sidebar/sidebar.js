@@ -3,7 +3,7 @@
 import { t } from "antiphon/lib/texts";
 import { ConversationActions, showError } from "antiphon/sidebar/conversation-actions";
 import { ListWindow } from "antiphon/sidebar/list-window";
-import { Order } from "antiphon/sidebar/order";
+import { Order } from "antiphon/sidebar/organising";
 import { recall, remember } from "antiphon/lib/storage";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */

@@ -10,7 +10,7 @@ import pytest
 
 from accounts.lib.db import in_db
 from accounts.models import User
-from chat.conversations.listing import delete, restore
+from chat.conversations.changing import delete, restore
 from chat.conversations.snapshot import read_snapshot
 from chat.models import Conversation, Run, ToolCall
 from chat.runs.step_rows import IN_TRASH
