@@ -31,7 +31,7 @@ from accounts.models.site import BannerKind
 
 FRESH_SECONDS: Final = 1.0
 VERSION_KEY: Final = "site:version"
-MAINTENANCE: Final = gettext_noop("This site is being maintained. You can read, but not write, until that is done.")
+MAINTENANCE: Final = gettext_noop("This site is under maintenance. You can read, but not write, until it is finished.")
 
 # The papers that accents are read on (chat/static/chat/css/tokens.css), in the light and in the dark theme.
 LIGHT: Final = [colours.parse_colour(one) for one in ("#fdfcf9", "#f6f4ee", "#ffffff", "#edeae1")]

@@ -120,5 +120,5 @@ class ViewAsMiddleware:
 def _refuse(request: HttpRequest) -> HttpResponse:
     if "text/html" in request.headers.get("Accept", ""):
         return render(request, "account/view_as_refused.html", status=403)
-    said = _("You are viewing this site as another user. This is not possible meanwhile.")
+    said = _("You are viewing this site as another user, so this is not possible.")
     return JsonResponse({"code": "view_as", "message": said}, status=403)

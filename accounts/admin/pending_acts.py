@@ -19,9 +19,9 @@ from accounts.staff.labels import Label
 from accounts.staff.lists import QuickListAdmin
 
 WHY_NOT: Final = {
-    "own": _("You have asked for this yourself: somebody else has to decide."),
-    "permission": _("You don’t have the permission for this act."),
-    "late": _("This was decided already, or has waited for too long."),
+    "own": _("You requested this yourself: somebody else has to decide."),
+    "permission": _("You don’t have permission to do this."),
+    "late": _("This was decided already, or has expired."),
 }
 
 
@@ -54,7 +54,7 @@ class PendingActAdmin(QuickListAdmin):
         found: QuerySet[PendingAct] = super().get_queryset(request).filter(kind__in=kinds)
         return found
 
-    @admin.display(description=_("Act"))
+    @admin.display(description=_("Request"))
     def act(self, row: PendingAct) -> str:
         return str(ActKind(row.kind).label)
 
@@ -95,9 +95,9 @@ class PendingActAdmin(QuickListAdmin):
                 done += 1
         if done:
             said = (
-                ngettext("%(count)d act was approved.", "%(count)d acts were approved.", done)
+                ngettext("%(count)d request was approved.", "%(count)d requests were approved.", done)
                 if approve
-                else ngettext("%(count)d act was refused.", "%(count)d acts were refused.", done)
+                else ngettext("%(count)d request was refused.", "%(count)d requests were refused.", done)
             )
             messages.success(request, said % {"count": done})
 
@@ -110,5 +110,5 @@ class PendingActAdmin(QuickListAdmin):
 def asked_sentence(*, is_new: bool) -> str:
     """What whoever asked for an act is told."""
     if is_new:
-        return gettext("Asked for. Somebody else with this permission has to approve it, under Approvals.")
-    return gettext("You have asked for this already. Somebody else has to approve it, under Approvals.")
+        return gettext("Requested. Somebody else with this permission has to approve it, under Approvals.")
+    return gettext("You have requested this already. Somebody else has to approve it, under Approvals.")

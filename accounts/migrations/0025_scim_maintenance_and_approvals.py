@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='sitesettings',
             name='maintenance_text',
-            field=models.CharField(blank=True, db_default='', default='', help_text='Such as until when. Empty: that the site is being maintained.', max_length=300, verbose_name='what pages say meanwhile'),
+            field=models.CharField(blank=True, db_default='', default='', help_text='For example, until when. Empty: a general sentence.', max_length=300, verbose_name='text on pages during maintenance'),
         ),
         migrations.CreateModel(
             name='ScimToken',

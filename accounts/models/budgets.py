@@ -26,7 +26,7 @@ def check_recipients(text: str) -> None:
         try:
             validate_email(line)
         except ValidationError:
-            raise ValidationError(gettext("“%(line)s” is no email address.") % {"line": line[:100]}) from None
+            raise ValidationError(gettext("“%(line)s” is not an email address.") % {"line": line[:100]}) from None
 
 
 def recipients_of(text: str) -> list[str]:

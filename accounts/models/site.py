@@ -47,8 +47,8 @@ class SiteSettings(models.Model):
         help_text=_("Everybody can read; only staff can write. All pages say so. Answers under way are finished."),
     )  # fmt: skip
     maintenance_text = models.CharField(
-        _("what pages say meanwhile"), max_length=300, blank=True, default="", db_default="",
-        help_text=_("Such as until when. Empty: that the site is being maintained."),
+        _("text on pages during maintenance"), max_length=300, blank=True, default="", db_default="",
+        help_text=_("For example, until when. Empty: a general sentence."),
     )  # fmt: skip
     changed_at = models.DateTimeField(auto_now=True)
 

@@ -197,9 +197,9 @@ def ask_for_export(request: HttpRequest, model: Any) -> HttpResponseBase | None:
         return None
     audit.record(request, f"ask_{kind}", model, details=what)
     if four_eyes.ask(kind, by, gettext("Export of a list"), what=what):
-        said = gettext("Asked for. Export the same list again once somebody else has approved it, under Approvals.")
+        said = gettext("Requested. Export the same list again once somebody else has approved it, under Approvals.")
     else:
-        said = gettext("You have asked for this already. Somebody else has to approve it, under Approvals.")
+        said = gettext("You have requested this already. Somebody else has to approve it, under Approvals.")
     messages.info(request, said)
     return redirect("..")
 

@@ -19,14 +19,14 @@ def questions_for(request: HttpRequest, links: Links) -> list[tuple[str, str]]:
     first = datetime.now(UTC).date().replace(day=1)
     usage = f"{reverse('admin:usage')}?from={first}&by=group" if may(USAGE) else ""
     found = [
-        (gettext("Which group spent most this month?"), usage),
+        (gettext("Which group spent the most this month?"), usage),
         (gettext("Is a model slow today?"), reverse("admin:speed")),
         (gettext("Why did an answer fail?"), links.runs(error_code="any", period="24h")),
-        (gettext("Who needs more? Filter by team or plan, then raise quotas"),
+        (gettext("Who needs a higher quota? Filter by team or plan, then raise quotas"),
          links.list("accounts", "user", is_staff__exact="0") if may("accounts.top_up") else ""),
         (gettext("Which models have no price?"), links.list("chat", "knownmodel", offered="yes", price="none")),
         (gettext("How many people are active, by day and month?"), reverse("admin:people")),
-        (gettext("How many people has each plan?"), f"{reverse('admin:people')}#plans"),
+        (gettext("How many people are on each plan?"), f"{reverse('admin:people')}#plans"),
         (gettext("What is in the trash?"), links.list("chat", "conversation", trash="yes")),
         (gettext("Who wrote about this?"),
          reverse("admin:search_texts") if may(READ_TEXT) and may("chat.view_message") else ""),

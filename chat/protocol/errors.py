@@ -117,7 +117,7 @@ class Maintenance(ChatError):
     """The site is in maintenance mode, in which only staff write. The sentence is the site's."""
 
     code = "maintenance"
-    default_message = gettext_noop("This site is being maintained. You can read, but not write, until that is done.")
+    default_message = gettext_noop("This site is under maintenance. You can read, but not write, until it is finished.")
 
 
 class Internal(ChatError):

@@ -20,7 +20,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("verb", choices=("on", "off", "status"))
-        parser.add_argument("--text", default=None, metavar="TEXT", help="what pages say meanwhile (300 characters)")
+        parser.add_argument("--text", default=None, metavar="TEXT", help="text on pages, up to 300 characters")
         parser.add_argument("--json", action="store_true", help="for scripts")
         show_examples(
             parser,

@@ -35,7 +35,7 @@ def test_reading_goes_on_and_pages_say_so(alice_page: Client) -> None:
     for page in ("/", "/accounts/settings/", "/accounts/login/"):
         shown = (Client() if "login" in page else alice_page).get(page)
         assert shown.status_code == 200
-        assert "This site is being maintained." in shown.content.decode(), page
+        assert "This site is under maintenance." in shown.content.decode(), page
     assert alice_page.post("/ws/ticket/").status_code == 200
 
 

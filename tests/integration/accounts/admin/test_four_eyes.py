@@ -46,7 +46,7 @@ def test_an_erasure(alice: User, asker: Client, other: Client) -> None:
     assert alice.erase_at is None
     assert "asked for this yourself" in decide(asker).content.decode()
     assert User.objects.get(pk=alice.pk).erase_at is None
-    assert "1 act was approved." in decide(other).content.decode()
+    assert "1 request was approved." in decide(other).content.decode()
     erased = User.objects.get(pk=alice.pk)
     assert erased.erase_at is not None
     assert not erased.is_active

@@ -16,7 +16,7 @@ from accounts.models import User
 from chat.models import Tag
 from chat.models.organising import MAX_TAGS_EACH
 from chat.portability import json_stream
-from chat.portability.importer import read_file
+from chat.portability.import_file import read_file
 from chat.portability.json_stream import ImportRefusedError, count_values
 from tests.integration.chat.portability.imports import TRIP, archive, chatgpt, load, node, tree
 

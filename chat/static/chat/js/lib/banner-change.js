@@ -19,7 +19,7 @@ export function showBanner(banner, icons, say) {
   const hide = t("Hide this announcement");
   made.innerHTML = `<p dir="auto"></p><button class="icon-button" type="button"><svg class="icon" aria-hidden="true"><use href="${icons}#close"></use></svg></button>`;
   const text = banner.usual
-    ? t("This site is being maintained. You can read, but not write, until that is done.")
+    ? t("This site is under maintenance. You can read, but not write, until it is finished.")
     : banner.text;
   /** @type {HTMLElement} */ (made.firstElementChild).textContent = text;
   const button = /** @type {HTMLButtonElement} */ (made.lastElementChild);

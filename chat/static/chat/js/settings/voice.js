@@ -43,7 +43,7 @@ export async function saveForAccount(form, name, value) {
   try {
     await post(/** @type {string} */ (form.dataset.account), csrf, { [name.replace(/^voice\./, "")]: value });
   } catch (error) {
-    failed.textContent = t("This holds in this browser, but it could not be kept for your other devices. {reason}", { reason: /** @type {Error} */ (error).message });
+    failed.textContent = t("This is set in this browser, but could not be saved for your other devices. {reason}", { reason: /** @type {Error} */ (error).message });
     failed.hidden = false;
   }
 }
