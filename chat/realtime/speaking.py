@@ -7,11 +7,9 @@ yet played is bounded, so a client that falls silent gets nothing more, and whoe
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import redis
@@ -39,6 +37,7 @@ from chat.protocol.speaking import (
 )
 from chat.realtime import rate_limits
 from chat.realtime.connection import Connection, Handlers, Reply
+from chat.realtime.speech import Speech
 from chat.voice import speeches
 from chat.voice.speeches import Sentence
 
@@ -49,42 +48,6 @@ OF_A_USER: Final = 3  # answers that are spoken at once
 logger = structlog.get_logger(__name__)
 
 Fail = Callable[[ChatError, str | None], None]
-
-
-@dataclass(slots=True)
-class Speech:
-    """An answer that is spoken. `sending` is the number of the sentence whose audio is sent."""
-
-    id: uuid.UUID
-    stream: int
-    message_id: uuid.UUID
-    voice: str
-    speed: float
-    language: str
-    texts: dict[int, str] = field(default_factory=dict)  # of sentences that are not sent yet
-    asked: set[int] = field(default_factory=set)  # of a worker, and not sent yet: places (`chat.voice.speeches`)
-    sending: int = 0
-    frames: int = 0
-    sent_ms: dict[int, float] = field(default_factory=dict)  # by sentence
-    played: tuple[int, int] = (0, 0)  # number of a sentence, ms of it
-    closed: bool = False
-    counted: bool = False  # among those of its user that are spoken
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def total_ms(self) -> float:
-        return sum(self.sent_ms.values())
-
-    def sent_bytes(self, number: int) -> int:
-        """How much audio of a sentence was sent."""
-        return round(self.sent_ms[number] * SPEECH_BYTES_PER_MS)
-
-    @property
-    def played_ms(self) -> float:
-        """Never more than was sent, whatever the client says."""
-        number, ms = self.played
-        whole = sum(sent for one, sent in self.sent_ms.items() if one < number)
-        return whole + min(ms, self.sent_ms.get(number, 0))
 
 
 class Speaking:

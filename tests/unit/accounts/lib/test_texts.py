@@ -41,7 +41,7 @@ def test_what_an_import_stores_is_found_again(monkeypatch: pytest.MonkeyPatch) -
     """Each text with values in it is among those that are tried, and none is taken for another one."""
     monkeypatch.setattr(texts, "gettext", lambda source: f"<{source}>")
     values = dict.fromkeys(("file", "size", "problem", "line", "column", "byte", "error", "most", "count", "key", "id",
-                            "number", "title"), "x")  # fmt: skip
+                            "number", "title", "name"), "x")  # fmt: skip
     made = {name: text for name, text in vars(refusals).items() if name.isupper() and isinstance(text, str)}
     assert len(made) > 25
     for text in made.values():
