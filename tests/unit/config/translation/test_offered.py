@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gettext
+import itertools
 
 import pytest
 from django.conf import settings
 
-from config.translation.catalogues import compiled, read
+from config.translation.catalogues import compiled, forms_of, read
 from config.translation.checks import find_faults
 from config.translation.extraction import Text, extract
 from config.translation.languages import LANGUAGES
@@ -41,6 +42,18 @@ def test_a_language_of_the_admin_is_complete(code: str) -> None:
     language = LANGUAGES[code]
     faults = find_faults(language, read(language, staff=True), extract(staff=True))
     assert not faults, f"`manage.py translations check {code} --admin`: {faults[:20]}"
+
+
+@pytest.mark.parametrize("staff", [False, True])
+def test_no_catalogue_has_the_texts_of_another(staff: bool) -> None:
+    """Whole sentences are the same in no two languages: a file was once put into the wrong catalogue."""
+    sentences: dict[str, set[str]] = {}
+    for code in ADMIN if staff else OFFERED:
+        found = {form for message in read(LANGUAGES[code], staff=staff) if message.id for form in forms_of(message)}
+        sentences[code] = {form for form in found if len(form.split()) > 5}
+    for one, other in itertools.combinations(sentences, 2):
+        shared = sentences[one] & sentences[other]
+        assert len(shared) <= 3, (one, other, sorted(shared)[:5])
 
 
 @pytest.mark.parametrize("code", OFFERED)
