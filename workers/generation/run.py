@@ -220,7 +220,8 @@ class Generation:
             first_chunk=self.answer.first_token,
             appended=self.shown_at,
         )
-        self.services.emitter.close_run(replace(ended, event=event), partial(self._note_closed, ended))
+        closed = partial(self._note_closed, ended, is_traced=self.span.is_recording())  # it ends before that
+        self.services.emitter.close_run(replace(ended, event=event), closed)
         count_ended(run, outcome, ended, self.answer, self.clock, characters=len(screened.text))
         if self.output.active:
             self.services.spawn(self.output.finish(screened.text, withheld=outcome.withheld is not None))
@@ -244,11 +245,11 @@ class Generation:
             return False
         return True
 
-    def _note_closed(self, ended: Ended, end: store.Appended) -> None:
+    def _note_closed(self, ended: Ended, end: store.Appended, *, is_traced: bool) -> None:
         """The closing event is in the log: the next waiting message goes, and browsers report when they received it."""
         if ended.may_go_on:
             self.services.spawn(go_on(self.claimed.conversation_id))
-        if self.span.is_recording():
+        if is_traced:
             parent = tracing.traceparent_of(self.span)
             self.services.spawn(announce_end(self.claimed.conversation_id, end, traceparent=parent, shown=self.shown))
 

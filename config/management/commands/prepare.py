@@ -43,7 +43,7 @@ class Command(BaseCommand):
     def handle(self, *_args: object, **options: Any) -> None:
         """Prints one line of JSON: the administrator's `email`, and `password` when it was made up just now."""
         allow_pauses()
-        migrate()
+        migrate(call_command)
         if settings.STATIC_VERSIONED and not settings.STATIC_COLLECTED:
             gather_static()
         email, password = first_admin(options["admin_email"], os.environ.get("ADMIN_PASSWORD", ""))
@@ -59,7 +59,7 @@ def allow_pauses() -> None:
         cursor.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", [PAUSE])
 
 
-def migrate(run: Callable[..., Any] = call_command, pause: Callable[[float], None] = time.sleep) -> None:
+def migrate(run: Callable[..., Any], pause: Callable[[float], None] = time.sleep) -> None:
     """Applies the migrations while the site runs. One that does not get a lock within `LOCK_SECONDS` gives way, so that
     nobody waits behind it for longer, and is tried again up to `LOCK_TRIES` times; what it had done is undone.
     """

@@ -44,7 +44,7 @@ def test_an_erasure(alice: User, asker: Client, other: Client) -> None:
     assert erase(asker, alice).status_code == 302
     alice.refresh_from_db()
     assert alice.erase_at is None
-    assert "asked for this yourself" in decide(asker).content.decode()
+    assert "requested this yourself" in decide(asker).content.decode()
     assert User.objects.get(pk=alice.pk).erase_at is None
     assert "1 request was approved." in decide(other).content.decode()
     erased = User.objects.get(pk=alice.pk)
@@ -92,7 +92,7 @@ def test_a_list(alice: User, asker: Client, other: Client) -> None:
 def test_in_time(alice: User, asker: Client, other: Client) -> None:
     erase(asker, alice)
     PendingAct.objects.update(asked_at=timezone.now() - timedelta(days=WAITING_DAYS, hours=1))
-    assert "waited for too long" in decide(other).content.decode()
+    assert "or has expired" in decide(other).content.decode()
     erase(asker, alice)
     assert PendingAct.objects.filter(state=ActState.WAITING).count() == 1
     path = f"/admin/accounts/user/{alice.pk}/export/"

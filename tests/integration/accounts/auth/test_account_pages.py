@@ -66,7 +66,7 @@ class TestPages:
             "account_api_tokens", "account_api_token_new", "account_api_token_revoke",
             "account_invitation", "account_accept_invitation", "account_waiting", "account_open_reset",
             "account_settings_security", "account_second_factor", "account_remove_password", "account_forget_browsers",
-            "account_sso_disconnect", "account_sso_backchannel",
+            "account_sso_disconnect", "account_sso_backchannel", "account_view_as_end",
         }  # fmt: skip
         names = {name for name in get_resolver().reverse_dict if isinstance(name, str)}
         assert {name for name in names if name.startswith("account")} == known

@@ -165,7 +165,7 @@ def billing(db: None) -> Client:
 
 def test_a_budget_is_made_and_checked(billing: Client, alice: User, clean_redis: str) -> None:
     form = {"name": "All", "amount": "10", "recipients": "a@example.org\nno address", "enabled": "on"}
-    assert "is no email address" in billing.post("/admin/accounts/budget/add/", form).content.decode()
+    assert "is not an email address" in billing.post("/admin/accounts/budget/add/", form).content.decode()
     assert billing.post("/admin/accounts/budget/add/", {**form, "recipients": "a@example.org"}).status_code == 302
     assert AuditEntry.objects.get().verb == "add"
     spend(alice, 5)

@@ -43,7 +43,18 @@ CHAT = (
     "usage",
     "users",
 )
-CONFIG = ("backup", "doctor", "health", "measure_admin", "models", "restore", "sbom", "settings", "translations")
+CONFIG = (
+    "backup",
+    "check_deploy",
+    "doctor",
+    "health",
+    "measure_admin",
+    "models",
+    "restore",
+    "sbom",
+    "settings",
+    "translations",
+)
 COMMANDS = [*((name, "chat") for name in CHAT), *((name, "config") for name in CONFIG), ("reencrypt", "workers")]
 REFUSED = {
     "diffsettings",
@@ -108,6 +119,7 @@ ANSWERS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("api_tokens",): ("list",),
     ("audit", "verify"): (),
     ("backup",): (FILE,),
+    ("check_deploy",): ("--url", "http://127.0.0.1:1"),
     ("doctor",): (),
     ("erase_user",): ("alice@example.org", "--dry-run"),
     ("health",): ("--url", "http://127.0.0.1:1"),

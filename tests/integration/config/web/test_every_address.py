@@ -21,7 +21,8 @@ from tests.fixtures.conversation_rows import make_conversation
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
 HTML = {"accept": "text/html"}
-OWN_RATES = {"/ws/ticket/", "/csp-report/", "/s/token", "/accounts/oidc/token/back-channel/"}
+SCIM = f"/scim/v2/{uuid.UUID(int=7)}"
+OWN_RATES = {"/ws/ticket/", "/csp-report/", "/s/token", "/accounts/oidc/token/back-channel/", SCIM}
 ANYBODY_S = {"/offline/", "/service-worker.js", "/manifest.webmanifest"}  # the same for everybody
 ASKED_EACH_TIME = {"/models/", "/prompts/library/"}  # kept, but asked for again each time
 STATIC = "/static/"
@@ -116,6 +117,7 @@ def test_also_while_nobody_is_logged_in(conversation: Conversation, settings: An
 
 def test_those_with_rates_of_their_own(boss: Client, settings: Any) -> None:
     settings.RATE_TICKETS = settings.RATE_CSP_REPORTS = settings.RATE_SHARE_OPENS = settings.RATE_SSO_LOGOUTS = "1/d"
+    settings.RATE_API_REFUSED = "1/d"  # of SCIM without a token
     settings.SSO_PROVIDERS = {"token": SsoProvider("token", "Token", "http://127.0.0.1:9", "client", "")}
     for path in OWN_RATES:
         assert [boss.post(path).status_code == 429 for _ in range(2)] == [False, True], path
