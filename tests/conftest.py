@@ -22,7 +22,7 @@ from django.contrib import admin
 from django.db import connections
 
 from config.ops import gc_tuning
-from tests import templates
+from tests import scheduling, templates
 from tests.fixtures import database, static_files
 from tests.password_cost import reduce_password_cost
 from tests.servers import servers
@@ -58,24 +58,42 @@ hypothesis.settings.load_profile("tests")
 TESTS = Path(__file__).parent
 pytest_plugins = ["tests.fixtures.attached_storage", "tests.fixtures.measurements", "tests.fixtures.stacks"]
 KINDS = ("unit", "integration", "e2e", "chaos")
+WAITING = {("integration", "config"), ("integration", "workers")}  # whose tests wait for servers most of the time
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup"}
 PASSWORD = "correct horse battery staple"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    scheduling.lower_priority_of_the_third()
     if config.getoption("dist", "no") != "no":  # workers of pytest-xdist inherit this, and would set Django up from it
         del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Each test is marked by its folder. The quick ones come first; where files are shared out among processes of
-    pytest-xdist, they come last, so that all processes are busy to the end.
+    pytest-xdist, they come last, so that all processes are busy to the end, and what waits for servers comes before
+    what computes (tests/scheduling.py).
     """
     for item in items:
         if (kind := kind_of(item)) in KINDS:
             item.add_marker(kind)
-    order = KINDS[::-1] if hasattr(config, "workerinput") else KINDS
-    items.sort(key=lambda item: order.index(kind_of(item)) if kind_of(item) in KINDS else len(KINDS))
+    shared_out = hasattr(config, "workerinput")
+    order = (KINDS[::-1] if shared_out else KINDS).index
+    items.sort(
+        key=lambda item: (
+            order(kind_of(item)) if kind_of(item) in KINDS else len(KINDS),
+            shared_out and not waits_for_servers(item),
+        )
+    )
+
+
+def waits_for_servers(item: pytest.Item) -> bool:
+    return item.path.relative_to(TESTS).parts[:2] in WAITING
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return scheduling.make_scheduler(config, log)
 
 
 def kind_of(item: pytest.Item) -> str:
