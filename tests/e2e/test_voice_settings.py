@@ -87,7 +87,7 @@ def test_what_cannot_be_kept_for_others_is_said(page: Page, calling: Stack) -> N
     open_settings(page, calling)
     page.route("**/settings/voice/choices/", lambda route: route.abort())
     page.get_by_label("Speed of reading aloud").select_option("Slower")
-    expect(page.locator("[data-failed]")).to_contain_text("could not be kept for your other devices")
+    expect(page.locator("[data-failed]")).to_contain_text("could not be saved for your other devices")
     assert page.evaluate("localStorage.getItem('antiphon.voice.speed')") == "0.8"
     page.unroute("**/settings/voice/choices/")
     page.get_by_label("Speed of reading aloud").select_option("Normal")

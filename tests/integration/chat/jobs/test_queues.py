@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import Celery, current_app
 from django.core.management import CommandError, call_command
 
 from accounts.lib.redis import sync_redis
@@ -45,6 +45,7 @@ def test_each_kind_is_counted(settings: Any) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_files_imports_and_tool_servers_go_to_their_queues(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_replies, "living_workers", lambda: [_Awake()])
+    current_app._after_fork()  # new connections: older ones have declared queues, and Redis was emptied since
     dispatch.enqueue_reading(uuid.uuid4())
     transfers.publish(transfers.IMPORT_TASK, uuid.uuid4())
     with pytest.raises(worker_replies.NoReplyError):

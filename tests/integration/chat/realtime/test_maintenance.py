@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 import uuid
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from tests.client import session
@@ -19,8 +22,26 @@ TEXT = "Back at 14:00 UTC."
 @pytest.fixture
 def maintenance(stack: Stack) -> Iterator[None]:
     stack.manage("maintenance", "on", "--text", TEXT)
+    await_all(stack, on=True)
     yield
+    end_maintenance(stack)
+
+
+def end_maintenance(stack: Stack) -> None:
+    """Ends it in every process: other tests use the same ones."""
     stack.manage("maintenance", "off", "--text", "")
+    await_all(stack, on=False)
+
+
+def await_all(stack: Stack, *, on: bool) -> None:
+    """Waits until each web process knows."""
+    for web in stack.webs:
+        for _ in range(100):
+            if (TEXT in httpx.get(f"{web.url}/accounts/login/").text) is on:
+                break
+            time.sleep(0.1)
+        else:
+            raise AssertionError(f"{web.name} does not know that maintenance mode is {'on' if on else 'off'}")
 
 
 async def test_sockets_read_and_do_not_write(stack: Stack) -> None:
@@ -38,7 +59,7 @@ async def test_sockets_read_and_do_not_write(stack: Stack) -> None:
             await later.send("message.send", ref="2", **send)
             assert (await later.next("error", ref="2"))["code"] == "maintenance"
         finally:
-            stack.manage("maintenance", "off", "--text", "")
+            await asyncio.to_thread(end_maintenance, stack)
         await client.next("site.banner", banner=None)
         await client.send("message.send", ref="3", **send)
         accepted = await client.next("message.accepted", ref="3")

@@ -9,7 +9,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connections
+from django.db.backends.postgresql.base import DatabaseWrapper
 
 from accounts.lib.db import in_db
 from accounts.models import User
@@ -121,11 +122,17 @@ async def test_after_an_outage_of_postgresql_living_workers_renew_first(
     assert (await in_db(row, turn.run_id)).status == "queued"
 
 
+def connected() -> psycopg.Connection:
+    """A connection beside the pool of this process."""
+    params = DatabaseWrapper.get_connection_params(connections["default"])  # ours are with the pool
+    return psycopg.connect(**params | {"cursor_factory": psycopg.Cursor})
+
+
 @pytest.mark.parametrize(("table", "mode"), [("chat_run", "SHARE"), ("chat_message", "ACCESS EXCLUSIVE")])
 async def test_after_a_table_was_locked_living_workers_renew_first(turn: Accepted, table: str, mode: str) -> None:
     """As by a migration. The reaper waits for the lock as they do, and must not be the first."""
     await lose_lease(turn.run_id)
-    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}) as other:
+    with connected() as other:
         other.execute(f"LOCK TABLE {table} IN {mode} MODE")
         reaping = asyncio.create_task(reap())
         await asyncio.sleep(reaper.SLOW_SECONDS + 0.3)
@@ -140,7 +147,7 @@ async def test_a_locked_row_holds_up_no_other_run(alice: User, layer: None) -> N
     for turn in lost:
         await lose_lease(turn.run_id)
     locked = (await in_db(row, lost[0].run_id)).message_id
-    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}) as other:
+    with connected() as other:
         other.execute("SELECT FROM chat_message WHERE id = %s FOR UPDATE", [locked])
         await reap()
         assert [(await in_db(row, turn.run_id)).status for turn in lost] == ["running", "queued"]

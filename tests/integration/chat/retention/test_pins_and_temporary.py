@@ -68,7 +68,7 @@ class TestPins:
         assert not Conversation.objects.exclude(pinned_at=None).exists()
 
     def test_there_is_an_end_to_pinning(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(listing, "MAX_PINS", 1)
+        monkeypatch.setattr(changing, "MAX_PINS", 1)
         first, second = make_conversation(alice), make_conversation(alice)
         changing.pin(alice.pk, first.pk, pinned=True)
         changing.pin(alice.pk, first.pk, pinned=True)
