@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -21,6 +20,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from accounts import audit, roles
+from accounts.lib.view_middleware import ViewMiddleware
 from accounts.models import User
 
 SECONDS: Final = 30 * 60
@@ -83,16 +83,10 @@ def viewed(request: HttpRequest) -> ViewAs | None:
     return ViewAs(user, datetime.fromtimestamp(found["until"], UTC))
 
 
-class ViewAsMiddleware:
+class ViewAsMiddleware(ViewMiddleware):
     """Answers as the user whose pages are viewed. It has to be the last one: those before it see the member of staff,
     whose session, terms and second factor count.
     """
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponseBase | None:
         match = request.resolver_match

@@ -7,12 +7,12 @@ those of programs in `chat.api.door`, commands of sockets in `chat.realtime.cons
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from typing import Any, Final
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from accounts.lib.view_middleware import ViewMiddleware
 from accounts.models import User
 from accounts.site import site
 
@@ -43,14 +43,8 @@ def refuses_id(user_id: uuid.UUID) -> bool:
     return site().maintenance and not User.objects.filter(pk=user_id, is_active=True, is_staff=True).exists()
 
 
-class MaintenanceMiddleware:
+class MaintenanceMiddleware(ViewMiddleware):
     """During maintenance a request that would change something is answered 503 (`maintenance`) with `Retry-After`."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: Any, *_args: Any) -> HttpResponse | None:
         match = request.resolver_match

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from allauth.account.forms import SignupForm
 from django import forms
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from accounts.auth.adapter import client_ip
+from accounts.lib.view_middleware import ViewMiddleware
 from accounts.models import TermsAcceptance, User
 from accounts.site import site
 
@@ -48,14 +48,8 @@ def accept_terms(request: HttpRequest, user: User, version: int) -> None:
     request.session[ACCEPTED] = version
 
 
-class TermsMiddleware:
+class TermsMiddleware(ViewMiddleware):
     """Leads a logged-in user who has yet to accept the terms to their page; a script is answered 403 (`terms`)."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: Any, *_args: Any) -> HttpResponse | None:
         match = request.resolver_match

@@ -16,7 +16,6 @@ from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -27,7 +26,7 @@ from chat.models import ExportJob, Member, Recording, TransferState
 from chat.portability import transfers
 from chat.portability.export import export_user_data
 from chat.portability.exported_files import exported_files, write_file
-from chat.protocol.errors import Conflict, NotFound, RateLimited, Unavailable
+from chat.protocol.errors import Conflict, RateLimited, Unavailable
 
 AT_ONCE: Final = 200  # conversations of an export that is sent while it is made
 BEAT_SECONDS: Final = 1.0
@@ -54,22 +53,6 @@ def create_export(user: User, *, reasoning: bool) -> ExportJob:
     except IntegrityError:
         raise Conflict(_("An export is already being prepared.")) from None
     logger.info("export_created", job=str(job.pk), user_id=str(user.pk))
-    return job
-
-
-def delete_export(user_id: uuid.UUID, job_id: uuid.UUID) -> None:
-    """Deletes an export, with its file. One in progress ends. Raises `NotFound`."""
-    deleted, _counts = ExportJob.objects.filter(user=user_id, pk=job_id).delete()
-    if not deleted:
-        raise NotFound
-
-
-def downloadable(user_id: uuid.UUID, job_id: uuid.UUID) -> ExportJob:
-    """An export whose file is still there. Raises `NotFound`."""
-    rows = ExportJob.objects.filter(user=user_id, pk=job_id, state=TransferState.DONE, expires_at__gt=Now())
-    job = rows.exclude(file="").first()
-    if job is None:
-        raise NotFound
     return job
 
 

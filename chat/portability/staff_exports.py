@@ -30,7 +30,7 @@ from accounts.staff.background import list_file
 from chat.models import StaffExport, TransferState
 from chat.models.transfers import IN_PROGRESS
 from chat.portability import transfers
-from chat.protocol.errors import Conflict, NotFound
+from chat.protocol.errors import Conflict
 
 AT_ONCE: Final = 3  # exports of one member of staff in progress
 BEAT_SECONDS: Final = 1.0
@@ -53,19 +53,9 @@ def create_staff_export(user: User, model: type[Model], query: str) -> StaffExpo
     return job
 
 
-def delete_staff_export(user_id: uuid.UUID, job_id: uuid.UUID) -> None:
-    """Deletes an export, with its file. One in progress ends. Raises `NotFound`."""
-    deleted, _counts = StaffExport.objects.filter(user=user_id, pk=job_id).delete()
-    if not deleted:
-        raise NotFound
-
-
 def fetch_staff_export(user_id: uuid.UUID, job_id: uuid.UUID) -> StaffExport:
     """An export whose file is still there, marked as downloaded. Raises `NotFound`."""
-    rows = StaffExport.objects.filter(user=user_id, pk=job_id, state=TransferState.DONE, expires_at__gt=Now())
-    job = rows.exclude(file="").first()
-    if job is None:
-        raise NotFound
+    job = transfers.downloadable(StaffExport, user_id, job_id)
     StaffExport.objects.filter(pk=job.pk, fetched_at=None).update(fetched_at=Now())
     return job
 

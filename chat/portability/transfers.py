@@ -25,6 +25,7 @@ from accounts.lib.outage import OUTAGE
 from chat.eventlog.user_events import notify_transfer
 from chat.jobs.queues import FILES_QUEUE, BrokerAway
 from chat.models import ExportJob, ImportJob, StaffExport, TransferState
+from chat.protocol.errors import NotFound
 
 IMPORT_TASK: Final = "workers.transfers.import"
 EXPORT_TASK: Final = "workers.transfers.export"
@@ -39,6 +40,7 @@ TASKS: Final[dict[type[Job], str]] = {
     ImportJob: IMPORT_TASK, ExportJob: EXPORT_TASK, StaffExport: STAFF_EXPORT_TASK,
 }  # fmt: skip
 J = TypeVar("J", ImportJob, ExportJob, StaffExport)
+E = TypeVar("E", ExportJob, StaffExport)
 logger = structlog.get_logger(__name__)
 
 
@@ -83,6 +85,23 @@ def claim(model: type[J], job_id: uuid.UUID) -> J | None:
     if not rows.update(state=TransferState.RUNNING, attempt=F("attempt") + 1, beat_at=Now()):
         return None
     return model.objects.select_related("user").filter(pk=job_id).first()
+
+
+def delete_of(model: type[J], user_id: uuid.UUID, job_id: uuid.UUID) -> None:
+    """Deletes a job of a user, with its file. One in progress ends. Raises `NotFound`."""
+    deleted, _counts = model._default_manager.filter(user=user_id, pk=job_id).delete()  # noqa: SLF001
+    if not deleted:
+        raise NotFound
+
+
+def downloadable(model: type[E], user_id: uuid.UUID, job_id: uuid.UUID) -> E:
+    """An export of a user whose file is still there. Raises `NotFound`."""
+    rows = model._default_manager.filter(  # noqa: SLF001
+        user=user_id, pk=job_id, state=TransferState.DONE, expires_at__gt=Now()
+    )
+    if (job := rows.exclude(file="").first()) is None:
+        raise NotFound
+    return job
 
 
 def beat(job: Job, **fields: Any) -> None:

@@ -16,7 +16,8 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.auth.requests import user_of
 from accounts.lib.streaming import stream_file
 from chat.models import ExportJob
-from chat.portability.export_jobs import create_export, delete_export, downloadable
+from chat.portability.export_jobs import create_export
+from chat.portability.transfers import delete_of, downloadable
 from chat.protocol.errors import ChatError
 from chat.views.decorators import for_members
 
@@ -40,7 +41,7 @@ def prepare(request: HttpRequest) -> HttpResponse:
 @for_members
 def download(request: HttpRequest, job_id: uuid.UUID) -> HttpResponseBase:
     """The file, for its user only; 404 once it has expired."""
-    job = downloadable(user_of(request).pk, job_id)
+    job = downloadable(ExportJob, user_of(request).pk, job_id)
     try:
         file = default_storage.open(str(job.file), "rb")
     except FileNotFoundError:
@@ -71,6 +72,6 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
 @for_members
 def delete(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     """Deletes an export before its time, or ends one in progress."""
-    delete_export(user_of(request).pk, job_id)
+    delete_of(ExportJob, user_of(request).pk, job_id)
     messages.success(request, _("The export has been deleted."))
     return redirect("chat:settings_data")

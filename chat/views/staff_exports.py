@@ -27,7 +27,8 @@ from accounts.models import User
 from accounts.staff.background import register_background
 from accounts.staff.notices import register_notices
 from chat.models import StaffExport, TransferState
-from chat.portability.staff_exports import create_staff_export, delete_staff_export, fetch_staff_export
+from chat.portability.staff_exports import create_staff_export, fetch_staff_export
+from chat.portability.transfers import delete_of
 from chat.protocol.errors import ChatError, NotFound
 
 SHOWN: Final = 50
@@ -108,7 +109,7 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
 def delete(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     """Deletes an export before its time, or ends one in progress."""
     try:
-        delete_staff_export(user_of(request).pk, job_id)
+        delete_of(StaffExport, user_of(request).pk, job_id)
     except NotFound:
         raise Http404 from None
     messages.success(request, gettext("The export has been deleted."))

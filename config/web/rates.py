@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, Final
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from accounts.auth.adapter import client_ip
 from accounts.auth.requests import user_of
 from accounts.lib import rate_limit
+from accounts.lib.view_middleware import ViewMiddleware
 from chat.telemetry import metrics
 
 USUAL: Final = "RATE_HTTP_COMMANDS"
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class RateMiddleware:
+class RateMiddleware(ViewMiddleware):
     """Beyond RATE_HTTP_COMMANDS of one user, or of one network where nobody is logged in, a request that is no GET is
     answered with 429 and `Retry-After`, and nothing is done. A GET counts as well if its view has `counts_reads`.
 
     A view that is `rated` has the rate of another setting. Views with `own_rate` count for themselves, as those of
     allauth do while nobody is logged in.
     """
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: Any, *_: Any) -> HttpResponse | None:
         if request.method in SAFE and not getattr(view, "counts_reads", False):

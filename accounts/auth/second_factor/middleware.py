@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.auth.second_factor.policy import Standing, is_postponed, standing_of_request
+from accounts.lib.view_middleware import ViewMiddleware
 
 # Pages that work before: setting one up, proving who one is, leaving, and what is not of one user.
 _OPEN = {
@@ -28,16 +28,10 @@ def register_pages_without_factor(*names: str) -> None:
     _OPEN.update(names)
 
 
-class SecondFactorMiddleware:
+class SecondFactorMiddleware(ViewMiddleware):
     """Pages lead to the set-up: once in each session while there are days of grace, always afterwards. Scripts, and
     with them the tickets of sockets, are answered 403 (`second_factor`) afterwards.
     """
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
 
     def process_view(self, request: HttpRequest, view: Any, *_args: Any) -> HttpResponse | None:
         match = request.resolver_match
