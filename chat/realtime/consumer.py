@@ -270,7 +270,7 @@ def _by(part: Callable[[ChatConsumer], Part], handlers: Handlers[Part]) -> dict[
     return {kind: of(handle) for kind, handle in handlers.items()}
 
 
-# Each part registers its own commands. `CommandRunner` handles ack, ping and pong itself.
+# Each part registers its own commands. `CommandRunner` handles ack, ping, pong and deltas itself.
 HANDLERS: Final[dict[type[Command], Handler]] = (
     _by(lambda consumer: consumer.turns, turns.HANDLERS)
     | _by(lambda consumer: consumer.waiting_line, waiting_line.HANDLERS)
