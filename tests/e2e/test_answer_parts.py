@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.e2e.browsing import Watch, ended, send, shoot
 from tests.fakes.openai_scripts import Script
@@ -131,6 +131,19 @@ def test_a_diagram_that_cannot_be_drawn_says_why_and_the_next_one_is(page: Page,
     expect(page.locator("figcaption")).to_contain_text("This diagram can’t be drawn", timeout=DRAWN_MS)
     expect(page.locator(".code-block").first.locator("pre")).to_be_visible()
     expect(page.locator(".diagram img")).to_have_count(1, timeout=DRAWN_MS)
+
+
+def test_a_diagram_is_drawn_where_the_answer_ended_before_the_parser_was_loaded(
+    page: Page, upstream: FakeOpenAI
+) -> None:
+    """Before, the finished answer was merged into the plain text, and nothing was drawn: its code had moved."""
+    held: list[Route] = []
+    page.route("**/js/markdown/blocks*", lambda route: held.append(route))
+    ask(page, upstream, f"```mermaid\n{GRAPH}```\n")
+    assert held, "the parser was not asked for"
+    expect(page.locator(".diagram img")).to_be_visible(timeout=DRAWN_MS)
+    for route in held:
+        route.continue_()
 
 
 def test_a_hostile_diagram_gets_nothing(page: Page, stack: Stack, upstream: FakeOpenAI) -> None:

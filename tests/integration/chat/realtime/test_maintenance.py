@@ -55,6 +55,7 @@ async def test_sockets_read_and_do_not_write(stack: Stack) -> None:
             await client.send("message.send", ref="1", **send)
             refused = await client.next("error", ref="1")
             assert (refused["code"], refused["message"]) == ("maintenance", TEXT)
+            await asyncio.to_thread(await_all, stack, on=True)  # the second process learns up to two seconds later
             later = await alice.connect(at=stack.webs[1].url)
             await later.send("message.send", ref="2", **send)
             assert (await later.next("error", ref="2"))["code"] == "maintenance"

@@ -34,7 +34,7 @@ def no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def other_broker(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Celery:
     """A broker that is no Redis: kombu's own, in memory. It says how many jobs wait, and not which is next."""
-    app = Celery(broker=f"memory://{uuid.uuid4()}")
+    app = Celery(broker=f"memory://{uuid.uuid4()}", set_as_current=False)
     for module in (dispatch, queues):
         monkeypatch.setattr(module, "current_app", app)
     settings.CELERY_BROKER_URL = "memory://"

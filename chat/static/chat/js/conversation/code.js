@@ -6,6 +6,7 @@ import { t, tn } from "antiphon/lib/texts";
 
 const FOLD_ABOVE = 40; // lines
 const PREVIEWED = /^(?:html|svg)$/i; // languages
+const TRIES = 4; // of loading what draws diagrams
 export const WRAP = "wrap-code"; // the key in this browser's storage, and the class of the page
 
 /** @type {typeof import("antiphon/conversation/diagrams") | null} */
@@ -62,7 +63,7 @@ function dressBlock(pre, fold) {
     block.classList.add("is-folded");
     block.append(more);
     // The browser's own search, and the keyboard, can reach what is folded.
-    pre.addEventListener("scroll", () => pre.scrollTop && unfold(block), { passive: true });
+    pre.addEventListener("scroll", () => pre.scrollTop && unfold(/** @type {Element} */ (pre.parentElement)), { passive: true });
   }
 }
 
@@ -72,16 +73,39 @@ export function unfold(block) {
   block.querySelector(".code-more")?.remove();
 }
 
-/** Draws a diagram: at once where it was drawn before. @param {HTMLElement} block */
+/**
+ * Draws a diagram: at once where it was drawn before. Later, its source is found in the page again, as what was dressed
+ * may have been merged into what the page had.
+ * @param {HTMLElement} block
+ */
 function dressDiagram(block) {
   if (diagrams?.place(block)) return;
   const { dataset } = document.documentElement;
   dataset.drawing = "1"; // what prints the page waits for it
-  const draw = diagrams ? Promise.resolve(diagrams) : import("antiphon/conversation/diagrams");
-  draw.then(
-    (module) => (diagrams = module).draw(block.querySelector("pre")?.textContent ?? ""),
-    () => delete dataset.drawing, // offline: the source stays
+  const source = block.querySelector("pre")?.textContent ?? "";
+  loadDiagrams().then(
+    (module) => module.draw(source),
+    () => {
+      delete dataset.drawing;
+      for (const pre of document.querySelectorAll(".code-block > pre[data-language=mermaid]:not(:has(~ .diagram))")) {
+        const figure = Object.assign(document.createElement("figure"), { className: "diagram" });
+        figure.append(Object.assign(document.createElement("figcaption"), { textContent: t("This diagram can’t be drawn now. Reload the page to try again.") }));
+        pre.after(figure); // the source stays
+      }
+    },
   );
+}
+
+/** What draws diagrams: tried again some times, as a connection may be lost for a moment. @returns {Promise<typeof import("antiphon/conversation/diagrams")>} */
+async function loadDiagrams() {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return (diagrams ??= await import("antiphon/conversation/diagrams"));
+    } catch (error) {
+      if (tries >= TRIES) throw error;
+      await new Promise((done) => setTimeout(done, tries * 1000));
+    }
+  }
 }
 
 /** @param {string} text */

@@ -25,7 +25,7 @@ export function morph(parent, nodes, first = 0) {
 
 /** @param {any} old @param {any} fresh */
 function change(old, fresh) {
-  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName) return old.replaceWith(fresh);
+  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || isOther(old, fresh)) return old.replaceWith(fresh);
   if (old.nodeType === Node.TEXT_NODE) {
     if (fresh.data.startsWith(old.data)) {
       if (fresh.length > old.length) old.appendData(fresh.data.slice(old.length));
@@ -40,6 +40,11 @@ function change(old, fresh) {
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   return morph(old, [...fresh.childNodes]);
+}
+
+/** Whether two `div` are different things, such as plain text and a code block. @param {any} old @param {any} fresh */
+function isOther(old, fresh) {
+  return old.nodeName === "DIV" && old.classList[0] !== fresh.classList[0];
 }
 
 /**
