@@ -13,6 +13,7 @@ from cachetools import TTLCache, cached
 from django.db.models import Q
 
 from accounts.lib.outage import OUTAGE
+from accounts.lib.refreshing import refresh
 from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from accounts.quotas.plans import plan_field
@@ -113,6 +114,11 @@ def read_rules() -> Mapping[str, Rule]:
 def clear_rules_cache() -> None:
     """Makes the next reader of this process query the database."""
     _read_rules.cache_clear()
+
+
+def refresh_rules() -> None:
+    """Reads the rules, so that no answer of this process waits for them. Raises a database error."""
+    refresh(_read_rules)
 
 
 def _rule(rules: Mapping[str, Rule], name: str) -> Rule:

@@ -14,6 +14,7 @@ from cachetools import TTLCache, cached
 from django.contrib.auth.models import Group
 
 from accounts.lib.outage import OUTAGE
+from accounts.lib.refreshing import refresh
 from accounts.models import User
 from accounts.quotas.plans import plan_field
 from chat.models.moderation import Direction, ModerationRule
@@ -191,6 +192,11 @@ def check_rule(row: ModerationRule) -> None:
 def clear_rules_cache() -> None:
     """This process reads the rules again when they are next asked for."""
     _enabled.cache_clear()
+
+
+def refresh_rules() -> None:
+    """Reads the rules, so that no answer of this process waits for them. Raises a database error."""
+    refresh(_enabled)
 
 
 @cached(TTLCache(1, RELOAD_SECONDS), condition=threading.Condition())

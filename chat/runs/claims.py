@@ -16,12 +16,21 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Left, Now
 
-from accounts.lib.postgresql.prepared import PreparedStatement
+from accounts.lib.postgresql.prepared import PreparedStatement, execute_all, rows_of_all
 from accounts.quotas.ceilings import QUOTA_COLUMNS, RESERVED_BY_CLAIMED, ReservedQuota, reserved_quotas
 from chat.eventlog import events
 from chat.models import Message, MessageStatus, Reasoning, Run, RunStatus
 from chat.runs.branch_files import BranchFile, read_branch_files
-from chat.runs.context import Begun, Branch, ClaimedRun, read_begun, read_branch, read_text_before
+from chat.runs.context import (
+    CONTEXT_OF_CLAIMED,
+    Begun,
+    Branch,
+    ClaimedRun,
+    branch_of_claimed,
+    limits_of_claimed,
+    read_begun,
+    read_text_before,
+)
 from chat.runs.lost import Lost, book_lost
 from chat.runs.system_prompt import OWN_INSTRUCTIONS, compose_system_prompt, with_people
 from chat.runs.tool_limits import (
@@ -33,6 +42,7 @@ from chat.runs.tool_limits import (
     ToolsVersion,
     tool_limits,
 )
+from chat.runs.tools_version import VERSION_OF_CLAIMED, version_from
 
 MAX_ATTEMPTS: Final = 3
 
@@ -107,8 +117,8 @@ class Claim:
     None: this attempt begins the run's part of the answer. `exact`: the `path` is a request of the API, which is sent
     as it is, roles included: nothing is added or left out. `files` are those of the branch, oldest first; `ids` are the
     messages of `path`. `has_collections`: the conversation has some, which may be usable for whoever asks. `placed`: of
-    an exact path, the files of each turn by its place. `tools_version` is of the tools that whoever asked is offered,
-    where the worker has looked.
+    an exact path, the files of each turn by its place. `tools_version` is of the tools that whoever
+    asked is offered; None: there are none, or the run has steps.
     """
 
     run: ClaimedRun
@@ -170,8 +180,9 @@ def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] 
     `window_of` gives the context window of a model in tokens, if it is known: so much of the branch is read.
     """
     with connection.cursor() as cursor:
-        _CLAIM.execute(cursor, {"owner": owner, "seconds": settings.RUN_LEASE_SECONDS, "run": run_id})
-        rows = cursor.fetchall()  # one, or one for each quota
+        values = {"owner": owner, "seconds": settings.RUN_LEASE_SECONDS, "run": run_id, **limits_of_claimed()}
+        execute_all(cursor, [_CLAIM, CONTEXT_OF_CLAIMED, VERSION_OF_CLAIMED], values)
+        rows, messages, versions = rows_of_all(cursor)  # `rows`: one, or one for each quota
     if not rows:
         return None
     first, limits = rows[0][:-QUOTA_COLUMNS][:-TOOL_COLUMN_COUNT], rows[0][:-QUOTA_COLUMNS][-TOOL_COLUMN_COUNT:]
@@ -188,7 +199,7 @@ def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] 
         system_prompt, instructions = "", ""
     else:
         window = window_of(run.model) if window_of else None
-        branch = read_branch(run.prompt_id, window, conversation_id=run.conversation_id)
+        branch = branch_of_claimed(run, messages, window)
         system_prompt = with_people(compose_system_prompt(prompt, instructions or ""), several=bool(branch.authors))
     before = read_text_before(run.message_id, run.base_chars)
     return Claim(
@@ -197,7 +208,7 @@ def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] 
         text_before=before, asked=asked, instructions=len(instructions or ""), tools=tool_limits(limits),
         begun=read_begun(run) if run.step_count else None, exact=exact is not None,
         files=branch.files, ids=branch.ids if exact is None else (), has_collections=branch.has_collections,
-        placed=placed,
+        placed=placed, tools_version=version_from(versions[0]) if versions else None,
     )  # fmt: skip
 
 

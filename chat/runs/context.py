@@ -6,7 +6,7 @@ import re
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection
@@ -22,23 +22,37 @@ CHARACTERS_PER_TOKEN: Final = 6  # more than ordinary text has, so that the trim
 
 # Newest first, up to so many messages or characters: no more than a context can hold is read. A summary ends it: what
 # came before its last message is in it.
-_CONTEXT: Final = PreparedStatement(
-    """
+_BRANCH: Final = """
 WITH RECURSIVE path(id, parent_id, role, text, author_id, depth, size, summary_id, file_count) AS (
     SELECT id, parent_id, role, text, author_id, 0, length(text), NULL::uuid, file_count
-    FROM chat_message WHERE id = %(prompt)s
+    FROM chat_message WHERE id = {prompt}
     UNION ALL
     SELECT m.id, m.parent_id, m.role, m.text, m.author_id, depth + 1, size + length(m.text), s.id, m.file_count
     FROM path JOIN chat_message m ON m.id = path.parent_id LEFT JOIN chat_summary s ON s.last_id = m.id AND s.used
     WHERE depth < %(messages)s AND size < %(characters)s AND path.summary_id IS NULL
 )
 SELECT path.id, path.parent_id, role, CASE WHEN s.id IS NULL THEN path.text ELSE s.text END, author_id, s.id,
-    s.messages, path.file_count, EXISTS (SELECT FROM chat_file f WHERE f.conversation_id = %(conversation)s),
-    EXISTS (SELECT FROM chat_conversation_collections c WHERE c.conversation_id = %(conversation)s)
+    s.messages, path.file_count, EXISTS (SELECT FROM chat_file f WHERE f.conversation_id = {conversation}),
+    EXISTS (SELECT FROM chat_conversation_collections c WHERE c.conversation_id = {conversation})
 FROM path LEFT JOIN chat_summary s ON s.id = path.summary_id ORDER BY depth DESC
-""",
+"""
+_CONTEXT: Final = PreparedStatement(
+    _BRANCH.format(prompt="%(prompt)s", conversation="%(conversation)s"),
     {"prompt": "uuid", "messages": "int", "characters": "bigint", "conversation": "uuid"},
 )
+CONTEXT_OF_CLAIMED: Final = PreparedStatement(
+    _BRANCH.format(
+        prompt="""(
+        SELECT r.prompt_id FROM chat_run r WHERE r.id = %(run)s AND r.status = 'running' AND r.lease_owner = %(owner)s
+            AND NOT EXISTS (SELECT FROM chat_apirequest a WHERE a.message_id = r.prompt_id)
+    )""",
+        conversation="(SELECT conversation_id FROM chat_run WHERE id = %(run)s)",
+    ),
+    {"run": "uuid", "owner": "text", "messages": "int", "characters": "bigint"},
+)
+"""The branch of the run that `owner` has just claimed, for `branch_of_claimed`; nothing of a request of the API, which
+has its own messages.
+"""
 _COUNT_OLDER: Final = """
 WITH RECURSIVE path(parent_id, counts) AS (
     SELECT parent_id, text <> '' FROM chat_message WHERE id = %s
@@ -151,18 +165,43 @@ def read_branch(
     """The branch that a message ends: as much of it as `tokens` can hold, and at most so many messages. With its
     conversation's id it has the files; they cost a query only where the conversation has any.
     """
-    characters = max(tokens or 0, settings.MODEL_CONTEXT_TOKENS) * CHARACTERS_PER_TOKEN
     values: dict[str, uuid.UUID | int | None] = {
-        "prompt": prompt_id, "messages": messages, "characters": characters, "conversation": conversation_id,
+        "prompt": prompt_id, "messages": messages, "characters": _characters(tokens), "conversation": conversation_id,
     }  # fmt: skip
-    summary, summarised, summary_id, older = "", 0, None, 0
     with connection.cursor() as cursor:
         _CONTEXT.execute(cursor, values)
         rows = cursor.fetchall()
-        has_files, has_collections = rows[0][8:10] if rows else (False, False)
-        if rows and rows[0][5] is not None:
-            *_, summary, _, summary_id, summarised, _, _, _ = rows.pop(0)
-        elif rows and rows[0][1] is not None:
+    return _branch_from(prompt_id, rows)
+
+
+def limits_of_claimed() -> dict[str, int]:
+    """How much `CONTEXT_OF_CLAIMED` reads, which does not know the model's window: what every context may hold."""
+    return {"messages": CONTEXT_MESSAGES, "characters": _characters(None)}
+
+
+def branch_of_claimed(run: ClaimedRun, rows: list[tuple[Any, ...]], tokens: int | None) -> Branch:
+    """The branch that was read with the claim of a run: `read_branch`, which reads again where more was left out than a
+    context of `tokens` leaves out.
+    """
+    cut = bool(rows) and rows[0][1] is not None and rows[0][5] is None and len(rows) <= CONTEXT_MESSAGES
+    if cut and _characters(tokens) > _characters(None):
+        return read_branch(run.prompt_id, tokens, conversation_id=run.conversation_id)
+    return _branch_from(run.prompt_id, rows)
+
+
+def _characters(tokens: int | None) -> int:
+    """How many characters of a branch are read for a context of `tokens`; None: its size is not known."""
+    return max(tokens or 0, settings.MODEL_CONTEXT_TOKENS) * CHARACTERS_PER_TOKEN
+
+
+def _branch_from(prompt_id: uuid.UUID, rows: list[tuple[Any, ...]]) -> Branch:
+    """The branch in the rows of `_BRANCH`."""
+    summary, summarised, summary_id, older = "", 0, None, 0
+    has_files, has_collections = rows[0][8:10] if rows else (False, False)
+    if rows and rows[0][5] is not None:
+        *_, summary, _, summary_id, summarised, _, _, _ = rows.pop(0)
+    elif rows and rows[0][1] is not None:
+        with connection.cursor() as cursor:
             cursor.execute(_COUNT_OLDER, [rows[0][1]])
             older = cursor.fetchone()[0]
     # No question that was withheld, no empty answer.

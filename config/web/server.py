@@ -26,10 +26,14 @@ from daphne.server import Server  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 
 from accounts.lib import watchdog  # noqa: E402
+from accounts.lib.db import in_db  # noqa: E402
 from accounts.lib.outage import OUTAGE  # noqa: E402
+from accounts.lib.refreshing import REFRESH_SECONDS  # noqa: E402
+from chat.catalog import access  # noqa: E402
 from chat.jobs import processes  # noqa: E402
+from chat.moderation import rules  # noqa: E402
 from chat.protocol.limits import HARD_FRAME_BYTES  # noqa: E402
-from chat.realtime.open_sockets import drain  # noqa: E402
+from chat.realtime.open_sockets import drain, open_sockets  # noqa: E402
 from chat.realtime.watching.registry import drain as drain_streams  # noqa: E402
 from config.ops.gc_tuning import settle  # noqa: E402
 from config.web.access_log import forwarded_address, log_action, with_plain_scheme  # noqa: E402
@@ -74,6 +78,7 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
         self._ending: asyncio.Task[None] | None = None
         self._reporter = processes.Reporter("web")
         self._reporting: asyncio.Task[None] | None = None
+        self._refreshing: asyncio.Task[None] | None = None
 
     def _on_ready(self) -> None:
         loop = asyncio.get_event_loop()
@@ -84,6 +89,7 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
         settle()
         watchdog.announce_ready()
         self._reporting = loop.create_task(self._report())
+        self._refreshing = loop.create_task(self._refresh_rules())
         host = self._port.getHost()
         logger.info("server_started", host=host.host, port=host.port)
 
@@ -116,6 +122,20 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
                 logger.warning("process_not_reported", error=type(error).__name__)
             await asyncio.sleep(processes.EVERY_SECONDS)
 
+    async def _refresh_rules(self) -> None:
+        """Reads what staff say of models and the rules of moderation, while there are sockets, so that no message waits
+        for them.
+        """
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            if not open_sockets().connections:
+                continue
+            try:
+                await in_db(access.refresh_rules)
+                await in_db(rules.refresh_rules)
+            except OUTAGE as error:
+                logger.warning("rules_not_refreshed", error=type(error).__name__)
+
     def _on_signal(self) -> None:
         if self._ending is None:
             self._ending = asyncio.ensure_future(self.end())
@@ -133,8 +153,8 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
             await asyncio.gather(drain(self.drain_seconds), drain_streams(self.drain_seconds))
             while (in_progress := self._in_progress()) and (left := deadline - time.monotonic()) > 0:
                 await asyncio.wait(in_progress, timeout=left)
-            if self._reporting is not None:
-                self._reporting.cancel()
+            for task in filter(None, (self._reporting, self._refreshing)):
+                task.cancel()
             with contextlib.suppress(*OUTAGE):
                 await self._reporter.end()
         except Exception:

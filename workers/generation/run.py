@@ -85,10 +85,7 @@ class Generation:
         if self.output.active:
             self.log.judge_by(self.output.feed)
             self.output.feed(claim.shown_text[len(claim.text_before) :])  # the judge of its attempt was lost with it
-        self.stop_requested = False
-        self.lost = False
-        self.handing_over = False
-        self.abandoned = False
+        self.stop_requested = self.lost = self.handing_over = self.abandoned = False
         self.unwatched_since: float | None = None  # monotonic seconds (`workers.runtime.unwatched`)
         self.finishing = False  # the stream is over; from here on the commit decides whose run it is
         self.log.on_unannounced = lambda: services.spawn(self._announce())
@@ -189,18 +186,21 @@ class Generation:
         if outcome.withheld is not None:
             self.log.abandon()  # what is withheld does not go into the log any more
             screened = replace(screened, text=outcome.withheld.kept or "", reasoning="")
+        may_go_on = self.answer.has_steps or not self.log.own_text
+        gives_back = self.handing_over and outcome.status is RunStatus.INTERRUPTED and may_go_on
+        rendering = None if gives_back else asyncio.create_task(self._render(screened.text))  # beside the last append
         behind = not await self._flush()
         if self.log.fenced:
+            if rendering is not None:
+                rendering.cancel()
             return
-        may_go_on = self.answer.has_steps or not self.log.own_text
-        if self.handing_over and outcome.status is RunStatus.INTERRUPTED and may_go_on:
+        if rendering is None:
             await self.services.give_back(run, Lost(self.log.text, self.log.reasoning))
             return
         behind = behind or screened.text != self.log.text or screened.reasoning != self.log.reasoning
         if behind:
             self.log.abandon()
-        with tracing.span("render"):
-            rendered = await self._render(screened.text)
+        rendered = await rendering
         with tracing.span("commit", attributes={"db.system.name": "postgresql"}):
             ended = await self._commit(outcome, screened, rendered)
         if ended is None:
@@ -214,12 +214,9 @@ class Generation:
         if outcome.status is RunStatus.FAILED:
             tracing.mark_failed(self.span, outcome.code)
         event = await latency_marks.attach(
-            run.id,
-            ended.event,
-            requested=self.answer.requested_at,
-            first_chunk=self.answer.first_token,
+            run.id, ended.event, requested=self.answer.requested_at, first_chunk=self.answer.first_token,
             appended=self.shown_at,
-        )
+        )  # fmt: skip
         closed = partial(self._note_closed, ended, is_traced=self.span.is_recording())  # it ends before that
         self.services.emitter.close_run(replace(ended, event=event), closed)
         count_ended(run, outcome, ended, self.answer, self.clock, characters=len(screened.text))
@@ -262,7 +259,8 @@ class Generation:
             with contextlib.suppress(*OUTAGE):  # the commit waits for PostgreSQL
                 cut = cut_answer(text, await in_db(read_heard_chars, self.claimed.id))
                 kept = cut.text if cut else text
-        html = await shared_pool().render_soon(kept) if kept else ""
+        with tracing.span("render"):
+            html = await shared_pool().render_soon(kept) if kept else ""
         return {kept: html} if html else {}
 
     async def _commit(self, outcome: Outcome, screened: Screened, rendered: Mapping[str, str]) -> Ended | None:

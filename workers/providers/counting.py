@@ -183,7 +183,11 @@ class TokenCount:
 
     def _tool(self, text: str, size: int) -> int:
         learnt = self.factors.get(TOOLS)  # counts more than the vocabulary: each server writes them in its own way
-        return math.ceil(size * learnt) if learnt else self.text(text)
+        if learnt:
+            return math.ceil(size * learnt)
+        if self.vocabulary is not None:
+            return self.text(text)
+        return math.ceil(size * self.factors.get(kind_of(text), 1.0)) if self.factors else size
 
     def turns(self, turns: Iterable[ChatTurn], tools: Iterable[ToolSpec] = ()) -> int:
         """The tokens of a request with these turns and tools."""

@@ -13,7 +13,6 @@ from typing import Final
 
 from accounts.lib.outage import OUTAGE
 from chat.catalog.access import said_of
-from chat.catalog.tools_version import tools_version
 from chat.runs.claims import Claim, claim
 from chat.runs.fair_order import next_runs, note_passed
 
@@ -23,17 +22,14 @@ LATE_SECONDS: Final = 1.0  # a job that waited longer in the broker is one of ma
 TRIES: Final = 16  # runs that other workers claim meanwhile
 
 
-def with_tools_version(claimed: Claim) -> Claim:
-    """The claim with the version of the tools, if it is asked for: on this thread, so that the loop need not change to
-    another one for it. During an outage the loop does that, and says what comes of it.
+def without_unusable_tools(claimed: Claim) -> Claim:
+    """The claim without the version of the tools where staff say that the model calls none: asked on this thread, so
+    that the loop need not change to another one for it. During an outage the loop does that.
     """
-    run = claimed.run
-    if not claimed.tools.permits_tools or run.user_id is None or run.step_count:
-        return claimed
     with contextlib.suppress(*OUTAGE):
-        if said_of(run.model, "tools") is not False:
-            return replace(claimed, tools_version=tools_version(run.user_id))
-    return claimed
+        if claimed.tools_version is None or said_of(claimed.run.model, "tools") is not False:
+            return claimed
+    return replace(claimed, tools_version=None)
 
 
 class FairClaims:
@@ -66,7 +62,7 @@ class FairClaims:
 
     def _claim(self, run_id: uuid.UUID) -> Claim | None:
         claimed = claim(run_id, self._owner, self._window_of)
-        return None if claimed is None else with_tools_version(claimed)
+        return None if claimed is None else without_unusable_tools(claimed)
 
     def _candidates(self) -> Iterator[uuid.UUID]:
         for _ in range(TRIES):

@@ -16,9 +16,9 @@ from accounts.lib.db import in_db
 from chat.catalog.access import said_of
 from chat.catalog.tool_servers import servers_of_id
 from chat.catalog.tools import READ_PAGE, SEARCH_WEB, OfferedTool, tools_of
-from chat.catalog.tools_version import tools_version
 from chat.models import Member, Role
 from chat.runs.tool_limits import ToolsVersion
+from chat.runs.tools_version import tools_version
 from workers.providers.base import ToolSpec
 from workers.tools.base import Tool
 from workers.tools.own import OWN_TOOLS

@@ -17,6 +17,7 @@ MAX_NODES: Final = 4000  # schemas in one, after references were put in place
 MAX_BYTES: Final = 100_000
 MAX_DEPTH: Final = 24
 MAX_DESCRIPTION: Final = 1024  # characters, of a tool at OpenAI
+KEPT: Final = 1000  # schemas as they are sent
 
 _ALTERNATIVES: Final = ("anyOf", "oneOf")
 _LISTS: Final = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -34,6 +35,9 @@ _FORMATS: Final = frozenset({"enum", "date-time", "int32", "int64", "float", "do
 _TYPES: Final = frozenset({"string", "number", "integer", "boolean", "array", "object"})
 
 
+_sent: Final[dict[int, tuple[Mapping[str, Any], dict[str, Any]]]] = {}
+
+
 class _TooLarge(Exception):
     """The schema is larger than is sent."""
 
@@ -41,7 +45,19 @@ class _TooLarge(Exception):
 def object_schema(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The schema of an object without references and without alternatives at its top, as OpenAI's and Anthropic's APIs
     want it; that of an object of any form where the schema is too large or is none.
+
+    It is kept, because every answer sends the same ones: callers change neither `parameters` nor what is returned.
     """
+    known = _sent.get(id(parameters))
+    if known is None:
+        # With the parameters, so that nothing else gets their id.
+        known = _sent[id(parameters)] = (parameters, _sendable(parameters))
+        while len(_sent) > KEPT:
+            _sent.pop(next(iter(_sent)), None)
+    return known[1]
+
+
+def _sendable(parameters: Mapping[str, Any]) -> dict[str, Any]:
     try:
         found = _flatten_top(_Inliner(parameters).resolve(parameters))
         if len(msgspec.json.encode(found)) <= MAX_BYTES:

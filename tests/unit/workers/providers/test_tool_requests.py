@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 
 from tests.fakes.dialects.gemini import check_schema
 from tests.unit.workers.providers.tool_turns import ASKED, CALL, CALLED, CLOCK, LOOP, RESULT
+from workers.providers import counting
 from workers.providers.base import (
     ChatTurn,
     Replay,
@@ -29,6 +31,7 @@ from workers.providers.token_estimate import (
     estimate_tokens,
     estimate_turns,
     estimate_usage,
+    tools_text,
 )
 
 
@@ -49,6 +52,12 @@ class TestSchemas:
         assert schema["required"] == ["where"]
         assert "$" not in json.dumps(schema)
         check_schema(gemini_schema(msgspec.json.schema(Parameters)))
+
+    def test_the_schema_of_a_tool_is_made_once(self) -> None:
+        parameters = msgspec.json.schema(Parameters)
+        assert object_schema(parameters) is object_schema(parameters)
+        assert object_schema(dict(parameters)) is not object_schema(parameters)
+        assert object_schema(dict(parameters)) == object_schema(parameters)
 
     def test_a_schema_that_names_itself(self) -> None:
         tree: dict[str, Any] = {"type": "object", "properties": {"next": {"$ref": "#"}}}
@@ -216,3 +225,13 @@ class TestCounts:
     def test_images_teach_nothing(self) -> None:
         turns = [ChatTurn("tool", "word " * 100, images=(ToolImage("image/png", b"x"),))]
         assert not Ratios().note(turns, TokenUsage(600, 5))
+
+
+def test_a_tool_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every answer offers the same ones."""
+    size = estimate_tokens(tools_text([CLOCK]))
+    assert ESTIMATE.tools([CLOCK]) == TOOL_TOKENS + size
+    monkeypatch.setattr(counting, "estimate_tokens", lambda text: pytest.fail("counted again"))
+    assert ESTIMATE.tools([CLOCK]) == TOOL_TOKENS + size
+    assert TokenCount({"ascii": 1.5}).tools([CLOCK]) == TOOL_TOKENS + math.ceil(1.5 * size)
+    assert TokenCount({"ascii": 1.5, "tools": 2.0}).tools([CLOCK]) == TOOL_TOKENS + 2 * size
