@@ -20,6 +20,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from accounts import audit, roles
+from accounts.auth import staff_networks
 from accounts.lib.view_middleware import ViewMiddleware
 from accounts.models import User
 
@@ -71,13 +72,15 @@ def end(request: HttpRequest) -> uuid.UUID | None:
 
 
 def viewed(request: HttpRequest) -> ViewAs | None:
-    """Whose pages the session shows; None once the time is over, or the permission is gone."""
+    """Whose pages the session shows; None once the time is over, the permission is gone, or the request comes from a
+    network that the admin does not answer.
+    """
     found = request.session.get(_KEY)
     viewer = request.user
     if not found or not isinstance(viewer, User) or not viewer.is_staff:
         return None
     user = User.objects.filter(pk=found["user"]).first() if found["until"] > time.time() else None
-    if user is None or not may_view_as(viewer, user):
+    if user is None or not may_view_as(viewer, user) or not staff_networks.is_allowed(request):
         end(request)
         return None
     return ViewAs(user, datetime.fromtimestamp(found["until"], UTC))

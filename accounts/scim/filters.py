@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -83,19 +84,33 @@ def to_query(text: str, fields: Mapping[str, str]) -> Q:
         if column is None:
             known = ", ".join(sorted(fields))
             raise invalid(f"Lists cannot be filtered by {one.attribute[:60]}, but by {known}.", "invalidFilter")
-        if one.operator == "pr":
-            query &= ~Q(**{column: ""}) & ~Q(**{f"{column}__isnull": True})
-        elif isinstance(one.value, bool):
-            query &= Q(**{column: one.value})
-        elif column == "is_active":
-            raise invalid(f"{one.attribute} is true or false.", "invalidFilter")
-        elif column == "pk":
-            query &= _by_id(str(one.value))
-        else:
-            query &= Q(**{f"{column}__{_LOOKUPS[one.operator]}": str(one.value)})
+        query &= _compare(one, column, is_user=fields.get("username") is not None)
     return query
 
 
-def _by_id(value: str) -> Q:
-    """By an id, in whatever form a directory sends it; no row for one that cannot be."""
-    return Q(pk=value) if re.fullmatch(r"[0-9a-fA-F-]{32,36}|\d{1,9}", value) else Q(pk__in=[])
+def _compare(one: Comparison, column: str, *, is_user: bool) -> Q:
+    """The rows that one comparison means. Raises `ScimError`."""
+    is_id = column in ("pk", "user__pk")
+    if one.operator == "pr":
+        present = ~Q(**{f"{column}__isnull": True})
+        return present if is_id or column == "is_active" else present & ~Q(**{column: ""})
+    if column == "is_active":
+        if not isinstance(one.value, bool) or one.operator != "eq":
+            raise invalid(f"{one.attribute} can only be compared by: eq true, eq false.", "invalidFilter")
+        return Q(is_active=one.value)
+    if isinstance(one.value, bool):
+        raise invalid(f"{one.attribute} is a text, which stands in quotes.", "invalidFilter")
+    if is_id:
+        if one.operator != "eq":
+            raise invalid(f"{one.attribute} can only be compared by eq.", "invalidFilter")
+        return _by_id(column, str(one.value), is_number=column == "pk" and not is_user)
+    return Q(**{f"{column}__{_LOOKUPS[one.operator]}": str(one.value)})
+
+
+def _by_id(column: str, value: str, *, is_number: bool) -> Q:
+    """By the id of a group (a number) or of a user (a UUID, in any form); no row for one that cannot be."""
+    try:
+        found: Any = uuid.UUID(value) if not is_number else int(value) if re.fullmatch(r"[0-9]{1,9}", value) else None
+    except ValueError:
+        found = None
+    return Q(pk__in=[]) if found is None else Q(**{column: found})

@@ -101,7 +101,8 @@ def _change_items(
             for one in chosen:
                 one.pop(_key(one, sub), None)
         else:
-            resource[name] = [one for one in items if one not in chosen]
+            gone = {id(one) for one in chosen}
+            resource[name] = [one for one in items if id(one) not in gone]
         return
     if not chosen:
         if any(part.operator != "eq" for part in wanted):

@@ -29,6 +29,7 @@ FIELDS: Final = {  # columns that lists can be filtered by
     'emails[type eq "work"].value': "email",
     "externalid": "scim__external_id", "displayname": "name", "name.formatted": "name", "active": "is_active",
 }  # fmt: skip
+_TAKEN: Final = "There is an account with this userName already."
 _TRUTHS: Final = {"true": True, "false": False}
 
 Changes = dict[str, tuple[str, str]]
@@ -78,7 +79,7 @@ def create_user(body: Resource) -> tuple[User, Changes]:
     """A new account without a password: its user logs in through a provider or the directory. Raises `ScimError`."""
     email = _email_of(body)
     if User.objects.filter(email__iexact=email).exists():
-        raise ScimError(409, "There is an account with this userName already.", "uniqueness")
+        raise ScimError(409, _TAKEN, "uniqueness")
     try:
         with transaction.atomic():
             user = User.objects.create_user(email, None, name=_name_of(body))
@@ -91,16 +92,19 @@ def create_user(body: Resource) -> tuple[User, Changes]:
                 known.deactivated = True
                 known.save(update_fields=["deactivated"])
     except IntegrityError as error:  # at the same moment
-        raise ScimError(409, "There is an account with this userName already.", "uniqueness") from error
+        raise ScimError(409, _TAKEN, "uniqueness") from error
     return find_user(str(user.pk)), {"active": ("", str(user.is_active))}
 
 
 def replace_user(user_id: str, body: Resource) -> tuple[User, Changes]:
     """PUT: the account as the body says; what it does not name keeps its value. Raises `ScimError`."""
     find_user(user_id)
-    with transaction.atomic():
-        user = User.objects.select_for_update(of=("self",)).get(pk=user_id)
-        changes = _write(user, body)
+    try:
+        with transaction.atomic():
+            user = User.objects.select_for_update(of=("self",)).get(pk=user_id)
+            changes = _write(user, body)
+    except IntegrityError as error:  # at the same moment
+        raise ScimError(409, _TAKEN, "uniqueness") from error
     return find_user(user_id), changes
 
 
@@ -156,12 +160,16 @@ def _switch(user: User, known: ScimResource, *, on: bool) -> bool:
 
 
 def _change_email(user: User, email: str) -> None:
-    if User.objects.filter(Q(email__iexact=email) & ~Q(pk=user.pk)).exists():
-        raise ScimError(409, "There is an account with this userName already.", "uniqueness")
+    if _is_taken(email, user):
+        raise ScimError(409, _TAKEN, "uniqueness")
     user.email = email
     user.save(update_fields=["email"])
     EmailAddress.objects.filter(Q(user=user) | Q(email__iexact=email)).delete()
     EmailAddress.objects.create(user=user, email=email, primary=True, verified=True)
+
+
+def _is_taken(email: str, user: User) -> bool:
+    return User.objects.filter(Q(email__iexact=email) & ~Q(pk=user.pk)).exists()
 
 
 def _known(user: User) -> ScimResource:
@@ -189,8 +197,9 @@ def _note(known: ScimResource, body: Resource) -> bool:
 def _email_of(body: Resource) -> str:
     email = str(body.get("userName") or "").strip().lower()
     try:
+        email.encode()  # fails for a half of a character, which an address may have for Django
         validate_email(email)
-    except ValidationError:
+    except (ValidationError, UnicodeEncodeError):
         raise invalid("'userName' must be the user's email address: map it to that in your directory.") from None
     if len(email) > 254:
         raise invalid("'userName' has at most 254 characters.")

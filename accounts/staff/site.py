@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from unfold.sites import UnfoldAdminSite
 
 from accounts.auth.requests import user_of
-from accounts.staff.networks import is_allowed
+from accounts.auth.staff_networks import is_allowed
 from accounts.staff.notices import notices_for
 
 View = Callable[..., HttpResponseBase]

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import structlog
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.db import Error as DatabaseError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -196,6 +197,8 @@ def _read_body(request: HttpRequest) -> dict[str, Any]:
         raise ScimError(413, "The body has more than 1 MiB.")
     try:
         body = json.loads(request.body)
+    except SuspiciousOperation:  # it came without its length, and is longer than any body may be
+        raise ScimError(413, "The body has more than 1 MiB.") from None
     except (ValueError, RecursionError):
         raise invalid("The body is not JSON.", "invalidSyntax") from None
     if not isinstance(body, dict):

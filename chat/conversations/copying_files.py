@@ -5,9 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 
+from django.db.models import Q
+
 from accounts.lib.ids import uuid7
 from accounts.models import User
-from chat.files.access import withheld
+from chat.files.access import unread_images, withheld
 from chat.models import Attachment, Conversation, File, FileUse, Message, Run
 
 
@@ -19,9 +21,11 @@ def copy_files(copy: Conversation, messages: Mapping[uuid.UUID, Message], owner:
     if not wanted:
         return {}
     rows = list(Attachment.objects.filter(message__in=wanted).order_by("message", "position"))
-    # Locked, so that no purge takes a content between now and the commit. What moderation withholds is not copied.
-    shown = File.objects.filter(~withheld(), pk__in={row.file_id for row in rows})
-    originals = {file.pk: file for file in shown.select_for_update(no_key=True)}
+    # Locked, so that no purge takes a content between now and the commit. What moderation withholds is not copied, nor
+    # another's image that was not read yet: who owns a file sees it as it was uploaded, with the place in it.
+    seen = Q(owner=owner) | ~unread_images()
+    shown = File.objects.filter(seen, ~withheld(), pk__in={row.file_id for row in rows})
+    originals = {file.pk: file for file in shown.select_for_update(no_key=True, of=("self",))}
     files = {
         pk: File(
             id=uuid7(), blob_id=file.blob_id, owner=owner, conversation=copy, name=file.name, pasted=file.pasted,

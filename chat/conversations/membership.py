@@ -66,6 +66,16 @@ def open_conversation(user_id: uuid.UUID, conversation_id: uuid.UUID) -> tuple[s
     return User(name=name, email=email).display_name, shared, next((tip for tip in tips if tip is not None), None)
 
 
+def may_write_in(user_id: uuid.UUID, conversation_id: uuid.UUID) -> bool:
+    """Whether the user may write messages in the conversation at this moment."""
+    try:
+        member_of(user_id, conversation_id, write=True)
+        check_may_write(user_id)
+    except (NotFound, Forbidden, Suspended):
+        return False
+    return True
+
+
 def has_others(user_id: uuid.UUID, conversation_id: uuid.UUID) -> bool:
     """Whether a conversation has members beside this one."""
     return Member.objects.filter(conversation_id=conversation_id).exclude(user_id=user_id).exists()

@@ -32,9 +32,19 @@ GONE: Final = "This file doesn't exist any more, or you don't have access to it.
 
 def shown_in_messages() -> Q:
     """A condition on files: a message that readers see has it, and moderation does not withhold the file itself."""
+    return Q(Exists(shown_attachments().filter(file=OuterRef("pk")))) & ~withheld()
+
+
+def shown_attachments() -> QuerySet[Attachment]:
+    """What joins files with messages that readers see: neither deleted, nor withheld by moderation."""
     untouched = Q(message__moderation__action__isnull=True)
     shown = untouched | ~Q(message__moderation__action__in=_WITHHELD)
-    return Q(Exists(Attachment.objects.filter(shown, file=OuterRef("pk"), message__deleted_at=None))) & ~withheld()
+    return Attachment.objects.filter(shown, message__deleted_at=None)
+
+
+def unread_images() -> Q:
+    """A condition on files: images that were not read yet, whose place may still be in them."""
+    return Q(blob__kind=FileKind.IMAGE, blob__state=FileState.PENDING)
 
 
 def withheld() -> Q:
@@ -52,10 +62,9 @@ def seen_by(user_id: uuid.UUID) -> QuerySet[File]:
     member = Member.objects.filter(
         conversation=OuterRef("conversation"), user=user_id, conversation__deleted_at=None
     )  # fmt: skip
-    unread = Q(blob__kind=FileKind.IMAGE, blob__state=FileState.PENDING)
     shared = Q(collection__in=usable_collections(user_id))
     return File.objects.select_related("blob").filter(
-        Q(owner=user_id) | (Q(Exists(member)) & shown_in_messages() | shared & ~withheld()) & ~unread
+        Q(owner=user_id) | (Q(Exists(member)) & shown_in_messages() | shared & ~withheld()) & ~unread_images()
     )
 
 

@@ -15,7 +15,9 @@ from typing import Any, Final
 import structlog
 from csp.constants import NONCE, NONE, SELF
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
@@ -53,6 +55,8 @@ POLICY: Final = {
     "base-uri": [NONE],
     "frame-ancestors": [NONE],  # no report-uri: a report names the page, and so the link's secret
 }
+# What Django raises while it reads a form that is none.
+MALFORMED: Final = (BadRequest, SuspiciousOperation, MultiPartParserError, UnreadablePostError)
 WRONG: Final = gettext_noop("This password is not right.")
 
 logger = structlog.get_logger(__name__)
@@ -69,6 +73,8 @@ def for_readers(view: View) -> View:
             response = _limited(request) or view(request, **kwargs)
         except NotFound:
             response = render(request, "shares/gone.html", status=404)
+        except MALFORMED:  # Django would log the path with it
+            response = render(request, "400.html", status=400)
         except (Unavailable, *OUTAGE) as error:
             logger.warning("share_unavailable", error=type(error).__name__)
             response = render(request, "shares/unavailable.html", status=503)

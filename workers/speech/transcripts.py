@@ -12,7 +12,7 @@ import structlog
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
-from chat.conversations.membership import has_others
+from chat.conversations.membership import has_others, may_write_in
 from chat.eventlog import store
 from chat.moderation.cases import shown_moderation
 from chat.moderation.screening import Spoken, mask_spoken, screen_transcript
@@ -146,7 +146,7 @@ class Transcripts:
         if event.confidence is not None:
             fields["confidence"] = event.confidence
         conversation = self._dictation.conversation_id
-        if conversation is None or not await self._is_for_all(conversation):
+        if conversation is None or not await in_db(self._is_for_all, conversation):
             await self._publisher.notify("transcript.final", **fields)
             return
         body = encode_event(
@@ -160,10 +160,11 @@ class Transcripts:
         )
         await store.append(store.Append(conversation, [(body, False)]))
 
-    async def _is_for_all(self, conversation_id: uuid.UUID) -> bool:
+    def _is_for_all(self, conversation_id: uuid.UUID) -> bool:
         """Whether a final goes into the conversation's log. What is not sent by itself is the speaker's draft, which
-        the other members do not get.
+        the other members do not get; and whoever may not write there any more says nothing more to them.
         """
-        if self._recording.auto_send:
-            return True
-        return not await in_db(has_others, self._recording.user_id, conversation_id)
+        user_id = self._recording.user_id
+        if not may_write_in(user_id, conversation_id):
+            return False
+        return self._recording.auto_send or not has_others(user_id, conversation_id)

@@ -125,6 +125,15 @@ def test_it_ends_with_the_permission(sam: User, alice: User) -> None:
     assert "You view this site as" not in browser.get("/", headers=HTML).content.decode()
 
 
+def test_it_ends_outside_of_the_networks_of_staff(sam: User, alice: User, where: Conversation, settings: Any) -> None:
+    browser = logged_in(sam)
+    begin(browser, alice)
+    settings.STAFF_NETWORKS = ["10.1.0.0/16"]
+    assert browser.get(f"/c/{where.pk}/", headers=HTML).status_code == 404
+    settings.STAFF_NETWORKS = []
+    assert "You view this site as" not in browser.get("/", headers=HTML).content.decode()
+
+
 def test_who_may(sam: User, alice: User) -> None:
     root = User.objects.create_superuser("root@example.org", "x")
     colleague = make_user("Colleague")

@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts.lib.link_secrets import new_secret
 from accounts.lib.streaming import AccessLostError
 from accounts.models import AuditEntry, User
+from chat.conversations.copying import fork
 from chat.conversations.snapshot import read_state
 from chat.files import serving, storage
 from chat.models import Attachment, Blob, Conversation, File, FileText, Member, Message, Role, ShareLink
@@ -162,6 +163,22 @@ class TestWithheld:
         assert seen(viewer, file) == [404] * 4
         assert seen(logged_in(alice), file) == [200] * 4
 
+    @pytest.mark.parametrize("how", [{"moderation": {"action": "hold"}}, {"deleted_at": timezone.now()}])
+    @pytest.mark.parametrize("kind", ["live", "snapshot"])
+    def test_readers_of_a_link_see_no_file_of_such_a_message_though_another_branch_has_it(
+        self, file: File, settings: Any, kind: str, how: dict[str, Any]
+    ) -> None:
+        settings.SHARE_WITH_ANYONE = True
+        base = f"{shared(file, files=True, kind=kind)}/files/{file.pk}/"
+        shown = Message.objects.get()
+        edited = Message.objects.create(
+            conversation=shown.conversation, role="user", text="Look", status="complete", file_count=1
+        )
+        Attachment.objects.create(message=edited, file=file, position=0)
+        assert status(Client(), base) == 200
+        Message.objects.filter(pk=shown.pk).update(**how)
+        assert [status(Client(), base + way) for way in WAYS[:3]] == [404] * 3
+
     def test_the_trash_hides_files_from_members(self, file: File, alice: User) -> None:
         viewer = logged_in(add(file, "Vic", Role.VIEWER))
         Conversation.objects.update(deleted_at=timezone.now())
@@ -176,6 +193,16 @@ class TestWithheld:
         assert [status(viewer, original), status(logged_in(alice), original)] == [404, 200]
         Blob.objects.update(state="read")
         assert status(viewer, original) == 200
+
+    def test_nor_do_others_copy_it_before(self, alice: User) -> None:
+        """Who owns a copy sees it as it was uploaded."""
+        image = stored(alice, "a.png", PNG)
+        said = say(alice, "", attachments=[image.pk], ask=False)
+        image.refresh_from_db()
+        for user, copied in ((add(image, "Vic", Role.VIEWER), 0), (alice, 1)):
+            assert File.objects.filter(conversation=fork(user.pk, said.message_id)).count() == copied
+        Blob.objects.update(state="read")
+        assert File.objects.filter(conversation=fork(add(image, "Wim", Role.VIEWER).pk, said.message_id)).count() == 1
 
 
 class TestServed:

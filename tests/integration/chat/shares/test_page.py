@@ -218,3 +218,25 @@ class TestOwnLinks:
         assert logged_in(bob).get(f"/c/{conversation.pk}/shares/").status_code == 404
         wrong = browser.post(f"/c/{conversation.pk}/shares/new/", {"kind": "snapshot", "days": "a"})
         assert wrong.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"--x"),
+        ("application/x-www-form-urlencoded", b"a=1&" * 3_000),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n' + b"1" * 3_000_000,
+        ),
+    ],
+)
+def test_a_form_that_is_none_is_refused(
+    conversation: Conversation, alice: User, caplog: pytest.LogCaptureFixture, kind: str, body: bytes
+) -> None:
+    _, path = share(alice, conversation, audience="password", password=PASSWORD)
+    for where in (path, "/shares/copy/"):
+        refused = Client().generic("POST", where, body, content_type=kind)
+        assert refused.status_code == 400, where
+        assert "invalid request" in refused.content.decode()
+    assert path not in caplog.text

@@ -7,20 +7,28 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.core.files.base import ContentFile
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
 from accounts import urls as accounts_urls
-from accounts.models import Session, User
+from accounts.models import ApiToken, Session, User
 from chat import urls
 from chat.conversations.join_links import create_link
 from chat.models import (
+    Attachment,
+    Collection,
     Conversation,
+    ExportJob,
+    File,
     Folder,
+    ImportJob,
     JoinLink,
     Member,
     Message,
@@ -37,11 +45,16 @@ from chat.models import (
     ToolCall,
     ToolFile,
     ToolServer,
+    TransferState,
+    Upload,
+    Webhook,
 )  # fmt: skip
 from chat.shares.links import Wanted, create_share
 from chat.voice.audio_files import store_audio
+from chat.webhooks.own import create_own
 from tests.conftest import make_user
 from tests.fakes.push_service import PushBrowser
+from tests.fixtures.attached import stored
 from tests.fixtures.called_tools import add_call, answer_with_tools
 from tests.fixtures.cases import make_case, make_moderator
 from tests.fixtures.conversation_rows import make_conversation
@@ -53,7 +66,8 @@ pytestmark = [pytest.mark.usefixtures("clean_redis", "db", "one_model"), pytest.
 MARK = "Xylomark"
 KEPT: tuple[Any, ...] = (
     Conversation, Message, Run, Preset, Prompt, ShareLink, ToolCall, ToolFile, ToolServer, JoinLink, Folder, Member,
-    PushSubscription, Recording, Session, Summary, Tag, ToolApproval,
+    PushSubscription, Recording, Session, Summary, Tag, ToolApproval, Collection, ExportJob, File, ImportJob, Upload,
+    ApiToken, Webhook,
 )  # fmt: skip
 # With these an address shows more.
 ASKED = {
@@ -66,10 +80,16 @@ SENT = {
     "folder": "", "note": "Changed", "system_prompt": "Changed", "address": "http://example.org/", "enabled": "on",
     "with_text": "1", "used": "0",
 }  # fmt: skip
+# Which of several things of the name that addresses have for their ids.
+OWN = {
+    "accounts/tools/": ("approval_id", "own_approval"), "attachments/": ("file_id", "attached"),
+    "accounts/settings/": ("file_id", "attached"), "imports/": ("job_id", "import_job"),
+    "exports/": ("job_id", "export_job"),
+}  # fmt: skip
 
 
 @pytest.fixture
-def things(alice: User, settings: Any) -> dict[str, str]:
+def things(alice: User, settings: Any, media: Path, reading: list[Any]) -> dict[str, str]:
     """The ids of what Alice has, by the name of the parameter that an address has for them."""
     settings.RATE_HTTP_COMMANDS = "off"
     conversation = make_conversation(alice, 3)
@@ -82,7 +102,11 @@ def things(alice: User, settings: Any) -> dict[str, str]:
     file = ToolFile.objects.create(
         conversation=conversation, call=call, name=f"{MARK}.txt", media_type="text/plain", size=8, content=MARK.encode()
     )
-    link, shared = create_share(alice.pk, conversation.pk, Wanted())
+    sent = stored(alice, f"{MARK}.csv", MARK.encode())
+    File.objects.filter(pk=sent.pk).update(conversation=conversation)
+    Attachment.objects.create(message=question, file=sent, position=0)
+    Message.objects.filter(pk=question.pk).update(file_count=1)
+    link, shared = create_share(alice.pk, conversation.pk, Wanted(show_files=True))
     _, joining = create_link(alice.pk, conversation.pk, role="editor", days=1, most_uses=None)
     folder = Folder.objects.create(user=alice, name=f"{MARK} folder", instructions=MARK)
     tag = Tag.objects.create(user=alice, name=f"{MARK} tag")
@@ -104,6 +128,17 @@ def things(alice: User, settings: Any) -> dict[str, str]:
     prompt = Prompt.objects.create(owner=alice, name="xylomark", text=f"{MARK} prompt")
     server = ToolServer.objects.create(slug="xylo", title=f"{MARK} server", address="http://192.0.2.1/", owner=alice)
     case = make_case(alice, original=MARK)
+    attached = stored(alice, f"{MARK}.txt", MARK.encode())
+    collection = Collection.objects.create(owner=alice, name=f"{MARK} files")
+    File.objects.filter(pk=stored(alice, f"{MARK}.md", MARK.encode()).pk).update(collection=collection)
+    upload = Upload.objects.create(owner=alice, name=f"{MARK}.zip", size=9)
+    import_job = ImportJob.objects.create(user=alice, name=MARK, state=TransferState.DONE, report=[[MARK, MARK]])
+    export_job = ExportJob.objects.create(
+        user=alice, state=TransferState.DONE, expires_at=timezone.now() + timedelta(days=1)
+    )
+    export_job.file.save("x.zip", ContentFile(MARK.encode()))
+    webhook, _ = create_own(alice, f"{MARK} webhook", "https://example.org/", ["answer.finished"], with_text=True)
+    token = ApiToken.objects.create(user=alice, name=MARK, prefix="0" * 12, token_hash="0" * 64)
     return {
         "conversation_id": str(conversation.pk), "message_id": str(question.pk), "call_id": str(call.pk),
         "file_id": str(file.pk), "link_id": str(link.pk), "preset_id": str(preset.pk), "prompt_id": str(prompt.pk),
@@ -111,7 +146,10 @@ def things(alice: User, settings: Any) -> dict[str, str]:
         "tag_id": str(tag.pk), "summary_id": str(summary.pk), "device_id": str(device.pk),
         "recording_id": str(recording.pk), "hash_": device.session_hash, "token": "t" * 43,
         "approval_id": str(approvals[0].pk), "own_approval": str(approvals[1].pk),
-        "share": shared, "join": joining,
+        "share": shared, "join": joining, "shared_file": f"/s/{shared}/files/{sent.pk}/",
+        "attached": str(attached.pk), "collection_id": str(collection.pk),
+        "upload_id": str(upload.pk), "import_job": str(import_job.pk), "export_job": str(export_job.pk),
+        "token_id": str(token.pk), "webhook_id": str(webhook.pk),
     }  # fmt: skip
 
 
@@ -121,23 +159,27 @@ def addresses(things: dict[str, str]) -> Iterator[str]:
         pattern = str(one.pattern)
         if pattern == "accounts/logout/":
             continue  # what follows would be asked by nobody
-        if pattern.startswith("accounts/tools/"):
-            pattern = pattern.replace("approval_id", "own_approval")
+        for start, (name, own) in OWN.items():
+            if pattern.startswith(start):
+                pattern = pattern.replace(name, own)
         path = "/" + re.sub(r"<\w+:(\w+)>", lambda found: things.get(found[1], str(uuid.UUID(int=7))), pattern)
         yield path
         yield from (f"{path}{asked}" for end, more in ASKED.items() if path.endswith(f"/{end}") for asked in more)
 
 
-Rows = dict[Any, Any]
+Rows = dict[tuple[str, str], str]
 
 
 def rows() -> Rows:
-    """What is watched; of sessions those with a browser, which the tests' own have not."""
-    found: Rows = {}
+    """What is watched, as text, by table and key; of sessions those with a browser, which the tests' own have not."""
+    parts = []
     for kind in KEPT:
-        values: Any = kind._default_manager.exclude(user_agent="") if kind is Session else kind._default_manager.all()
-        found |= {(kind, one[kind._meta.pk.attname]): one for one in values.values()}
-    return found
+        table, key = kind._meta.db_table, kind._meta.pk.column
+        where = " WHERE user_agent <> ''" if kind is Session else ""
+        parts.append(f"SELECT '{table}', {key}::text, one::text FROM {table} one{where}")  # noqa: S608 -- our own names
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(parts))
+        return {(table, key): row for table, key, row in cursor.fetchall()}
 
 
 def ask(client: Client, method: str, path: str, before: Rows) -> tuple[bytes, bool]:
@@ -212,6 +254,10 @@ def test_a_link_that_works_opens_what_it_says(things: dict[str, str]) -> None:
     stranger = make_user("Bo")
     client = client_of(stranger)
     assert client.get(f"/s/{things['share']}").status_code == 200
+    file: Any = client.get(things["shared_file"])
+    assert b"".join(file.streaming_content) == MARK.encode()
+    attached = f"/s/{things['share']}/files/{things['attached']}/"
+    assert client.get(attached).status_code == 404, "another file of the same person's"
     client.post("/join/", {"secret": things["join"]})
     assert "Join a conversation" in client.get("/join/accept/").content.decode()
     client.post("/join/accept/")
@@ -240,6 +286,7 @@ def test_a_link_that_ended_opens_nothing(who: str, end: Callable[[], object], th
     end()
     shown = client.get(f"/s/{things['share']}")
     assert shown.status_code == 404
+    assert [client.get(f"{things['shared_file']}{way}").status_code for way in ("", "thumbnail/", "text/")] == [404] * 3
     seen = [shown, client.get(f"/s/{things['share']}/events"), client.get("/join/accept/"),
             client.post("/shares/copy/", {"token": things["share"]}), client.post("/join/accept/"),
             client_of(user).post("/join/", {"secret": things["join"]})]  # fmt: skip
