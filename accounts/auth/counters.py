@@ -13,6 +13,7 @@ SECURITY_EVENTS = (
     "permission_refused", "second_factor_added", "second_factor_removed", "second_factor_failed",
     "recovery_codes_replaced", "recovery_code_used", "browsers_forgotten", "new_device", "password_removed",
     "sso_connected", "sso_disconnected", "sso_claims_applied", "sso_refused", "sso_back_channel_logout",
+    "sso_single_logout",
 )  # fmt: skip
 API_REFUSALS = ("missing", "unknown", "expired", "revoked", "inactive", "terms")
 api_refusals: Counter[str] = Counter()  # requests of the API without a valid token, by reason

@@ -4,8 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+# Attributes in which providers send an address and a name when settings name no others.
+EMAIL_ATTRIBUTES: Final = (
+    "urn:oid:0.9.2342.19200300.100.1.3", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress",
+    "email", "mail", "emailAddress",
+)  # fmt: skip
+NAME_ATTRIBUTES: Final = (
+    "urn:oid:2.16.840.1.113730.3.1.241", "http://schemas.microsoft.com/identity/claims/displayname", "displayName",
+    "name", "urn:oid:2.5.4.3", "cn",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SamlSettings:
+    """`metadata`: the address of the provider's, or the path of a file with it. `entity_id`: which provider of the
+    metadata; empty: the only one. `certificate` and `key`: ours, as PEM, to sign what is sent there; both or none.
+    """
+
+    metadata: str
+    entity_id: str = ""
+    certificate: str = ""
+    key: str = field(default="", repr=False)
+    email: tuple[str, ...] = EMAIL_ATTRIBUTES
+    name: tuple[str, ...] = NAME_ATTRIBUTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +51,31 @@ class SsoProvider:
     groups: tuple[tuple[str, str], ...] = ()
     plans: tuple[tuple[str, str], ...] = ()
     staff: frozenset[str] = frozenset()
+    saml: SamlSettings | None = None  # then it speaks SAML, and `url`, `client_id`, `secret` and `scopes` mean nothing
+
+    @property
+    def login_route(self) -> str:
+        """The name of the URL at which log-ins through it begin."""
+        return "saml_login" if self.saml is not None else "openid_connect_login"
+
+
+def allauth_settings(providers: Iterable[SsoProvider]) -> dict[str, Any]:
+    """The providers as allauth's setting SOCIALACCOUNT_PROVIDERS has them."""
+    oidc, saml = [], []
+    for one in providers:
+        app: dict[str, Any] = {"provider_id": one.id, "name": one.name, "client_id": one.client_id or one.id}
+        if one.saml is None:
+            facts = {"server_url": one.url, "scope": list(one.scopes), "verified_email": one.trusts_email}
+            oidc.append({**app, "secret": one.secret, "settings": facts})
+            continue
+        mapping = {
+            "uid": ["urn:oasis:names:tc:SAML:attribute:subject-id"],
+            "email": list(one.saml.email),
+            "email_verified": ["email_verified", "http://schemas.auth0.com/email_verified"],
+            "name": list(one.saml.name),
+        }
+        saml.append({**app, "settings": {"attribute_mapping": mapping, "verified_email": one.trusts_email}})
+    return {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": oidc}, "saml": {"APPS": saml}}
 
 
 def parse_pairs(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:

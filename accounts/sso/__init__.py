@@ -1,1 +1,1 @@
-"""Single sign-on with OpenID Connect, on top of allauth's client: linking, claims, log-out at both ends."""
+"""Single sign-on on top of allauth's clients: linking, claims, log-out at both ends; OpenID Connect, SAML and LDAP."""

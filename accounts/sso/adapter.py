@@ -31,12 +31,7 @@ class SsoAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         provider: SsoProvider = settings.SSO_PROVIDERS[sociallogin.account.provider]
         claims = claims_of(sociallogin)
-        sociallogin.state["sso"] = {
-            "provider": provider.id,
-            "sub": sociallogin.account.uid,
-            "sid": str(claims.get("sid") or ""),
-            "id_token": getattr(request, "sso_id_token", ""),
-        }
+        sociallogin.state["sso"] = _facts(request, sociallogin, provider, claims)
         sociallogin.state["claims"] = claims
         if sociallogin.state.get("process") == "connect":
             return
@@ -107,9 +102,30 @@ class SsoAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth 
 
 
 def claims_of(sociallogin: SocialLogin) -> dict[str, Any]:
-    """The claims of the ID token, and of the userinfo endpoint over them."""
+    """The claims of the ID token, and of the userinfo endpoint over them; of SAML, the attributes."""
     data = sociallogin.account.extra_data or {}
+    if settings.SSO_PROVIDERS[sociallogin.account.provider].saml is not None:
+        return dict(data)
     return {**(data.get("id_token") or {}), **(data.get("userinfo") or {})}
+
+
+def _facts(
+    request: HttpRequest, sociallogin: SocialLogin, provider: SsoProvider, claims: dict[str, Any]
+) -> dict[str, Any]:
+    """What a session remembers of its log-in, so that log-outs at either end find the other."""
+    if provider.saml is None:
+        token = getattr(request, "sso_id_token", "")
+        sub, sid = sociallogin.account.uid, str(claims.get("sid") or "")
+        return {"provider": provider.id, "sub": sub, "sid": sid, "id_token": token}
+    person = request.sso_saml  # type: ignore[attr-defined]  # accounts.views.saml sets it
+    return {
+        "provider": provider.id,
+        "sub": person.name_id,
+        "sid": person.session_index,
+        "name_id": person.name_id,
+        "name_id_format": person.name_id_format,
+        "session_index": person.session_index,
+    }
 
 
 def report_claims(request: HttpRequest, user: User, provider: SsoProvider, claims: dict[str, Any]) -> None:

@@ -19,10 +19,12 @@ class DiscoveryError(OAuth2Error):  # type: ignore[misc]  # allauth ships no typ
     """The provider does not answer, or with something else than its metadata. allauth answers it with a page."""
 
 
-def discover(provider: SsoProvider) -> dict[str, Any]:
-    """The metadata. Its issuer must be the address that the settings name. Raises `DiscoveryError`."""
+def discover(provider: SsoProvider, *, fresh: bool = False) -> dict[str, Any]:
+    """The metadata, kept for some minutes unless `fresh`. Its issuer must be the address that the settings name. Raises
+    `DiscoveryError`.
+    """
     key = f"sso:discovery:{provider.id}:{provider.url}"
-    known: dict[str, Any] | None = cache.get(key)
+    known: dict[str, Any] | None = None if fresh else cache.get(key)
     if known is not None:
         return known
     url = provider.url if WELL_KNOWN in provider.url else provider.url + WELL_KNOWN

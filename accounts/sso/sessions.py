@@ -12,7 +12,7 @@ from accounts.auth.second_factor.policy import FROM_PROVIDER
 from accounts.auth.sso_settings import SsoProvider
 from accounts.models import Session
 
-KEY: Final = "sso"  # in the session: provider, subject, sid, id_token
+KEY: Final = "sso"  # in the session: provider, sub, sid, id_token; of SAML, the NameID and its session
 
 
 def name_of(provider: str, kind: str, value: str) -> str:

@@ -102,6 +102,8 @@ def _end_session_address(request: HttpRequest, facts: dict[str, Any]) -> str:
     provider = settings.SSO_PROVIDERS.get(facts.get("provider", ""))
     if provider is None:
         return ""
+    if provider.saml is not None:
+        return _single_logout_address(request, provider, facts)
     try:
         end = discover(provider).get("end_session_endpoint")
     except DiscoveryError as error:
@@ -114,6 +116,17 @@ def _end_session_address(request: HttpRequest, facts: dict[str, Any]) -> str:
     if facts.get("id_token"):
         query["id_token_hint"] = facts["id_token"]
     return f"{end}{'&' if '?' in end else '?'}{urlencode(query)}"
+
+
+def _single_logout_address(request: HttpRequest, provider: SsoProvider, facts: dict[str, Any]) -> str:
+    """Of the provider's log-out (SAML 2.0 Single Logout); empty if it has none or its metadata cannot be read."""
+    from accounts.sso import saml, saml_settings  # only sites with such a provider load libxml2 and xmlsec
+
+    try:
+        return saml.logout_address(provider, site_url(request), request.path, facts)
+    except saml_settings.SamlMetadataError as error:
+        logger.warning("sso_log_out_failed", provider=provider.id, reason=str(error)[:200])
+        return ""
 
 
 @csrf_exempt
@@ -158,7 +171,7 @@ def disconnect_provider(request: AuthenticatedRequest, pk: int) -> HttpResponse:
 
 def _provider(provider_id: str) -> SsoProvider:
     provider = settings.SSO_PROVIDERS.get(provider_id)
-    if provider is None:
+    if provider is None or provider.saml is not None:
         raise Http404
     assert isinstance(provider, SsoProvider)
     return provider

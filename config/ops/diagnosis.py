@@ -12,7 +12,7 @@ import django.db
 import redis
 from django.core.exceptions import ImproperlyConfigured
 
-from config.ops import cluster_checks, https_checks, installation_checks, model_checks, serving_checks
+from config.ops import cluster_checks, https_checks, installation_checks, model_checks, serving_checks, sign_on_checks
 from config.ops.findings import FAIL, OK, WARN, Finding, Found, Level
 from config.stack.errors import StackError
 
@@ -66,6 +66,7 @@ CHECKS: Final[dict[str, Callable[[str], Found]]] = {
     "disk": installation_checks.check_disk,
     "administrator": installation_checks.check_administrator,
     "sign-up": installation_checks.check_sign_up,
+    "sign-on": sign_on_checks.check_sign_on,
     "model": model_checks.check_model,
     "voice": model_checks.check_voice,
     "web": serving_checks.check_web,
@@ -94,6 +95,7 @@ NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "clock": ("database",),
     "administrator": ("database",),
     "sign-up": ("database",),
+    "sign-on": ("database", "redis"),
     "model": ("database",),
     "workers": ("redis",),
     "endpoints": ("redis", "workers"),

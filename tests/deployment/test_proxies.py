@@ -100,6 +100,19 @@ async def test_pages_come_over_https_only(site: Site) -> None:
             assert (await http.get(site.url + path, ssl=site.trust)).status == 404, path
 
 
+async def test_checks_of_the_settings_and_of_the_running_site_agree(site: Site) -> None:
+    """Django's `check --deploy`, the doctor, which asks the web process, and `check_deploy`, which asks all of them."""
+    clean = await asyncio.to_thread(site.stack.commands.run, "check", "--deploy", "--fail-level=WARNING")
+    assert clean.code == 0, clean.out
+    for command, names in (
+        (("doctor", f"--url={site.stack.webs[0].url}"), ("settings", "https")),
+        (("check_deploy",), ("processes", "same settings")),
+    ):
+        done = await asyncio.to_thread(site.stack.commands.run, *command, "--json")
+        found = {one["name"]: (one["level"], one["said"]) for one in json.loads(done.out)["findings"]}
+        assert [found[name] for name in names if found[name][0] != "ok"] == [], found
+
+
 async def test_a_file_that_only_one_version_has_is_found(site: Site) -> None:
     """Caddy cannot ask another process for it (docs/operations.md)."""
     async with aiohttp.ClientSession() as http:

@@ -19,7 +19,7 @@ _OPEN = {
     "account_accept_terms", "account_language", "site_logo", "csp_report", "security_txt",
     "mfa_index", "mfa_activate_totp", "mfa_add_webauthn", "mfa_reauthenticate", "mfa_reauthenticate_webauthn",
     "mfa_view_recovery_codes", "mfa_download_recovery_codes", "mfa_list_webauthn",
-    "account_sso_backchannel",
+    "account_sso_backchannel", "saml_acs", "saml_finish_acs", "saml_sls",
 }  # fmt: skip
 
 

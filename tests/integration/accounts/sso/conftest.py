@@ -14,6 +14,7 @@ from django.test import Client
 
 from accounts.auth.sso_settings import SsoProvider
 from tests.fixtures.identity_provider import logout_token, serving
+from tests.integration.accounts.sso.saml import saml_provider  # noqa: F401  # a fixture
 
 SITE = "http://testserver"
 
