@@ -56,6 +56,21 @@ def pdf(pages: Sequence[str], *, extra: str = "") -> bytes:
     return bytes(out)
 
 
+def pdf_bomb(size: int = 2**30) -> bytes:
+    """A PDF of a few kilobytes, whose page is a stream that unpacks to `size` bytes."""
+    packing, block = zlib.compressobj(9), b" " * 2**20
+    packed = [packing.compress(block) for _ in range(size // len(block))]
+    body = zlib.compress(b"".join([*packed, packing.flush()]), 9)
+    filters = b"/Filter [/FlateDecode /FlateDecode] /Length %d" % len(body)
+    return (
+        b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog /Pages 2 0 R >>\nendobj\n"
+        b"2 0 obj\n<< /Type /Pages /Kids [3 0 R] /Count 1 >>\nendobj\n"
+        b"3 0 obj\n<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R >>\nendobj\n"
+        b"4 0 obj\n<< " + filters + b" >>\nstream\n" + body + b"\nendstream\nendobj\n"
+        b"trailer << /Size 5 /Root 1 0 R >>\n%%EOF"
+    )
+
+
 def encrypted_pdf() -> bytes:
     """A PDF whose password nobody has."""
     key = "<" + "41" * 32 + ">"

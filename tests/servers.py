@@ -106,6 +106,7 @@ class Servers:
             "ANTIPHON_USER": "root",  # these servers take no connections of another user's
             "STATIC_VERSIONED": "0",
             "OLLAMA_URL": "http://127.0.0.1:9",  # the discard port: nobody answers
+            "OCR": "off",  # not what is installed: tests that want a recogniser name it
             # Not the default: each of some hundred workers would load its model.
             "ASR_BACKENDS": "pocketsphinx" if find_spec("pocketsphinx") else "",
         }

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
 
-from chat.models import Collection, Conversation, File, FileState
+from chat.models import Collection, Conversation, File, FileState, Recognition, RecognitionState
 from chat.models.sharing import own_or_shared
 
 # The model of the table that says which collections a conversation has.
@@ -48,13 +48,14 @@ def usable_collections(user_id: uuid.UUID) -> QuerySet[Collection]:
 def readiness_of(collection_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Readiness]:
     """By collection; one without files is not in it. A file without any text counts as one that can't be read."""
     ready = Q(blob__state=FileState.READ, blob__characters__gt=0)
+    recognised_later = Q(blob__in=Recognition.objects.filter(state=RecognitionState.PENDING).values("blob"))
     rows = (
         File.objects.filter(collection__in=list(collection_ids))
         .values("collection")
         .annotate(
             files=Count("pk"),
             ready=Count("pk", filter=ready),
-            failed=Count("pk", filter=~ready & ~Q(blob__state=FileState.PENDING)),
+            failed=Count("pk", filter=~ready & ~Q(blob__state=FileState.PENDING) & ~recognised_later),
             size=Sum("blob__size"),
         )
     )

@@ -11,6 +11,8 @@ from django.utils.translation import gettext
 
 from accounts.lib.texts import gettext_noop
 
+RECOGNISED: Final = "recognised"
+RECOGNISED_PART: Final = "recognised_part"
 READING: Final = {
     "encrypted": gettext_noop("It is protected with a password. Remove the password and attach it again."),
     "broken": gettext_noop("It is damaged or incomplete, so it could not be read."),
@@ -26,6 +28,8 @@ READING: Final = {
     "too_many_pages": gettext_noop("It has very many pages. Only the first ones were read."),
     "too_long": gettext_noop("Its text is very long. Only the beginning was read."),
     "scan": gettext_noop("It has pictures of pages and no text. Models that see images get the first pages as images."),
+    RECOGNISED: gettext_noop("Its text was recognised and can have mistakes."),
+    RECOGNISED_PART: gettext_noop("Its text was recognised and can have mistakes. Some images were not read."),
     "no_text": gettext_noop("No text was found in it."),
 }
 USE: Final = {
@@ -33,6 +37,7 @@ USE: Final = {
     "no_vision": gettext_noop("This model does not see images. Choose a model that does, and ask again."),
     "refused_images": gettext_noop("The model refused the images, so it answered without them."),
     "too_many_images": gettext_noop("There were more images than fit into one request. The newest were sent."),
+    "recognising": gettext_noop("Its text was still being recognised when the answer began. Ask again in a moment."),
     "no_room": gettext_noop("It did not fit into what the model reads at once."),
     "nothing_fits": gettext_noop("No part of it fits the question, so the model got its beginning."),
     "refused_length": gettext_noop("The model refused more of it as too long."),

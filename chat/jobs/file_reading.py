@@ -16,10 +16,22 @@ SELECT id FROM chat_blob WHERE state = 'pending'
     AND COALESCE(claimed_until, created_at + make_interval(secs => %(late)s)) < clock_timestamp()
 ORDER BY created_at LIMIT %(most)s
 """
+_UNRECOGNISED: Final = """
+SELECT blob_id FROM chat_recognition WHERE state = 'pending'
+    AND COALESCE(claimed_until, created_at + make_interval(secs => %(late)s)) < clock_timestamp()
+ORDER BY created_at LIMIT %(most)s
+"""
 
 
 def unread_contents() -> list[uuid.UUID]:
     """Contents that nobody is reading, also because the storage was away. The oldest first, up to `AT_ONCE`."""
     with connection.cursor() as cursor:
         cursor.execute(_LOST, {"late": LATE_SECONDS, "most": AT_ONCE})
+        return [row[0] for row in cursor.fetchall()]
+
+
+def unrecognised_contents() -> list[uuid.UUID]:
+    """Contents whose text nobody is recognising. The oldest first, up to `AT_ONCE`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNRECOGNISED, {"late": LATE_SECONDS, "most": AT_ONCE})
         return [row[0] for row in cursor.fetchall()]

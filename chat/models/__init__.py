@@ -15,6 +15,8 @@ from chat.models.files import (
     FileText,
     FileUse,
     FileUseKind,
+    Recognition,
+    RecognitionState,
     Upload,
 )
 from chat.models.instructions import MAX_INSTRUCTIONS, Instructions
@@ -64,7 +66,14 @@ from chat.models.tools import (
     ToolEffect,
     ToolFile,
 )
-from chat.models.transfers import ExportJob, ImportedConversation, ImportJob, StaffExport, TransferState
+from chat.models.transfers import (
+    ExportJob,
+    ImportedCollection,
+    ImportedConversation,
+    ImportJob,
+    StaffExport,
+    TransferState,
+)
 from chat.models.webhooks import DeliveryState, Webhook, WebhookDelivery, WebhookEvent
 
 __all__ = [
@@ -101,6 +110,7 @@ __all__ = [
     "Finish",
     "Folder",
     "ImportJob",
+    "ImportedCollection",
     "ImportedConversation",
     "Instructions",
     "JoinLink",
@@ -126,6 +136,8 @@ __all__ = [
     "QueuedState",
     "Rating",
     "Reasoning",
+    "Recognition",
+    "RecognitionState",
     "Recording",
     "RecordingStatus",
     "Revision",

@@ -1,7 +1,8 @@
 """Files that people attach to messages: what is stored, what was read from it, and what a model got of it.
 
 Blob (a content, by its hash) ──< File (one person's, in one conversation or collection) ──< Attachment (to a message)
-  └──< FileText (a page, a sheet or a part)          └──< FileUse (what one run's model got)
+  ├──< FileText (a page, a sheet or a part)          └──< FileUse (what one run's model got)
+  └─── Recognition (text in its pictures)
 Upload (not finished) becomes a File.
 
 The bytes are in the default storage, never in a row or a frame. A fork, a copy and a reuse of a file make another row
@@ -158,6 +159,9 @@ class FileText(models.Model):
     label = models.CharField(max_length=80, help_text=_("Where it is: page 3, the sheet's name. Empty: no parts."))
     text = models.TextField()
     words = SearchVectorField(null=True, editable=False)  # to find the passages that fit a question
+    recognised = models.BooleanField(
+        default=False, db_default=False, help_text=_("It was recognised in the image of the part.")
+    )
 
     class Meta:
         verbose_name = _("text of a file")
@@ -166,6 +170,40 @@ class FileText(models.Model):
 
     def __str__(self) -> str:
         return self.label
+
+
+class RecognitionState(models.TextChoices):
+    PENDING = "pending", _("Waiting")
+    DONE = "done", _("Done")
+    FAILED = "failed", _("Failed")
+
+
+class Recognition(models.Model):
+    """Text that is to be recognised in the images of a content (OCR), or was. There is none where no recogniser is set
+    up, and of contents that have no images. `characters` are among those of the content.
+    """
+
+    blob = models.OneToOneField(Blob, on_delete=models.CASCADE, primary_key=True, related_name="recognition")
+    state = models.CharField(
+        max_length=8, choices=RecognitionState.choices, default=RecognitionState.PENDING
+    )  # fmt: skip
+    characters = models.BigIntegerField(default=0)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    claimed_until = models.DateTimeField(
+        null=True, editable=False, help_text=_("Until then it belongs to the worker that recognises the text.")
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        default_permissions = ()
+        verbose_name = _("recognition of text")
+        indexes = (models.Index(fields=["created_at"], condition=Q(state="pending"), name="recognition_pending"),)
+        constraints = (
+            models.CheckConstraint(condition=Q(state__in=RecognitionState.values), name="recognition_state_known"),
+        )
+
+    def __str__(self) -> str:
+        return self.get_state_display()
 
 
 class FileUse(models.Model):

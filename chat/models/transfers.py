@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
+from chat.models.collections import Collection
 from chat.models.conversations import Conversation
 
 
@@ -20,7 +21,7 @@ class TransferState(models.TextChoices):
     DONE = "done", _("done")
     FAILED = "failed", _("failed")  # `error` says why
     CANCELLED = "cancelled", _("cancelled")
-    UNDONE = "undone", _("undone")  # an import whose conversations were moved to the trash
+    UNDONE = "undone", _("undone")  # an import: its conversations were moved to the trash, its collections deleted
 
 
 IN_PROGRESS = (TransferState.WAITING, TransferState.RUNNING)
@@ -99,6 +100,24 @@ class ImportedConversation(models.Model):
 
     def __str__(self) -> str:
         return f"conversation {self.conversation_id} of import {self.job_id}"
+
+
+class ImportedCollection(models.Model):
+    """Which collections an import has made, so that it can be undone. `digest` is that of what it has put into them
+    (`chat.portability.imported_collections`): one that has another now was changed since.
+    """
+
+    job = models.ForeignKey(ImportJob, on_delete=models.CASCADE, related_name="made_collections", editable=False)
+    collection = models.OneToOneField(
+        Collection, on_delete=models.CASCADE, primary_key=True, related_name="+", editable=False
+    )
+    digest = models.CharField(max_length=64, editable=False)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"collection {self.collection_id} of import {self.job_id}"
 
 
 class ExportJob(Transfer):

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -28,7 +29,7 @@ from chat.files.quota import check_room, limits_of
 from chat.models import Conversation, ImportedConversation, ImportJob, TransferState
 from chat.portability import refusals, transfers
 from chat.portability.import_file import ImportFile, read_file
-from chat.portability.imported_collections import CollectionOutcome, import_collections
+from chat.portability.imported_collections import CollectionOutcome, import_collections, remove_unchanged
 from chat.portability.importer import ImportOutcome, import_conversations
 from chat.portability.json_stream import ImportRefusedError
 from chat.portability.message_tree import clean_text
@@ -90,15 +91,28 @@ def cancel_import(user_id: uuid.UUID, job_id: uuid.UUID) -> None:
     ImportJob.objects.filter(pk=job.pk, state=TransferState.RUNNING).update(cancel=True)
 
 
-def undo_import(user_id: uuid.UUID, job_id: uuid.UUID) -> int:
-    """Moves what an import has made to the trash; returns how many conversations. Raises `NotFound`, `Conflict`."""
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """Conversations that are in the trash now, collections that are deleted, and those that stay."""
+
+    conversations: int
+    collections: int = 0
+    kept: int = 0
+
+
+def undo_import(user_id: uuid.UUID, job_id: uuid.UUID) -> Undone:
+    """Moves the conversations that an import has made to the trash, and deletes the collections that nobody has changed
+    or used since. Raises `NotFound`, `Conflict`.
+    """
     job = _own(user_id, job_id)
     if job.in_progress:
         raise Conflict(_("This import is still in progress. Cancel it first."))
     made = list(ImportedConversation.objects.filter(job=job).values_list("conversation_id", flat=True))
     done = trash_made(user_id, made)
+    removed, kept = remove_unchanged(user_id, job)
     ImportJob.objects.filter(pk=job.pk).update(state=TransferState.UNDONE)
-    return done
+    logger.info("import_undone", job=str(job.pk), conversations=done, collections=removed, collections_kept=kept)
+    return Undone(done, removed, kept)
 
 
 def _own(user_id: uuid.UUID, job_id: uuid.UUID) -> ImportJob:
@@ -217,7 +231,7 @@ def _read_and_import(job: ImportJob, is_stopping: Callable[[], bool]) -> tuple[T
                 state = TransferState.CANCELLED
                 break
         if state == TransferState.DONE:
-            for made in import_collections(job.user, chats, on_file, again=job.attempt > 1):
+            for made in import_collections(job.user, chats, on_file, job):
                 count.add_collection(made)
         if not chats.archive.exists:
             count.note_no_archive(job.name)

@@ -11,7 +11,7 @@ from cachetools import TTLCache
 
 from accounts.lib.db import in_db
 from chat.jobs.dispatch import enqueue_reading
-from chat.jobs.file_reading import unread_contents
+from chat.jobs.file_reading import unread_contents, unrecognised_contents
 from chat.telemetry import metrics
 
 AGAIN_SECONDS: Final = 15.0  # until this process publishes the same job again: a full worker takes it later
@@ -27,7 +27,7 @@ class FileRecovery:
 
     async def recover_files(self) -> None:
         """One round."""
-        for blob_id in await in_db(unread_contents):
+        for blob_id in [*await in_db(unread_contents), *await in_db(unrecognised_contents)]:
             if blob_id not in self._published:
                 self._published[blob_id] = True
                 metrics.recoveries["republished"] += 1

@@ -24,9 +24,9 @@ WITH RECURSIVE path AS (
     FROM path JOIN chat_message m ON m.id = path.parent_id WHERE depth < %(messages)s
 )
 SELECT path.id, f.id, f.name, b.id, b.path, b.kind, b.state, b.reason, COALESCE(b.parts, 0), b.characters,
-    COALESCE(b.width, 0), COALESCE(b.height, 0)
+    COALESCE(b.width, 0), COALESCE(b.height, 0), COALESCE(r.characters, 0), COALESCE(r.state, '')
 FROM path JOIN chat_attachment a ON a.message_id = path.id JOIN chat_file f ON f.id = a.file_id
-JOIN chat_blob b ON b.id = f.blob_id
+JOIN chat_blob b ON b.id = f.blob_id LEFT JOIN chat_recognition r ON r.blob_id = b.id
 WHERE path.file_count > 0 AND path.deleted_at IS NULL
     AND COALESCE(path.moderation->>'action', '') NOT IN ('hold', 'block', 'withdrawn')
 ORDER BY depth DESC, a.position
@@ -35,7 +35,9 @@ ORDER BY depth DESC, a.position
 
 @dataclass(frozen=True, slots=True)
 class BranchFile:
-    """A file of a message of the branch, with what is known of its content (`chat.models.files.Blob`)."""
+    """A file of a message of the branch, with what is known of its content (`chat.models.files.Blob`). `recognised` of
+    its characters were recognised in images; `recognition` is how far that is, a `RecognitionState` or empty.
+    """
 
     message_id: uuid.UUID
     id: uuid.UUID
@@ -49,6 +51,8 @@ class BranchFile:
     characters: int
     width: int
     height: int
+    recognised: int = 0
+    recognition: str = ""
 
 
 def read_branch_files(prompt_id: uuid.UUID) -> list[BranchFile]:
@@ -61,10 +65,16 @@ def read_branch_files(prompt_id: uuid.UUID) -> list[BranchFile]:
     return list(reversed(found.values()))[-BRANCH_FILES:]
 
 
-def read_texts(blob_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, list[tuple[int, str, str]]]:
-    """All (position, label, text) of these contents; a part without text is an image."""
+def read_texts(
+    blob_ids: Iterable[uuid.UUID], *, recognised: bool = True
+) -> dict[uuid.UUID, list[tuple[int, str, str]]]:
+    """All (position, label, text) of these contents; a part without text is an image. `recognised`: also what was
+    recognised in images.
+    """
     found: dict[uuid.UUID, list[tuple[int, str, str]]] = {}
     rows = FileText.objects.filter(blob__in=list(blob_ids)).order_by("blob", "position")
+    if not recognised:
+        rows = rows.filter(recognised=False)
     for blob_id, position, label, text in rows.values_list("blob", "position", "label", "text"):
         found.setdefault(blob_id, []).append((position, label, text))
     return found

@@ -139,6 +139,8 @@ def _state(file: dict[str, Any]) -> str:
             return str(_("not readable: %(reason)s") % {"reason": reason}) if reason else str(_("not readable"))
         case "empty" if file["kind"] != "image":
             return str(reason or _("no text found"))
+        case "read":
+            return str(reason or "")
     return ""
 
 
@@ -155,7 +157,8 @@ def use_words(use: dict[str, Any]) -> str:
         case "image":
             return str(name)
         case "full":
-            return str(_("all of %(name)s") % {"name": name})
+            words = _("all of %(name)s") % {"name": name}
+            return f"{words} ({reason})" if reason else str(words)
         case "collection" if given:
             if given == total:
                 words = ngettext("%(count)s file of %(name)s", "all %(count)s files of %(name)s", total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
@@ -15,7 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.auth.requests import user_of
 from chat.models import ImportJob
-from chat.portability.import_jobs import REPORTED, cancel_import, create_import, undo_import
+from chat.portability.import_jobs import REPORTED, Undone, cancel_import, create_import, undo_import
 from chat.portability.refusals import FILES_NOT_HERE
 from chat.protocol.errors import ChatError, Conflict, Invalid, Unavailable
 from chat.views.decorators import STATUSES, for_members
@@ -92,19 +93,46 @@ def cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 @require_POST
 @for_members
 def undo(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
-    """Moves what an import has made to the trash."""
+    """Moves the conversations that an import has made to the trash, and deletes its unchanged collections."""
     try:
-        done = undo_import(user_of(request).pk, job_id)
+        undone = undo_import(user_of(request).pk, job_id)
     except Conflict as error:
         messages.error(request, error.message)
         return redirect("chat:settings_data")
-    said = ngettext(
-        "%(count)d imported conversation is in the trash now.",
-        "%(count)d imported conversations are in the trash now.",
-        done,
-    )
-    messages.success(request, said % {"count": done})
+    for said, count in _words_of(undone):
+        messages.success(request, said % {"count": count})
     return redirect("chat:settings_data")
+
+
+def _words_of(undone: Undone) -> Iterator[tuple[str, int]]:
+    """What undoing has done, in sentences with their numbers."""
+    if undone.conversations or not undone.collections:
+        yield (
+            ngettext(
+                "%(count)d imported conversation is in the trash now.",
+                "%(count)d imported conversations are in the trash now.",
+                undone.conversations,
+            ),
+            undone.conversations,
+        )
+    if undone.collections:
+        yield (
+            ngettext(
+                "%(count)d imported collection has been deleted.",
+                "%(count)d imported collections have been deleted.",
+                undone.collections,
+            ),
+            undone.collections,
+        )
+    if undone.kept:
+        yield (
+            ngettext(
+                "%(count)d imported collection stays, because it was changed or is used now.",
+                "%(count)d imported collections stay, because they were changed or are used now.",
+                undone.kept,
+            ),
+            undone.kept,
+        )
 
 
 def _own(request: HttpRequest, job_id: uuid.UUID) -> ImportJob:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import platform
 import shutil
 import sys
@@ -21,10 +22,12 @@ from accounts.lib.redis import PROBE, PROBE_SECONDS, sync_redis, write_refusal
 from accounts.models import User
 from accounts.quotas.plans import has_default_quota
 from accounts.staff.notices import OPEN_WITHOUT_QUOTA, is_open_without_quota
+from chat.models import Recognition, RecognitionState
 from config.observability import tracing
 from config.ops.findings import FAIL, OK, WARN, Found
 from config.stack.reach import check_database as connect_to_database
 from config.stack.reach import check_redis as connect_to_redis
+from workers.files.recognition.engines import engine_path
 
 CLOCK_SECONDS: Final = 2.0
 DISK_WARN, DISK_FAIL = 2 * 2**30, 200 * 2**20
@@ -162,6 +165,26 @@ def check_sign_up(_url: str) -> Found:
     if settings.SIGN_UP == "open" and settings.LOOPBACK_ONLY:
         return OK, f"{who}, which is this machine only.", ""
     return OK, f"{who}; the default plan has {'a' if has_default_quota() else 'no'} hard quota.", ""
+
+
+def check_ocr(_url: str) -> Found:
+    """Whether text in pictures and scans can be recognised on this machine."""
+    engine = engine_path(settings.OCR)
+    if not engine:
+        how = "Install it where workers read files: `pip install -r requirements/ocr.txt`."
+        why = "OCR is off" if settings.OCR == "off" else "the package is not installed"
+        advice = "" if settings.OCR == "off" else f" {how}"
+        return OK, f"Text in pictures and scans is not recognised: {why}.{advice}", ""
+    try:
+        module, _dot, name = engine.rpartition(".")
+        getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        said = f"The recogniser of text in pictures, {engine}, cannot be loaded ({type(error).__name__}: {error})."
+        return WARN, said, "Correct OCR, or install what it needs; `manage.py files recognise` then reads what failed."
+    if waiting := Recognition.objects.filter(state=RecognitionState.FAILED).count():
+        said = f"Text in pictures and scans is recognised by {engine}. Of {waiting} contents it could not be."
+        return OK, f"{said} `manage.py files recognise` tries again.", ""
+    return OK, f"Text in pictures and scans is recognised by {engine}.", ""
 
 
 def check_traces(_url: str) -> Found:

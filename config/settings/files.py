@@ -49,6 +49,9 @@ DEFAULT_STORAGE: dict[str, Any] = (
     else {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": VAR_DIR / "media"}}
 )
 FILE_WAIT_SECONDS = env.float("FILE_WAIT_SECONDS", 60.0, validate=at_least(0))  # an answer waits for files to be read
+# Text in pictures and scans: auto (the package of requirements/ocr.txt, if installed), off, or the path of a class of
+# one's own with the method of `workers.files.recognition.lines.Recogniser`.
+OCR: str = env.str("OCR", "auto", validate=validate.Regexp(r"^(auto|off|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+)$"))
 # host:port or a socket's path of clamd; empty: files are not scanned.
 CLAMAV: str = env.str("CLAMAV", "")
 CLAMAV_SECONDS = env.float("CLAMAV_SECONDS", 60.0, validate=at_least(1))  # that one file may take

@@ -123,6 +123,30 @@ def test_a_model_that_sees_no_images_is_said_before_sending(page: Page, stack: S
         expect(page.locator(".attached-note")).to_be_hidden()
 
 
+# What a worker does that recognises the text of a picture (docs/files.md), of the newest file.
+RECOGNISED = """
+import asyncio, time
+from chat.models import Blob, File
+from workers.files.announcing import announce_read
+pk = File.objects.order_by("-pk")[0].blob_id
+while Blob.objects.get(pk=pk).state == "pending":
+    time.sleep(0.1)
+Blob.objects.filter(pk=pk).update(characters=12, reason="recognised")
+asyncio.run(announce_read(pk))
+"""
+
+
+def test_of_a_picture_with_recognised_text_it_is_not_said(page: Page, stack: Stack) -> None:
+    with known_model(page, stack, "small", sees=False):
+        page.reload()
+        choose(page, picture("sign.png", (333, 201)))
+        uploaded(page)
+        expect(page.locator(".attached-note")).to_contain_text("small does not see images")
+        stack.manage("shell", "--no-imports", "--command", RECOGNISED)
+        expect(page.locator("#composer .chip")).to_contain_text("Its text was recognised and can have mistakes.")
+        expect(page.locator(".attached-note")).to_be_hidden()
+
+
 def test_on_a_touch_screen_the_camera_is_offered(page: Page, stack: Stack) -> None:
     assert page.context.browser is not None
     size: ViewportSize = {"width": 390, "height": 844}

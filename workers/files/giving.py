@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from chat.files.reading_reasons import READING
+from chat.files.reading_reasons import READING, RECOGNISED, RECOGNISED_PART
 from chat.files.uses import UsedFile
 from chat.models import FileKind, FileState, FileUseKind
 from chat.runs.branch_files import BranchFile
@@ -132,9 +132,9 @@ def in_full(file: BranchFile, texts: Sequence[Text]) -> Given:
     total = max(file.parts, 1)
     parts = [one for one in texts if one[2]]
     given = min(total, len({label for _, label, _ in parts}) or 1) if file.parts > 1 else 1
-    if file.kind == FileKind.PDF and not file.reason:
+    if file.kind == FileKind.PDF and (not file.reason or (file.reason == RECOGNISED and file.recognised)):
         given = total
-    reason = file.reason if file.reason in ("too_many_pages", "too_long") else ""
+    reason = file.reason if file.reason in ("too_many_pages", "too_long") else _recognised(file)
     said = _joined(parts)
     return Given(file, _marked(file, said, ""), UsedFile(file.id, FileUseKind.FULL, given, total, reason), said=said)
 
@@ -144,9 +144,14 @@ def in_passages(file: BranchFile, chosen: Sequence[Text], *, fits: bool) -> Give
     total = max(file.parts, 1)
     given = min(total, len({label or str(position) for position, label, _ in chosen}))
     about = f"{given} of its {total} parts: those that fit the question" if fits else "its beginning"
-    used = UsedFile(file.id, FileUseKind.PASSAGES, given, total, "" if fits else "nothing_fits")
+    used = UsedFile(file.id, FileUseKind.PASSAGES, given, total, _recognised(file) if fits else "nothing_fits")
     said, more = _joined(chosen), f" Only parts of it are here, {about}."
     return Given(file, _marked(file, said, more), used, beside=True, said=said, more=more)
+
+
+def _recognised(file: BranchFile) -> str:
+    """The reason that says that the text was recognised in images; empty if it was not, or the model sees these."""
+    return file.reason if file.recognised and file.reason in (RECOGNISED, RECOGNISED_PART) else ""
 
 
 def not_at_all(file: BranchFile, reason: str, why: str) -> Given:

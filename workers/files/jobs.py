@@ -14,6 +14,7 @@ from django.db import connections
 from accounts.lib.outage import OUTAGE
 from workers.files.announcing import announce_read
 from workers.files.reading import read_blob
+from workers.files.recognising import is_wanted, recognise_blob
 
 AT_ONCE: Final = 2
 
@@ -26,28 +27,54 @@ class ReadingJobs:
     def __init__(self, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
         self._spawn = spawn
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="files")
+        # Apart, since it takes seconds a page: other contents are read meanwhile.
+        self._recognising = ThreadPoolExecutor(1, thread_name_prefix="recognition")
         self._stopping = threading.Event()
         self._waiting: set[uuid.UUID] = set()
 
     def start(self, blob_id: uuid.UUID) -> None:
-        """Reads a content when a thread is free. A second job for one that waits here is dropped."""
+        """Reads a content when a thread is free, then recognises the text in its images, if that is set up. A second
+        job for one that waits here is dropped.
+        """
         if blob_id not in self._waiting and not self._stopping.is_set():
             self._waiting.add(blob_id)
             self._threads.submit(self._read, blob_id)
 
     def _read(self, blob_id: uuid.UUID) -> None:
+        goes_on = False
         try:
-            if not self._stopping.is_set() and read_blob(blob_id, self._stopping.is_set):
-                self._spawn(announce_read(blob_id))
+            if not self._stopping.is_set():
+                self._then_announce(read_blob, blob_id)
+                if goes_on := is_wanted(blob_id) and not self._stopping.is_set():
+                    self._recognising.submit(self._recognise, blob_id)
         except OUTAGE as error:
             logger.warning("file_reading_delayed", blob=str(blob_id), error=type(error).__name__)
         except Exception:
             logger.exception("file_reading_crashed", blob=str(blob_id))
         finally:
+            if not goes_on:
+                self._waiting.discard(blob_id)
+            connections.close_all()
+
+    def _recognise(self, blob_id: uuid.UUID) -> None:
+        try:
+            if not self._stopping.is_set():
+                self._then_announce(recognise_blob, blob_id)
+        except OUTAGE as error:
+            logger.warning("recognition_delayed", blob=str(blob_id), error=type(error).__name__)
+        except Exception:
+            logger.exception("recognition_crashed", blob=str(blob_id))
+        finally:
             self._waiting.discard(blob_id)
             connections.close_all()
+
+    def _then_announce(self, work: Callable[[uuid.UUID, Callable[[], bool]], bool], blob_id: uuid.UUID) -> None:
+        """Does the work, and tells the people of the content if something has changed."""
+        if work(blob_id, self._stopping.is_set):
+            self._spawn(announce_read(blob_id))
 
     def stop(self) -> None:
         """Ends the readings in progress: other workers begin them anew. Does not wait."""
         self._stopping.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._recognising.shutdown(wait=False, cancel_futures=True)

@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from chat.files.collections import usable_collections
 from chat.files.names import ending_of
+from chat.files.reading_reasons import RECOGNISED, RECOGNISED_PART
 from chat.models import Collection, File, FileKind, FileState
 from chat.runs.branch_files import BranchFile
 from chat.runs.context import ClaimedRun
@@ -35,9 +36,11 @@ def find_pictures(run: ClaimedRun, question: Sequence[str], sight: Sight, given:
         return []
     chosen = Collection.objects.filter(conversations=run.conversation_id)
     rows = File.objects.select_related("blob").filter(
-        Q(blob__kind=FileKind.IMAGE) | Q(blob__kind=FileKind.PDF),
+        # A picture with recognised text shows more than that text; the pages of a scan do not.
+        Q(blob__kind__in=(FileKind.IMAGE, FileKind.PDF), blob__characters=0)
+        | Q(blob__kind=FileKind.IMAGE, blob__reason__in=(RECOGNISED, RECOGNISED_PART)),
         collection__in=chosen.filter(pk__in=usable_collections(run.user_id).values("pk")),
-        blob__state__in=(FileState.READ, FileState.EMPTY), blob__characters=0,
+        blob__state__in=(FileState.READ, FileState.EMPTY),
     )  # fmt: skip
     files = list({row.blob_id: row for row in rows.order_by("-pk")[:MOST_FILES]}.values())
     flags = names_with([file.name.removesuffix(ending_of(file.name)) for file in files], words)

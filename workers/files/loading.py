@@ -10,10 +10,11 @@ from typing import Any, Final
 import structlog
 from django.core.files.storage import default_storage
 from django.db import connection
+from django.db.models import Q
 
 from accounts.lib.images import read_image_info
 from chat.files.uses import UsedFile
-from chat.models import Blob, FileKind, FileState, FileText, FileUseKind
+from chat.models import Blob, FileKind, FileState, FileText, FileUseKind, RecognitionState
 from chat.runs.branch_files import BranchFile, note_outside_content, read_texts
 from chat.search.folding import Word, words_of
 from chat.search.queries import Query
@@ -56,8 +57,9 @@ def load_given(
     texts of people, the newest first; `budget` is what a request may have, in tokens. Blocks; raises a database error.
     """
     note_outside_content(conversation_id)
+    files = [_as_seen(one) for one in files] if sight.shown else files
     ready = [one for one in files if one.state in (FileState.READ, FileState.EMPTY)]
-    read = read_texts({one.blob_id for one in may_be_full(ready, budget)})
+    read = read_texts({one.blob_id for one in may_be_full(ready, budget)}, recognised=not sight.shown)
     whole = {one.id: [part for part in read.get(one.blob_id, ()) if part[2]] for one in ready if one.blob_id in read}
     tokens = {pk: sum(count(text) + 4 for _, _, text in parts) for pk, parts in whole.items()}
     plan = plan_texts(ready, tokens, budget)
@@ -68,16 +70,24 @@ def load_given(
             found[file.id] = unread(file)
             continue
         images = images_of(file, sight, room)
+        if not has_text(file) and file.recognition == RecognitionState.PENDING and not sight.shown:
+            found[file.id] = not_at_all(file, "recognising", "Its text is still being recognised.")
+            continue
         if not has_text(file):
             found[file.id] = images or not_at_all(file, file.reason or "no_text", "No text was found in it.")
             continue
         if file.id in plan.full:
             given = in_full(file, whole[file.id])
         else:
-            chosen, fits = _passages(file, question, plan.passages[file.id], count)
+            chosen, fits = _passages(file, question, plan.passages[file.id], count, recognised=not sight.shown)
             given = in_passages(file, chosen, fits=fits)
         found[file.id] = given if images is None else with_images(given, images)
     return [found[file.id] for file in files]
+
+
+def _as_seen(file: BranchFile) -> BranchFile:
+    """The file for a model that sees images: it gets the images in which text was recognised, not that text."""
+    return replace(file, characters=file.characters - file.recognised, recognised=0)
 
 
 def images_of(file: BranchFile, sight: Sight, room: Room) -> Given | None:
@@ -85,7 +95,7 @@ def images_of(file: BranchFile, sight: Sight, room: Room) -> Given | None:
     if file.kind == FileKind.IMAGE:
         positions = list(range(1, max(file.parts, 1) + 1))
     elif file.kind == FileKind.PDF:
-        rows = FileText.objects.filter(blob=file.blob_id, text="").order_by("position")
+        rows = FileText.objects.filter(Q(text="") | Q(recognised=True), blob=file.blob_id).order_by("position")
         positions = list(rows.values_list("position", flat=True))
     else:
         return None
@@ -116,7 +126,7 @@ def _read_image(file: BranchFile, position: int) -> ToolImage | None:
 
 
 def _passages(
-    file: BranchFile, question: Sequence[str], most: int, count: Callable[[str], int]
+    file: BranchFile, question: Sequence[str], most: int, count: Callable[[str], int], *, recognised: bool
 ) -> tuple[list[tuple[int, str, str]], bool]:
     """The parts of a long text that fit the question."""
     words = question_words(question)
@@ -125,8 +135,9 @@ def _passages(
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT position, label, length(text), {flags if words else 'ARRAY[]::boolean[]'} FROM chat_filetext"  # noqa: S608 -- the words are parameters
-            " WHERE blob_id = %(blob)s AND text <> '' ORDER BY position LIMIT %(most)s",
-            {**values, "blob": file.blob_id, "most": MOST_PARTS},
+            " WHERE blob_id = %(blob)s AND text <> '' AND (NOT recognised OR %(recognised)s)"
+            " ORDER BY position LIMIT %(most)s",
+            {**values, "blob": file.blob_id, "most": MOST_PARTS, "recognised": recognised},
         )
         rows = cursor.fetchall()
     likely = _likely(rows, most)
@@ -162,15 +173,19 @@ def question_words(question: Sequence[str]) -> list[Word]:
 
 def refresh(files: Sequence[BranchFile]) -> list[BranchFile]:
     """The files with the states that their contents have now."""
-    ids = {one.blob_id for one in files if one.state == FileState.PENDING}
-    rows: Mapping[uuid.UUID, Blob] = Blob.objects.in_bulk(ids)
+    ids = {
+        one.blob_id for one in files if one.state == FileState.PENDING or one.recognition == RecognitionState.PENDING
+    }
+    rows: Mapping[uuid.UUID, Blob] = Blob.objects.select_related("recognition").in_bulk(ids)
     return [_refreshed(one, rows.get(one.blob_id)) for one in files]
 
 
 def _refreshed(file: BranchFile, blob: Blob | None) -> BranchFile:
     if blob is None:
         return file
+    recognition = getattr(blob, "recognition", None)
     return replace(
         file, path=blob.path, state=blob.state, reason=blob.reason, parts=blob.parts or 0,
         characters=blob.characters, width=blob.width or 0, height=blob.height or 0,
+        recognised=recognition.characters if recognition else 0, recognition=recognition.state if recognition else "",
     )  # fmt: skip

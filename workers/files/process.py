@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -48,13 +48,38 @@ def read_in_child(
     """What the file has; images are written into `folder`. A child that is ended by a limit gives a `Result` with its
     code. `renew` is called every few seconds. Raises `Interrupted` if `stopping`, and what `renew` raises.
     """
-    command = [
-        sys.executable, "-s", "-m", "workers.files.child",
-        kind, media_type, str(path), str(folder), str(cpu_seconds), str(memory_bytes),
-    ]  # fmt: skip
+    arguments = [kind, media_type, str(path), str(folder), str(cpu_seconds), str(memory_bytes)]
+    try:
+        status, said = run_child("workers.files.child", arguments, folder, seconds, renew, stopping)
+    except subprocess.TimeoutExpired:
+        logger.warning("file_reading_killed", kind=kind, media_type=media_type, seconds=seconds)
+        return Result(False, "too_slow")
+    try:
+        written = folder / "result.json"
+        if status == 0 and written.stat().st_size <= MAX_RESULT:
+            return msgspec.json.decode(written.read_bytes(), type=Result)
+    except (OSError, msgspec.DecodeError):
+        pass
+    code = code_of(status, said)
+    logger.warning("file_not_read", kind=kind, media_type=media_type, status=status, code=code)
+    return Result(False, code)
+
+
+def run_child(
+    module: str,
+    arguments: Sequence[str],
+    folder: Path,
+    seconds: float,
+    renew: Callable[[], None],
+    stopping: Callable[[], bool],
+) -> tuple[int, bytes]:
+    """Runs a module in a process without the site's settings; its exit status, and what it wrote as errors. `folder` is
+    for its temporary files. Raises `TimeoutExpired` after so many seconds, `Interrupted` if `stopping`, and what
+    `renew` raises; the process is then killed.
+    """
     variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-s", "-m", module, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -63,22 +88,11 @@ def read_in_child(
     )
     try:
         said = _wait(process, seconds, renew, stopping)
-    except subprocess.TimeoutExpired:
-        logger.warning("file_reading_killed", kind=kind, media_type=media_type, seconds=seconds)
-        return Result(False, "too_slow")
     finally:
         if process.poll() is None:
             process.kill()
             process.communicate()
-    try:
-        written = folder / "result.json"
-        if process.returncode == 0 and written.stat().st_size <= MAX_RESULT:
-            return msgspec.json.decode(written.read_bytes(), type=Result)
-    except (OSError, msgspec.DecodeError):
-        pass
-    code = code_of(process.returncode, said)
-    logger.warning("file_not_read", kind=kind, media_type=media_type, status=process.returncode, code=code)
-    return Result(False, code)
+    return process.returncode, said
 
 
 def _wait(

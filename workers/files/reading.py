@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
+from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection, transaction
@@ -25,10 +26,11 @@ from django.db.models.functions import Now
 
 from chat.files.location import remove_location
 from chat.jobs.file_reading import MAX_ATTEMPTS
-from chat.models import Blob, FileKind, FileState, FileText
+from chat.models import Blob, FileKind, FileState, FileText, Recognition
 from chat.models.files import File
 from workers.files.base import Result
 from workers.files.process import Interrupted, read_in_child
+from workers.files.recognition.engines import engine_path
 
 CLAIM_SECONDS: Final = 12.0
 RETRY_SECONDS: Final = 10.0  # after the storage was away
@@ -197,6 +199,8 @@ def _finish(reading: _Reading, result: Result, paths: dict[str, str]) -> bool:
         )
         with connection.cursor() as cursor:
             cursor.execute(_WORDS, [blob.pk])
+        if readable and result.images and engine_path(settings.OCR):
+            Recognition.objects.get_or_create(blob=blob)
     if old:
         default_storage.delete(old)
     logger.info("file_read", blob=str(blob.pk), state=state.value, reason=result.code, characters=result.characters)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.lib.formatting import file_size
 from accounts.models import User
 from chat.files import media_copy, storage, verifying
 from chat.files.quota import limits_of, used_by
+from chat.files.recognising import request_recognition
 from chat.management.terminal import show_examples
 from chat.models import File
 
@@ -20,7 +22,8 @@ class Command(BaseCommand):
         "Shows the files of a user (`list EMAIL`), or compares the storage with the database (`verify`): contents that "
         "are missing or have another size, and objects of which the database knows nothing; --delete removes those "
         "that are older than a day. `backup FOLDER` copies what the folder does not have of all files and recordings, "
-        "also from a bucket, and `restore FOLDER` what the storage does not have. "
+        "also from a bucket, and `restore FOLDER` what the storage does not have. `recognise` has workers recognise "
+        "the text in pictures and scans that were read before a recogniser was installed, or where it failed. "
         "Exit code 0, or 1: contents are missing, there is no such user, or a copy failed."
     )
     requires_system_checks = ()
@@ -36,12 +39,14 @@ class Command(BaseCommand):
             ("restore", "copies FOLDER into the storage"),
         ):
             commands.add_parser(name, help=words).add_argument("folder", type=Path)
+        commands.add_parser("recognise", help="recognises text in earlier pictures and scans")
         show_examples(
             parser,
             ("files list ana@example.org", "her files, and how much room they take"),
             ("files verify", "what is missing, and what nobody knows of"),
             ("files verify --delete", "delete what nobody knows of"),
             ("files backup /backup/media", "every night, after `backup`: what is new"),
+            ("files recognise", "after `pip install -r requirements/ocr.txt`"),
             ("files restore /backup/media", "after `restore`; then `files verify`"),
         )
 
@@ -50,6 +55,8 @@ class Command(BaseCommand):
             self._list(options["email"])
         elif options["what"] in ("backup", "restore"):
             self._copy(options["what"], options["folder"])
+        elif options["what"] == "recognise":
+            self._recognise()
         else:
             self._verify(delete=options["delete"])
 
@@ -72,6 +79,12 @@ class Command(BaseCommand):
         except storage.storage_errors() as error:
             raise CommandError(f"The copy is not complete; repeat it to go on: {error}") from None
         self.stdout.write(f"{done.found} contents; {done.copied} copied ({file_size(done.size)}).")
+
+    def _recognise(self) -> None:
+        if settings.OCR == "off":
+            raise CommandError("OCR is off: set it to auto, or remove it from the settings.")
+        count = request_recognition()
+        self.stdout.write(f"The text of {count} contents will be recognised by the workers, in the background.")
 
     def _verify(self, *, delete: bool) -> None:
         damaged = 0

@@ -15,7 +15,7 @@ from accounts.lib.db import in_db
 from chat.catalog.access import said_of
 from chat.files.sources import StoredSource
 from chat.files.uses import UsedFile
-from chat.models import FileState, FileUseKind
+from chat.models import FileState, FileUseKind, RecognitionState
 from chat.runs.branch_files import BranchFile
 from chat.runs.claims import Claim
 from workers.files.giving import SHARE, Given, Sight
@@ -72,14 +72,15 @@ class RunFiles:
         files = list(claim.files)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + settings.FILE_WAIT_SECONDS
-        while any(one.state == FileState.PENDING for one in files):
+        window = models.window_of(claim.run.model)
+        sight = await self._sight(claim, models, window.endpoint)
+        while any(_is_awaited(one, sight) for one in files):
             files = await _look_again(files)
-            if not any(one.state == FileState.PENDING for one in files) or loop.time() > deadline:
+            if not any(_is_awaited(one, sight) for one in files) or loop.time() > deadline:
                 break
             on_waiting()
             await asyncio.sleep(LOOK_SECONDS)
-        window = models.window_of(claim.run.model)
-        self._source = _Source(claim, services, files, await self._sight(claim, models, window.endpoint))
+        self._source = _Source(claim, services, files, sight)
         await self._read(self._source, request_budget(usable_window(window), claim.max_tokens))
 
     async def shrink(self, budget: int) -> None:
@@ -177,6 +178,11 @@ class RunFiles:
         if sent is None or not sent.known or sent.images:
             return [*(one.used for one in self.given), *self.knowledge.uses]
         return [*map(_refused, self.given), *self.knowledge.uses]
+
+
+def _is_awaited(file: BranchFile, sight: Sight) -> bool:
+    """Whether a file is still being read: for a model that does not see, also the text in its images."""
+    return file.state == FileState.PENDING or (not sight.shown and file.recognition == RecognitionState.PENDING)
 
 
 async def _look_up(

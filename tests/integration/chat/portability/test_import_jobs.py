@@ -21,7 +21,7 @@ from chat.eventlog.store import channel_layer
 from chat.models import Conversation, ImportedConversation, ImportJob, Member, TransferState
 from chat.portability import import_jobs, transfers
 from chat.portability.import_file import read_file
-from chat.portability.import_jobs import cancel_import, create_import, run_import, undo_import
+from chat.portability.import_jobs import Undone, cancel_import, create_import, run_import, undo_import
 from chat.portability.importer import import_conversations
 from chat.protocol.errors import Conflict, Forbidden, Invalid, NotFound, RateLimited, TooLarge
 from tests.integration.chat.portability.imports import archive, chatgpt, node
@@ -143,7 +143,7 @@ def test_cancelling(alice: User, bob: User, monkeypatch: pytest.MonkeyPatch) -> 
     job.refresh_from_db()
     assert (job.state, job.done, job.new) == ("cancelled", 1, 1)
     assert Conversation.objects.count() == 2  # its batch was saved
-    assert undo_import(alice.pk, job.pk) == 2
+    assert undo_import(alice.pk, job.pk) == Undone(2)
 
 
 def test_a_lost_worker_s_import_goes_on(alice: User, published: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,11 +192,11 @@ def test_undoing_moves_what_it_made_to_the_trash(alice: User, bob: User) -> None
     assert (job.new, job.known) == (2, 1)
     with pytest.raises(NotFound):
         undo_import(bob.pk, job.pk)
-    assert undo_import(alice.pk, job.pk) == 2
+    assert undo_import(alice.pk, job.pk) == Undone(2)
     job.refresh_from_db()
     assert job.state == TransferState.UNDONE
     assert Conversation.objects.filter(deleted_at=None).count() == earlier.new
-    assert undo_import(alice.pk, job.pk) == 0
+    assert undo_import(alice.pk, job.pk) == Undone(0)
     again = imported(alice, many(3))
     assert (again.new, again.known, again.trashed) == (0, 3, 2)
 

@@ -216,6 +216,7 @@ export class FileBox {
     entry.file = { ...entry.file, ...file };
     Object.assign(entry, { name: file.name, size: file.size });
     this.changed(entry);
+    this.options.onChange();
   }
 
   /** Those that are not uploaded yet. */

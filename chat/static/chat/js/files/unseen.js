@@ -9,7 +9,8 @@ export function noteUnseen(box, picker) {
     const { compared, asked } = picker;
     const wanted = compared ? picker.models.filter((model) => compared.includes(model.id)) : asked ? [asked] : [];
     const blind = wanted.filter((model) => model.sees === false).map((model) => model.label);
-    const hasImages = box.entries.some((entry) => fileIcon(entry.file?.kind, entry.name) === "image");
+    // Of an image in which text was recognised, a model that does not see gets that text.
+    const hasImages = box.entries.some((entry) => fileIcon(entry.file?.kind, entry.name) === "image" && !entry.file?.characters);
     const before = box.warning;
     box.warning = blind.length && hasImages ? t("{model} does not see images: it gets their names only. Choose another model to have them seen.", { model: list(blind) }) : "";
     box.element.classList.toggle("is-unseen", box.warning !== "");

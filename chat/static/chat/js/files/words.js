@@ -35,6 +35,7 @@ export function stateWords(file) {
   if (file.state === "pending") return t("being read…");
   if (file.state === "failed") return file.reason ? t("not readable: {reason}", { reason: file.reason }) : t("not readable");
   if (file.state === "empty" && file.kind !== "image") return file.reason || t("no text found");
+  if (file.state === "read") return file.reason ?? "";
   return "";
 }
 
@@ -48,7 +49,7 @@ export function useWords(use) {
     const files = given === total ? tn("{count} file of {name}", "all {count} files of {name}", total, { name }) : tn("{given} of {count} file of {name}", "{given} of {count} files of {name}", total, { given, name });
     return use.reason ? `${files} (${use.reason})` : files;
   }
-  if (use.use === "full") return t("all of {name}", { name });
+  if (use.use === "full") return use.reason ? `${t("all of {name}", { name })} (${use.reason})` : t("all of {name}", { name });
   if (use.use === "none") return use.reason ? t("nothing of {name}: {reason}", { name, reason: use.reason }) : t("nothing of {name}", { name });
   const words = total > 1 ? tn("{given} of {count} page of {name}", "{given} of {count} pages of {name}", total, { given, name }) : t("passages of {name}", { name });
   return use.reason ? `${words} (${use.reason})` : words;
