@@ -38,11 +38,11 @@ class SiteForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
     remove_logo = forms.BooleanField(label=_("Remove the logo"), required=False)
     starter_lines = forms.CharField(
         label=_("Starters"), required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 5}),
-        help_text=_("Offered in a new conversation, one a line, at most 8. Empty: the usual ones."),
+        help_text=_("Offered in a new conversation, one per line, at most 8. Empty: the usual ones."),
     )  # fmt: skip
     link_lines = forms.CharField(
         label=_("Legal links"), required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
-        help_text=_("Below the log-in and the settings, one a line: Privacy | https://example.org/privacy"),
+        help_text=_("Below the log-in and the settings, one per line: Privacy | https://example.org/privacy"),
     )  # fmt: skip
 
     class Meta:

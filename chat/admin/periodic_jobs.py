@@ -58,7 +58,7 @@ class PeriodicJobAdmin(HistoryAdmin):
     def started(self, row: PeriodicJob) -> str:
         return clock(row.started_at) if row.started_at else NOTHING
 
-    @admin.display(description=_("Last ended well"))
+    @admin.display(description=_("Last success"))
     def ended(self, row: PeriodicJob) -> str:
         return clock(row.ended_at) if row.ended_at else NOTHING
 
@@ -73,7 +73,7 @@ class PeriodicJobAdmin(HistoryAdmin):
         if left := row.report.get("left"):
             rows = sum(one["rows"] for one in left.values())
             return gettext("%(count)s expired rows are left") % {"count": f"{rows:,}".replace(",", "\u202f")}
-        return gettext("well") if row.ended_at else NOTHING
+        return gettext("succeeded") if row.ended_at else NOTHING
 
     @admin.display(description=_("Outcome"))
     def found(self, row: PeriodicJob) -> str:

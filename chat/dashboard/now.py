@@ -92,7 +92,8 @@ def now_tiles(state: DatabaseState, live: RedisState | None, links: Links) -> It
         online = live.online
         yield Tile(gettext("Users online"), number(online.users), gettext("with a page open"), users)
         servers = ngettext("%(count)s web process", "%(count)s web processes", online.processes)
-        note = servers % {"count": number(online.processes)}
+        # A process without open sockets publishes nothing, so that none is counted where nobody has a page open.
+        note = servers % {"count": number(online.processes)} if online.processes else ""
         yield Tile(gettext("Open sockets"), number(online.sockets), note, users)
     yield Tile(gettext("Answers in progress"), number(state.running), "", links.runs(status__exact="running"))
     yield _queue_tile(state, live, links)

@@ -21,7 +21,7 @@ USER_LISTS: Final = (
     UserLink(_("Search in their messages"), "admin:search_texts", "person", READ_TEXT, by_email=True),
     _list(_("Messages"), "message", "author__exact"),
     _list(_("Runs"), "run", "requested_by__exact"),
-    _list(_("Waiting messages"), "queuedmessage", "author__exact"),
+    _list(_("Queued messages"), "queuedmessage", "author__exact"),
     _list(_("Earlier texts"), "revision", "q", by_email=True),
     _list(_("Ratings"), "rating", "user__exact"),
     _list(_("Files"), "file", "owner__exact"),

@@ -105,7 +105,7 @@ class PresetForm(ToolChoice, OwnForm):
         field.choices = [("", _("Default model")), *offered]
         self.fields["starters"].widget.attrs["rows"] = 4
         self.fields["starters"].help_text = _(
-            "Buttons in an empty conversation, one a line. Up to %(count)d, each up to %(length)d characters."
+            "Buttons in an empty conversation, one per line. Up to %(count)d, each up to %(length)d characters."
         ) % {"count": MAX_STARTERS, "length": MAX_STARTER}
         self.fields["temperature"].widget.attrs["step"] = "0.1"
         self.offer_tools(offered_tools(user))

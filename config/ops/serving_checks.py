@@ -81,7 +81,8 @@ def check_endpoints(_url: str) -> Found:
     seen: dict[str, list[EndpointState]] = {}
     for heart in hearts:
         for state in heart.endpoints:
-            seen.setdefault(f"{state.name} ({state.place})", []).append(state)
+            name = f"{state.name} ({state.place})" if state.place else state.name
+            seen.setdefault(name, []).append(state)
     if not seen:
         return OK, "The running workers have reported no endpoint yet.", ""  # they have just started, or are older
     down = {name: states for name, states in seen.items() if not any(state.is_up for state in states)}

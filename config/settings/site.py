@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.env import encryption_keys, origins, secret_key, serves_loopback_only
+from config.env import encryption_keys, origins, secret_key, serves_loopback_only, stack_url
 from config.settings.environment import BASE_DIR, VAR_DIR, env
 
 DEBUG = env.bool("DEBUG", False)
@@ -12,6 +12,7 @@ ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", 
 # Full origins (scheme, host, port) that may open a socket or post a form. `manage.py up` adds its own.
 ALLOWED_ORIGINS: list[str] = origins(env)
 CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
+LOCAL_URL: str = stack_url(VAR_DIR, "url")  # of what `manage.py up` runs on this machine, or empty
 LOOPBACK_ONLY: bool = serves_loopback_only(ALLOWED_HOSTS, ALLOWED_ORIGINS)
 SITE_NAME = "Antiphon"
 

@@ -47,7 +47,7 @@ def leave_root(port: int = 0, *, own_database: bool = False) -> None:
     capabilities = ["net_bind_service"] if 0 < port < FIRST_FREE_PORT else []
     if not _works([*plain, "sh", "-c", 'test -r "$1" && test -x "$2" && test -w "$3"', "sh",
                    str(root / "manage.py"), sys.executable, str(var)]):  # fmt: skip
-        steps.begin(f"Only root may enter the folders of {root} or {var}: {name} may read every file to pass through")
+        steps.begin(f"Granting {name} read access to all files, because only root may open {root} or {var}")
         capabilities.append("dac_read_search")
         if own_database and not _works([*plain, "test", "-x", str(installed() / "postgres")]):
             copy_for_everybody(installed())  # PostgreSQL looks for its programs without capabilities

@@ -15,6 +15,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 
 PATH: Final = Path(settings.BASE_DIR) / "docs" / "staff.md"
+# The end of a line within a paragraph or an item of a list. The dialect of the chat would keep it as a line break.
+WRAPPED: Final = re.compile(r"(?<=[^\n|])\n *(?![\n|#>]|[-*] |\d+\. )(?=\S)")
 
 
 def show_handbook(request: HttpRequest) -> HttpResponse:
@@ -36,4 +38,4 @@ def read_handbook() -> SafeString:
     text = PATH.read_text().partition("\n")[2]
     text = re.sub(r"!\[[^\]]*\]\([^)]*\)\n*", "", text)
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
-    return mark_safe(render(text))  # noqa: S308 -- `render` sanitises
+    return mark_safe(render(WRAPPED.sub(" ", text)))  # noqa: S308 -- `render` sanitises

@@ -51,7 +51,7 @@ def test_allowed_with_other_arguments(page: Page, stack: Stack) -> None:
     page.goto(url)
     card = cards(page)
     expect(card.get_by_role("heading", name="Send an email")).to_be_visible()
-    expect(card).to_contain_text("This tool writes or sends, and nobody has allowed it for longer yet.")
+    expect(card).to_contain_text("This tool writes or sends, and nobody has allowed it for more than one call yet.")
     expect(card.locator("pre")).to_have_text(SHOWN)
     expect(answers(page).locator(".message-body")).to_have_text("I will write to them.")
     expect(page.locator(".item .mark-waits").first).to_have_attribute("title", "Waits for you")

@@ -77,6 +77,10 @@ def test_writing_while_an_answer_is_written(page: Page, bob: Page, stack: Stack,
     expect(page.locator(".message-user").last).to_contain_text("This takes a while")
     expect(page.locator("#stop")).to_be_visible()
     expect(page.locator("#send")).to_be_visible()
+    # What Enter does now, all of it: a message to people does not wait for the answer.
+    hint = page.locator("#composer-hint")
+    expect(hint).to_have_text("Enter: write to people · Ctrl + Enter: ask the model")
+    assert hint.evaluate("hint => hint.scrollHeight <= hint.clientHeight")
     shoot_views(page, "asking-meanwhile")
     page.set_viewport_size({"width": 390, "height": 844})
     for asks, text in ((False, "And then?"), (True, "@model And then?")):  # on a phone, all buttons are in the frame

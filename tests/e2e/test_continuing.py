@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.e2e.browsing import STREAMING, Watch, answers, ended, send, shoot_views
+from tests.e2e.wire import connected
 from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack
@@ -79,3 +80,26 @@ def test_a_model_that_is_being_loaded_is_said_to_be(page: Page, upstream: FakeOp
     page.locator(".waiting").get_by_role("button", name="Stop").click()
     expect(ended(page)).to_have_attribute("data-status", "stopped")
     upstream.reset()
+
+
+def test_without_a_connection_nothing_is_said_of_the_model(page: Page, context: BrowserContext) -> None:
+    send(page, "Stay silent [[tokens=2 first_delay=60]]")
+    counted = page.locator(".message-assistant.is-counted")
+    counted.wait_for(timeout=30_000)
+    context.set_offline(True)
+    expect(page.locator("#connection")).to_have_attribute("data-state", "offline", timeout=20_000)
+    expect(counted).to_have_count(0)
+    context.set_offline(False)
+    connected(page)
+    counted.wait_for(timeout=30_000)
+    send(page, "It waits for the answer")
+    page.locator(".waiting").get_by_role("button", name="Stop").click()
+    waiting = page.locator("#queue .queued")
+    expect(waiting).to_have_class([re.compile("is-held")])
+    # What waits for the connection only is no trouble.
+    context.set_offline(True)
+    expect(page.locator("#connection")).to_have_attribute("data-state", "offline", timeout=20_000)
+    send(page, "It waits for the connection")
+    expect(waiting.last.locator(".queued-note")).to_contain_text("Waiting for a connection")
+    expect(waiting.last).not_to_have_class(re.compile("is-held"))
+    context.set_offline(False)

@@ -136,5 +136,7 @@ class Definition:
 
     @property
     def place(self) -> str:
-        """Host and port of its address."""
+        """Host and port of its address; empty: the demo model."""
+        if self.kind == "demo":
+            return ""
         return urlsplit(self.base_url).netloc.rpartition("@")[2] or DEFAULT_PLACES.get(self.kind, "api.openai.com")

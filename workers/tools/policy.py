@@ -22,8 +22,8 @@ OFF: Final = gettext_noop("This tool is turned off here.")
 OUTSIDE: Final = gettext_noop("Content from outside is in this conversation, so whatever writes or sends asks again.")
 CONVERSATION: Final = gettext_noop("In this conversation, each call asks.")
 EACH_TIME: Final = gettext_noop("This tool asks each time.")
-READS: Final = gettext_noop("Nobody has allowed this tool for longer yet.")
-WRITES: Final = gettext_noop("This tool writes or sends, and nobody has allowed it for longer yet.")
+READS: Final = gettext_noop("Nobody has allowed this tool for more than one call yet.")
+WRITES: Final = gettext_noop("This tool writes or sends, and nobody has allowed it for more than one call yet.")
 
 
 @dataclass(frozen=True, slots=True)

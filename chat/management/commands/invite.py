@@ -33,7 +33,11 @@ class Command(BaseCommand):
         parser.add_argument("--plan", default="", help="the plan of the new account (default: the default plan)")
         parser.add_argument("--role", default="", help="a role or group of the new account")
         parser.add_argument("--by", default="", metavar="EMAIL", help="who invites (default: the first superuser)")
-        parser.add_argument("--url", default="", help="the site's address (default: the first of ALLOWED_ORIGINS)")
+        parser.add_argument(
+            "--url",
+            default="",
+            help="the site's address (default: the first of ALLOWED_ORIGINS, else of what `manage.py up` runs here)",
+        )
         parser.add_argument("--no-mail", action="store_true", help="only print the link")
         parser.add_argument("--json", action="store_true", help="for scripts: email, link and whether it was mailed")
         show_examples(
@@ -47,7 +51,7 @@ class Command(BaseCommand):
         plan = accounts.find_plan(options["plan"]) if options["plan"] else None
         role = accounts.find_group(options["role"]) if options["role"] else None
         by = _sender(options["by"])
-        origin = (options["url"] or listed_origin()).rstrip("/")
+        origin = (options["url"] or listed_origin() or settings.LOCAL_URL).rstrip("/")
         if not origin:
             raise CommandError(
                 "The site's address is not known: --url https://chat.example.org, or set ALLOWED_ORIGINS."

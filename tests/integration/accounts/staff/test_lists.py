@@ -287,3 +287,13 @@ def test_pages_go_on_without_a_count(root: Client) -> None:
     ]  # fmt: skip
     assert len(set.union(*(rows for rows, _, _ in pages))) == 120
     assert shown("999999999")[0] == set()
+
+
+def test_an_empty_list_offers_only_what_helps(root: Client) -> None:
+    html = root.get("/admin/chat/recording/").content.decode()
+    assert "Nothing here yet." in html
+    assert "Reset filters" not in html
+    for narrowed in ({"q": "harbour"}, {"status__exact": "done"}):
+        html = root.get("/admin/chat/recording/", narrowed).content.decode()
+        assert "Nothing matches the search and the filters." in html
+        assert "Reset filters" in html

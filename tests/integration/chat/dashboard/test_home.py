@@ -69,6 +69,9 @@ class TestFigures:
         assert tile(html, re.escape("Runs started (last minute)"))[0] == "2"
         assert "host-1, PID 42" in html
 
+    def test_with_no_page_open_no_number_of_web_processes_is_given(self, sam: Client) -> None:
+        assert tile(show(sam), "Open sockets")[:2] == ("0", "")
+
     def test_of_a_period(self, sam: Client, alice: User, bob: User) -> None:
         for number in range(18):
             make_run(alice, first_token_ms=100 + number, used=Used("m-1", messages=1, input_tokens=1000))
@@ -213,5 +216,7 @@ class TestWays:
     def test_the_handbook(self, sam: Client) -> None:
         html = sam.get("/admin/help/").content.decode()
         assert "Common questions" in html
-        assert "<img" not in html.partition("staff-help")[2]
+        text = html.partition("staff-help")[2]
+        assert "<img" not in text
+        assert "<br" not in text  # lines of the file are wrapped
         assert Client().get("/admin/help/").status_code == 302

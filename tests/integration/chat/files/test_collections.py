@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -196,7 +197,11 @@ class TestPages:
         other = Collection.objects.create(owner=make_user("Eve"), name="Secret")
         form = {"name": "Helper", "enabled": "on", "collections": [str(shared.pk)]}
         assert logged_in(bob).post("/presets/new/", form).status_code == 302
-        assert list(Preset.objects.get().collections.all()) == [shared]
+        made = Preset.objects.get()
+        assert list(made.collections.all()) == [shared]
+        # Without its box in the form, the next save would take the collection away.
+        page = logged_in(bob).get(f"/presets/{made.pk}/").content.decode()
+        assert re.search(f'<input type="checkbox" name="collections" value="{shared.pk}"[^>]* checked', page)
         form = {"name": "Other", "enabled": "on", "collections": [str(other.pk)]}
         assert logged_in(bob).post("/presets/new/", form).status_code == 200
 

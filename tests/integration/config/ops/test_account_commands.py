@@ -131,13 +131,18 @@ def test_an_invitation_works_and_is_mailed(root: User, settings: Settings) -> No
 
 
 def test_an_invitation_needs_somebody_and_an_address(settings: Settings, alice: User) -> None:
-    settings.ALLOWED_ORIGINS = []
+    settings.ALLOWED_ORIGINS, settings.LOCAL_URL = [], ""
     with pytest.raises(CommandError, match="no administrator"):
         said("invite", "new@example.org")
     with pytest.raises(CommandError, match="address is not known"):
         said("invite", "new@example.org", "--by", "alice@example.org")
     with pytest.raises(CommandError, match="may not assign"):
         said("invite", "new@example.org", "--by", "alice@example.org", "--url", "http://x")
+
+
+def test_an_invitation_to_what_runs_on_this_machine(settings: Settings, root: User) -> None:
+    settings.ALLOWED_ORIGINS, settings.LOCAL_URL = [], "http://127.0.0.1:8000"
+    assert said("invite", "new@example.org").startswith("http://127.0.0.1:8000/accounts/invitation/#")
 
 
 def test_stats(alice: User) -> None:

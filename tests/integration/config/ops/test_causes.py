@@ -14,6 +14,7 @@ from chat.jobs.worker_heartbeats import EndpointState, Heartbeat, beat
 from config.ops.diagnosis import SERVING, Level, examine
 from config.web import health
 from config.web.metrics import _endpoints_up, _redis_state
+from workers.providers.config import Definition
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis")]
 
@@ -106,6 +107,11 @@ class TestEndpoints:
         level, text, _advice = said("endpoints")["endpoints"]
         assert level is Level.OK
         assert "4 models on offer at the running workers" in text
+
+    def test_the_demo_model_has_no_address(self) -> None:
+        demo = Definition(id="demo", name="demo", kind="demo")
+        working("a", EndpointState("demo", demo.place, "", "closed", models=1, answered_at=0.0))
+        assert said("endpoints")["endpoints"][1] == "demo: 1 model on offer at the running workers."
 
     def test_without_workers_nothing_is_known(self) -> None:
         assert said("workers", "endpoints")["endpoints"][1] == "Not known: workers does not work."

@@ -37,7 +37,7 @@ function buildField(name, field, id, required) {
   control.dataset.type = field.type;
   if (field.format) control.dataset.format = field.format;
   const label = Object.assign(document.createElement("label"), { htmlFor: id, textContent: field.title || name, dir: "auto" });
-  if (required && field.type !== "boolean") label.append(" ", Object.assign(document.createElement("span"), { className: "field-needed", textContent: t("(needed)") }));
+  if (required && field.type !== "boolean") label.append(" ", Object.assign(document.createElement("span"), { className: "field-needed", textContent: t("(required)") }));
   row.append(...(field.type === "boolean" ? [control, label] : [label, control]));
   if (field.description) {
     const hint = Object.assign(document.createElement("p"), { id: `${id}-hint`, className: "helptext", textContent: field.description, dir: "auto" });
@@ -52,7 +52,7 @@ function buildChoices(name, field, id, required) {
   const row = Object.assign(document.createElement("fieldset"), { className: "field field-choices", id, name });
   row.dataset.type = "array";
   const legend = Object.assign(document.createElement("legend"), { textContent: field.title || name, dir: "auto" });
-  if (required) legend.append(" ", Object.assign(document.createElement("span"), { className: "field-needed", textContent: t("(needed)") }));
+  if (required) legend.append(" ", Object.assign(document.createElement("span"), { className: "field-needed", textContent: t("(required)") }));
   row.append(legend);
   if (field.description) row.append(Object.assign(document.createElement("p"), { className: "helptext", textContent: field.description, dir: "auto" }));
   const usual = Array.isArray(field.default) ? field.default : [];

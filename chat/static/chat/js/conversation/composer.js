@@ -128,7 +128,7 @@ export class Composer {
   show() {
     const over = this.field.value.length * 3 > this.limit && this.size > this.limit;
     this.hint.classList.toggle("is-over", over);
-    this.hint.textContent = over ? t("Too long: about {percent}% over the limit", { percent: Math.ceil((this.size / this.limit - 1) * 100) }) : this.busy && this.queues && this.enterSends ? (this.hint.dataset.busy ?? "") : this.hintText;
+    this.hint.textContent = over ? t("Too long: about {percent}% over the limit", { percent: Math.ceil((this.size / this.limit - 1) * 100) }) : this.busy && this.queues && this.enterSends && !this.mayInterject ? (this.hint.dataset.busy ?? "") : this.hintText;
     this.field.setAttribute("aria-invalid", String(over));
     this.sendButton.disabled = this.isEmpty || over || this.held;
     const queues = this.busy && !this.mayInterject;

@@ -66,7 +66,7 @@ export class Conversation {
       onChosen: (view, model) => this.chosen(view, model),
     });
     this.approvals = new Approvals(this);
-    this.waiting = new Waiting(() => this.transcript.allRunning, (words) => this.announcer.say(words));
+    this.waiting = new Waiting(() => this.transcript.allRunning, (words) => this.announcer.say(words), () => this.socket.ready);
     this.scroll = new Scroll(element("scroller"), element("transcript"), element("latest"));
     this.socket = new Socket({
       ticketUrl: page.urls.ticket,

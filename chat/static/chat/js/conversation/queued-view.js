@@ -55,7 +55,7 @@ export class QueuedView {
     const { element } = this;
     element.dataset.id = keyOf(one);
     element.draggable = state.own && !one.local && !(state.first && state.last);
-    element.classList.toggle("is-held", Boolean(state.note) && !state.busy && !one.steers);
+    element.classList.toggle("is-held", Boolean(state.note) && !state.busy && !one.steers && (!one.local || one.local === "unsent"));
     this.write("author", state.own ? "" : one.author.name);
     this.write("text", one.text);
     showFiles(element, one);

@@ -29,9 +29,14 @@ function queueWords(before) {
 }
 
 export class Waiting {
-  /** @param {() => MessageView[]} running the answers in progress @param {(words: string) => void} say */
-  constructor(running, say) {
+  /**
+   * @param {() => MessageView[]} running the answers in progress
+   * @param {(words: string) => void} say
+   * @param {() => boolean} connected
+   */
+  constructor(running, say, connected) {
     this.running = running;
+    this.connected = connected;
     this.say = say;
     this.timer = 0;
     /** The views that show seconds, with those that were announced last. @type {Map<MessageView, number>} */
@@ -57,8 +62,8 @@ export class Waiting {
 
   /** The time that is shown now: of the first words, or of a pause in the middle. @param {MessageView} view */
   count(view) {
-    // Thinking shows its own seconds; a person may take hours.
-    if (view.thinking?.active || view.awaited === "person") return this.clear(view);
+    // Thinking shows its own seconds; a person may take hours. Without a connection, it is not the model that is waited for.
+    if (view.thinking?.active || view.awaited === "person" || !this.connected()) return this.clear(view);
     const pending = view.status === "pending";
     const waited = performance.now() - (pending ? view.waitingSince : view.heardAt);
     if (waited < SHOWN_MS) return this.clear(view);
