@@ -1,4 +1,7 @@
-"""The readings of this worker: a few at once, in threads of their own, so that answers find free ones."""
+"""The readings of this worker: a few at once, in threads of their own, so that answers find free ones.
+
+Those that wait here are read in a fair order between users, so nobody's file waits for all of somebody else's.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ import structlog
 from django.db import connections
 
 from accounts.lib.outage import OUTAGE
+from chat.models.files import File
 from workers.files.announcing import announce_read
+from workers.files.fair_line import FairLine
 from workers.files.reading import read_blob
 
 AT_ONCE: Final = 2
@@ -27,13 +32,28 @@ class ReadingJobs:
         self._spawn = spawn
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="files")
         self._stopping = threading.Event()
-        self._waiting: set[uuid.UUID] = set()
+        self._waiting: set[uuid.UUID] = set()  # or being read
+        self._line = FairLine()
+        self._lock = threading.Lock()
 
     def start(self, blob_id: uuid.UUID) -> None:
-        """Reads a content when a thread is free. A second job for one that waits here is dropped."""
-        if blob_id not in self._waiting and not self._stopping.is_set():
+        """Reads a content when a thread is free; called on a thread. A second job for one that waits is dropped."""
+        try:
+            user = _owner_of(blob_id)
+        finally:
+            connections.close_all()
+        with self._lock:
+            if blob_id in self._waiting or self._stopping.is_set():
+                return
             self._waiting.add(blob_id)
-            self._threads.submit(self._read, blob_id)
+            self._line.add(user, blob_id)
+            self._threads.submit(self._read_next)
+
+    def _read_next(self) -> None:
+        with self._lock:
+            blob_id = self._line.take()
+        if blob_id is not None:
+            self._read(blob_id)
 
     def _read(self, blob_id: uuid.UUID) -> None:
         try:
@@ -44,10 +64,21 @@ class ReadingJobs:
         except Exception:
             logger.exception("file_reading_crashed", blob=str(blob_id))
         finally:
-            self._waiting.discard(blob_id)
+            with self._lock:
+                self._waiting.discard(blob_id)
             connections.close_all()
 
     def stop(self) -> None:
         """Ends the readings in progress: other workers begin them anew. Does not wait."""
         self._stopping.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _owner_of(blob_id: uuid.UUID) -> uuid.UUID | None:
+    """Whose turn the reading takes: of files with the same content, the newest one's owner. None as well during an
+    outage, in which the reading is delayed.
+    """
+    try:
+        return File.objects.filter(blob=blob_id).order_by("-created_at").values_list("owner", flat=True).first()
+    except OUTAGE:
+        return None
