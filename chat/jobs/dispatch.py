@@ -14,18 +14,23 @@ from typing import Any, Final
 import msgspec
 import structlog
 from celery import current_app
+from django.db import connection
 from kombu.exceptions import OperationalError as BrokerAway
 
+from accounts.lib.db import in_db
 from accounts.lib.redis import async_redis
 from chat.jobs import redis_jobs
 from chat.jobs.queues import FILES_QUEUE, GENERATE_QUEUE, TRANSCRIBE_QUEUE, ask_broker, broker_is_own_redis
+from chat.models.statuses import ANY_JOB
 from chat.telemetry import latency_marks, tracing
 
 GENERATE: Final = "workers.tasks.generate"
 TRANSCRIBE: Final = "workers.tasks.transcribe"
 SPEAK: Final = "workers.tasks.speak"
 READ_FILE: Final = "workers.tasks.read_file"
-PUBLISHED: Final = "published"  # a header of jobs that may claim any run: when, in seconds since 1970
+PUBLISHED: Final = "published"  # a header of runs' jobs: when, in seconds since 1970
+
+_OFFER: Final = "UPDATE chat_run SET lease_owner = %s WHERE id = %s AND status = 'queued'"
 
 logger = structlog.get_logger(__name__)
 
@@ -51,25 +56,38 @@ def _executor() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=2, thread_name_prefix="broker")
 
 
-def enqueue_generation(run_id: uuid.UUID, traceparent: str = "", *, own: bool = True) -> None:
-    """Publishes the job of a committed run. `own`: it may claim no other run (`workers.runtime.fair_claims`).
+def enqueue_generation(run_id: uuid.UUID, traceparent: str = "") -> None:
+    """Offers a queued run to all jobs, and publishes its own. What comes before its next attempt in the event log is
+    there.
 
     Raises `kombu.exceptions.OperationalError` if the broker is away; nothing is lost then, since the sweeper publishes
-    it later (`chat.recovery`).
+    it later (`chat.recovery`). Raises a database error.
     """
+    offer(run_id)
+    _send(run_id, traceparent)
+
+
+def offer(run_id: uuid.UUID) -> None:
+    """From now on any job may claim the queued run, so that it does not wait behind all jobs that others have in the
+    broker (`chat.runs.fair_order`). Who claims it becomes the lease's owner, and queued again it is offered to nobody.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_OFFER, [ANY_JOB, run_id])
+
+
+def _send(run_id: uuid.UUID, traceparent: str) -> None:
     current_app.send_task(
         GENERATE,
         args=[str(run_id)],
         queue=GENERATE_QUEUE,
         retry=False,
         ignore_result=True,
-        headers=_run_headers(traceparent, own=own),
+        headers=_run_headers(traceparent),
     )
 
 
-def _run_headers(traceparent: str, *, own: bool) -> dict[str, Any]:
-    headers: dict[str, Any] = {} if own else {PUBLISHED: time.time()}
-    return headers | (_headers(traceparent) or {})
+def _run_headers(traceparent: str) -> dict[str, Any]:
+    return {PUBLISHED: time.time(), **(_headers(traceparent) or {})}
 
 
 def _headers(traceparent: str) -> dict[str, str] | None:
@@ -83,17 +101,18 @@ def _sending(queue: str) -> AbstractContextManager[tracing.Span]:
     return tracing.span(f"send {queue}", tracing.SpanKind.PRODUCER, attributes={"messaging.destination.name": queue})
 
 
-async def enqueue(run_id: uuid.UUID, *, own: bool = True) -> None:
-    """`enqueue_generation` from a coroutine, within the trace of the command that asked for it. Raises `BrokerAway` or
-    `redis.RedisError`.
+async def enqueue(run_id: uuid.UUID, *, offered: bool = False) -> None:
+    """`enqueue_generation` from a coroutine, within the trace of the command that asked for it. `offered`: any job may
+    claim the run already, as a new answer. Raises `BrokerAway`, `redis.RedisError` or a database error.
     """
+    if not offered:
+        await in_db(offer, run_id)
     with _sending(GENERATE_QUEUE) as span:
         parent = tracing.traceparent_of(span) or tracing.current.get()
         if redis_jobs.is_possible():
-            await redis_jobs.publish(GENERATE_QUEUE, GENERATE, [str(run_id)], _run_headers(parent, own=own))
+            await redis_jobs.publish(GENERATE_QUEUE, GENERATE, [str(run_id)], _run_headers(parent))
         else:
-            publish = functools.partial(enqueue_generation, run_id, parent, own=own)
-            await asyncio.get_running_loop().run_in_executor(_executor(), publish)
+            await asyncio.get_running_loop().run_in_executor(_executor(), _send, run_id, parent)
     latency_marks.mark(run_id, "enqueued")
 
 

@@ -83,7 +83,7 @@ class Run(models.Model):
     waiting_for = models.CharField(max_length=10, choices=WaitingFor.choices, blank=True, default="", db_default="")
 
     attempt = models.PositiveIntegerField(default=0)
-    lease_owner = models.CharField(max_length=120, blank=True)
+    lease_owner = models.CharField(max_length=120, blank=True)  # of a queued run: empty, or `ANY_JOB`
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     enqueued_at = models.DateTimeField(
         null=True, blank=True, help_text=_("When the job was last published to the broker.")

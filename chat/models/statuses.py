@@ -63,6 +63,7 @@ class Effort(models.TextChoices):
 UNDER_WAY = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
 ACTIVE = (RunStatus.WAITING.value, *UNDER_WAY)  # not ended
 FAILED = (RunStatus.FAILED.value, RunStatus.INTERRUPTED.value)
+ANY_JOB = "any"  # `lease_owner` of a queued run that any job may claim (`chat.jobs.dispatch.offer`)
 SLOW_MS = 5000  # from here on, a time to the first token counts as slow
 
 

@@ -8,8 +8,9 @@ from typing import Any, Final
 from accounts.lib.db import in_db
 from accounts.lib.redis import async_redis
 from chat.eventlog import store
+from chat.eventlog.followers import find_unwatched
 from chat.protocol.frames import encode
-from chat.runs.fair_order import WaitingRun, waiting_runs
+from chat.runs.fair_order import WaitingRun, waiting_runs, watched_first
 
 SHOWN_SECONDS: Final = 2.0  # who waits for less is told nothing
 EVERY_MS: Final = 1_800  # of all processes together
@@ -24,18 +25,22 @@ async def announce_positions(number: int | None = None) -> None:
     if not await async_redis().set(_ANNOUNCED, "1", nx=True, px=EVERY_MS):
         return
     layer, number = store.channel_layer(), int(time.time() / 2) if number is None else number
-    for run in await in_db(waiting_runs, SHOWN_SECONDS):
-        if run.before < OFTEN or (run.before + number) % SELDOM == 0:
-            await layer.group_send(store.group_name(run.conversation_id), notice(run))
+    waiting = await in_db(waiting_runs, SHOWN_SECONDS)
+    unwatched = await find_unwatched(run.conversation_id for run in waiting)
+    for before, run in enumerate(watched_first(waiting, unwatched)):
+        if run.seconds >= SHOWN_SECONDS and (before < OFTEN or (before + number) % SELDOM == 0):
+            await layer.group_send(store.group_name(run.conversation_id), notice(run, before))
 
 
-def notice(run: WaitingRun) -> dict[str, Any]:
-    """The message of the channel layer to everybody who follows the run's conversation."""
+def notice(run: WaitingRun, before: int) -> dict[str, Any]:
+    """The message of the channel layer to everybody who follows the run's conversation. `before`: how many answers have
+    their turn before it.
+    """
     frame = {
         "type": "run.position",
         "conversation_id": str(run.conversation_id),
         "run_id": str(run.run_id),
         "message_id": str(run.message_id),
-        "before": run.before,
+        "before": before,
     }
     return {"type": "ephemeral", "c": run.conversation_id.bytes, "from": "", "frame": encode(frame)}

@@ -84,7 +84,7 @@ async def submit(
     if accepted.duplicate:
         metrics.counted.repeats += 1
     wanted = [] if accepted.duplicate or accepted.held else accepted.runs
-    enqueueing = _enqueue(wanted, own=accepted.continues) if wanted else None
+    enqueueing = _enqueue(wanted, offered=not accepted.continues) if wanted else None
     announcing: asyncio.Task[None] | None = None
     async with join(accepted) as follow:
         appended = await announce(accepted)
@@ -127,15 +127,15 @@ async def _position_before(accepted: Accepted, appended: Sequence[store.Appended
     return Position(appended[0].epoch, appended[0].seq - len(accepted.announcements[0].events))
 
 
-def _enqueue(run_ids: Sequence[uuid.UUID], *, own: bool) -> asyncio.Future[None]:
-    job = asyncio.ensure_future(_enqueue_all(run_ids, own=own))
+def _enqueue(run_ids: Sequence[uuid.UUID], *, offered: bool) -> asyncio.Future[None]:
+    job = asyncio.ensure_future(_enqueue_all(run_ids, offered=offered))
     job.add_done_callback(_log_failure)
     return job
 
 
-async def _enqueue_all(run_ids: Sequence[uuid.UUID], *, own: bool) -> None:
+async def _enqueue_all(run_ids: Sequence[uuid.UUID], *, offered: bool) -> None:
     for run_id in run_ids:
-        await enqueue(run_id, own=own)
+        await enqueue(run_id, offered=offered)
 
 
 def _log_failure(job: asyncio.Future[None]) -> None:

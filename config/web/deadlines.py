@@ -20,6 +20,10 @@ HEAD_SECONDS: Final = 20.0  # from a request's first byte to the end of its head
 BODY_SECONDS: Final = 30.0  # from there to the end of its body ...
 BODY_BYTES_PER_SECOND: Final = 16 * 1024  # ... and a second more for so many bytes that have arrived
 OVERHEAD_BYTES: Final = 64 * 1024  # with which a body in chunks, and what came with it, may exceed its limit
+# A refused body is read on and dropped for a while, up to so many bytes beyond its limit. Who is still sending it would
+# otherwise find the connection reset, and lose the answer: nginx then says 502.
+LINGER_SECONDS: Final = 5.0
+LINGER_BYTES: Final = 8 * 2**20
 READ_SECONDS: Final = 60.0  # within which a client has to take something of a response
 
 IMPORTS: Final = b"/imports/new/"  # which takes larger bodies: files that people import
@@ -38,6 +42,7 @@ class DeadlineChannel(http.HTTPChannel):  # type: ignore[misc]  # twisted.web is
         self._deadline: Any = None
         self._arrived = 0
         self._refused = False
+        self._unread = 0  # bytes that are still read of a refused body
 
     def connectionMade(self) -> None:  # noqa: N802 -- Twisted's
         super().connectionMade()
@@ -45,6 +50,7 @@ class DeadlineChannel(http.HTTPChannel):  # type: ignore[misc]  # twisted.web is
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 -- Twisted's
         if self._refused:
+            self._drop(len(data))
             return
         if self._deadline is None and not self._handlingRequest:
             self._await(HEAD_SECONDS)  # the next request of a kept connection begins
@@ -53,7 +59,7 @@ class DeadlineChannel(http.HTTPChannel):  # type: ignore[misc]  # twisted.web is
     def allHeadersReceived(self) -> None:  # noqa: N802 -- Twisted's
         self._arrived = 0
         if self.length is not None and self.length > self._most_bytes():
-            self._refuse(TOO_LARGE)
+            self._refuse_body()
             return
         self._await(BODY_SECONDS)
         super().allHeadersReceived()
@@ -64,7 +70,7 @@ class DeadlineChannel(http.HTTPChannel):  # type: ignore[misc]  # twisted.web is
         if self._deadline is not None and self._deadline.active():
             before, self._arrived = self._arrived, self._arrived + len(data)
             if self._arrived > self._most_bytes() + OVERHEAD_BYTES:  # in chunks, of a length that nobody said
-                self._refuse(TOO_LARGE)
+                self._refuse_body()
                 return
             self._deadline.delay(self._arrived // BODY_BYTES_PER_SECOND - before // BODY_BYTES_PER_SECOND)
         super().rawDataReceived(data)
@@ -89,15 +95,27 @@ class DeadlineChannel(http.HTTPChannel):  # type: ignore[misc]  # twisted.web is
         self._deadline = self.callLater(seconds, self._give_up)
 
     def _give_up(self) -> None:
+        """Answers 408 and closes; what still arrives is dropped."""
         self._refuse(TIMEOUT)
+        self.loseConnection()
+        self.callLater(self.abortTimeout, self.transport.abortConnection)
+
+    def _refuse_body(self) -> None:
+        """Answers 413, and closes when the client has, or has sent too much of the rest, or takes too long."""
+        self._unread = self._most_bytes() + LINGER_BYTES - self._arrived
+        self._refuse(TOO_LARGE)
+        self.transport.loseWriteConnection()
+        self.callLater(LINGER_SECONDS, self.transport.abortConnection)
 
     def _refuse(self, answer: bytes) -> None:
-        """Answers and closes; what still arrives is dropped."""
         self.arrived()
         self._refused = True
         self.transport.write(answer)
-        self.loseConnection()
-        self.callLater(self.abortTimeout, self.transport.abortConnection)
+
+    def _drop(self, size: int) -> None:
+        self._unread -= size
+        if self._unread < 0:
+            self.transport.abortConnection()
 
 
 class DeadlineRequest(WebRequest):  # type: ignore[misc]  # daphne has no types

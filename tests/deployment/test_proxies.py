@@ -10,7 +10,7 @@ import signal
 import ssl
 import time
 import uuid
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import aiohttp
@@ -20,6 +20,7 @@ from tests import collected
 from tests.chaos.driving import answer
 from tests.client import Client, Session, session
 from tests.client_view import View
+from tests.deployment.closing import let_connections_close
 from tests.deployment.proxies import PROXIES, Proxy
 from tests.deployment.tls import make_certificate
 from tests.fakes.openai_server import FakeOpenAI
@@ -29,6 +30,7 @@ from tests.stack import Stack, run_stack
 from tests.watching import Watcher
 
 NEWER = "chat/newer.0123456789ab.js"
+__all__ = ["let_connections_close"]  # for the tests here
 pytestmark = pytest.mark.asyncio(loop_scope="function")
 
 
@@ -43,13 +45,6 @@ class Site:
     @property
     def url(self) -> str:
         return self.proxy.url
-
-
-@pytest.fixture(autouse=True)
-async def let_connections_close() -> AsyncGenerator[None, None]:
-    """The end of a TLS connection needs the loop once more after its client session is closed."""
-    yield
-    await asyncio.sleep(0.3)
 
 
 @pytest.fixture(scope="module", params=PROXIES, ids=lambda kind: kind.program)

@@ -8,8 +8,9 @@ import pytest
 
 from tests.client import session
 from tests.deployment import test_proxies
+from tests.deployment.closing import let_connections_close
 from tests.deployment.proxies import StickyNginx
-from tests.deployment.test_proxies import Site, let_connections_close
+from tests.deployment.test_proxies import Site
 from tests.deployment.tls import make_certificate
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.stacks import model_env

@@ -1,4 +1,7 @@
-"""Which queued run a job claims: its own; while more are asked for than this worker takes, the one whose turn it is."""
+"""Which queued run a job claims: its own; while more are asked for than this worker takes, the one whose turn it is.
+
+All workers read one order (`chat.runs.fair_order`), so it does not matter to which of them a job comes.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,16 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 from dataclasses import replace
 from typing import Final
 
 from accounts.lib.outage import OUTAGE
 from chat.catalog.access import said_of
 from chat.runs.claims import Claim, claim
-from chat.runs.fair_order import next_runs, note_passed
+from chat.runs.fair_order import WaitingRun, next_runs, note_passed, watched_first
 
-READ: Final = 64  # runs at a time
+READ: Final = 1_000  # runs at a time; nearly all of them may be unwatched
 FRESH_SECONDS: Final = 0.25  # for so long the order is as it was read
 LATE_SECONDS: Final = 1.0  # a job that waited longer in the broker is one of many
 TRIES: Final = 16  # runs that other workers claim meanwhile
@@ -33,11 +36,19 @@ def without_unusable_tools(claimed: Claim) -> Claim:
 
 
 class FairClaims:
-    """Claims runs for one worker process. `window_of` gives the context window of a model (`claim`)."""
+    """Claims runs for one worker process. `window_of` gives the context window of a model (`claim`). `find_unwatched`
+    gives those of some conversations that nobody follows; it blocks.
+    """
 
-    def __init__(self, owner: str, window_of: Callable[[str], int | None]) -> None:
+    def __init__(
+        self,
+        owner: str,
+        window_of: Callable[[str], int | None],
+        find_unwatched: Callable[[Collection[uuid.UUID]], Container[uuid.UUID]],
+    ) -> None:
         self._owner = owner
         self._window_of = window_of
+        self._find_unwatched = find_unwatched
         self._next: deque[uuid.UUID] = deque()
         self._read_at = float("-inf")
         self._lock = threading.Lock()
@@ -68,9 +79,13 @@ class FairClaims:
         for _ in range(TRIES):
             with self._lock:  # also while it reads: the threads that wait read nothing
                 if not self._next or time.monotonic() - self._read_at > FRESH_SECONDS:
-                    self._next = deque(next_runs(READ))
+                    self._next = deque(run.run_id for run in self._in_order())
                     self._read_at = time.monotonic()
                 if not self._next:
                     return
                 candidate = self._next.popleft()
             yield candidate
+
+    def _in_order(self) -> list[WaitingRun]:
+        runs = next_runs(READ)
+        return watched_first(runs, self._find_unwatched([run.conversation_id for run in runs])) if runs else runs

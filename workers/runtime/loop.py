@@ -53,7 +53,7 @@ from workers.runtime.liveness import Liveness
 from workers.runtime.rendering import FALLBACK_SECONDS, MissingHtml
 from workers.runtime.repeat import repeat
 from workers.runtime.stops import StopListener
-from workers.runtime.unwatched import stop_unwatched
+from workers.runtime.unwatched import ask_on, stop_unwatched
 from workers.speech.speaker import Speaker
 from workers.speech.transcription import Transcriber
 from workers.tools.registry import find_tools
@@ -82,9 +82,11 @@ class Runtime:
         self.liveness = Liveness(settings.WORKER_STUCK_SECONDS)
         self.speech, self.speaker = Transcriber(self.owner, self.spawn), Speaker(self.owner)
         self.files = ReadingJobs(self.start_soon)
-        self._claims = FairClaims(self.owner, lambda model: usable_window(self.endpoint_sync.router.window_of(model)))
         self._slots = threading.BoundedSemaphore(settings.WORKER_STREAMS)
         self._loop = uvloop.new_event_loop()
+        self._claims = FairClaims(
+            self.owner, lambda model: usable_window(self.endpoint_sync.router.window_of(model)), ask_on(self._loop)
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run_loop, name="streams", daemon=True)
         ready = threading.Event()

@@ -1,24 +1,28 @@
 """Stops answers of conversations that nobody has open, where the plan of the user or UNWATCHED_RUNS says so.
 
-A conversation is open where a web process is subscribed to its group, as Redis counts the subscribers.
+A conversation is open while somebody follows it (`chat.eventlog.followers`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Final
 
 from django.conf import settings
 from django.db.models import Q
 
 from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
 from accounts.models import Unwatched
 from accounts.quotas.plans import plan_field
-from chat.eventlog import store
+from chat.eventlog.followers import find_unwatched
 from chat.models import Run
 from workers.generation.run import Generation
+
+ASK_SECONDS: Final = 2.0
 
 
 async def stop_unwatched(active: Mapping[uuid.UUID, Generation]) -> None:
@@ -42,19 +46,18 @@ async def stop_unwatched(active: Mapping[uuid.UUID, Generation]) -> None:
         late[run_id].abandon()
 
 
-async def find_unwatched(conversations: Iterable[uuid.UUID]) -> set[uuid.UUID]:
-    """Those of `conversations` that no socket is subscribed to. Raises `redis.RedisError`."""
-    layer = store.channel_layer()
-    by_server: dict[Any, dict[str, uuid.UUID]] = {}
-    for one in set(conversations):
-        group = store.group_name(one)
-        by_server.setdefault(layer.group_connection(group), {})[layer.group_address(group)] = one
-    found = set()
-    for server, addresses in by_server.items():
-        for address, count in await server.pubsub_numsub(*addresses):
-            if not count:
-                found.add(addresses[address.decode() if isinstance(address, bytes) else address])
-    return found
+def ask_on(loop: asyncio.AbstractEventLoop) -> Callable[[Collection[uuid.UUID]], set[uuid.UUID]]:
+    """`find_unwatched` for threads: asked on the loop, and waited for. Where Redis does not answer, all are watched."""
+
+    def ask(conversations: Collection[uuid.UUID]) -> set[uuid.UUID]:
+        asked = asyncio.run_coroutine_threadsafe(find_unwatched(conversations), loop)
+        try:
+            return asked.result(ASK_SECONDS)
+        except OUTAGE:  # a time that is up is one, too
+            asked.cancel()
+            return set()
+
+    return ask
 
 
 def runs_to_stop(run_ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:

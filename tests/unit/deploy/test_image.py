@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from config.credentials import SECRETS
@@ -90,3 +93,45 @@ def test_files_that_are_mounted_exist() -> None:
                 assert (DEPLOY / volume.split(":")[0]).is_file(), (name, volume)
             else:
                 assert volume.split(":")[0] in COMPOSE["volumes"], (name, volume)
+
+
+def test_a_python_that_only_root_can_run_is_refused(tmp_path: Path) -> None:
+    """Before, the image was built, and no service started."""
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    python = private / "python3"
+    python.write_text(f"#!/bin/sh\nshift\nexec {sys.executable} -c \"import sys; sys.executable = '$0'\n$1\"\n")
+    python.chmod(0o755)
+    done = subprocess.run(
+        [str(DEPLOY / "image/build"), str(ROOT), str(tmp_path / "target")],
+        env={**os.environ, "PYTHON": str(python)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"Other users cannot run {python}: only its owner may enter {private}." in done.stderr
+    assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.parametrize(("bucket", "files"), [("", ["--files"]), ("files", [])])
+def test_backups_are_of_the_database_and_of_stored_files(tmp_path: Path, bucket: str, files: list[str]) -> None:
+    """With a program in place of `manage.py backup` that notes how it is called."""
+    for folder in ("app/deploy/image", "venv/bin", "backups"):
+        (tmp_path / folder).mkdir(parents=True)
+    script = tmp_path / "app/deploy/image/backups"
+    script.write_text((DEPLOY / "image/backups").read_text())
+    python = tmp_path / "venv/bin/python"
+    python.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/part\nmv {tmp_path}/part {tmp_path}/called\n')
+    for path in (script, python):
+        path.chmod(0o755)
+    env = {**os.environ, "BACKUP_HOUR": "0", "BACKUP_KEEP_DAYS": "7", "S3_BUCKET": bucket}
+    process = subprocess.Popen([str(script), str(tmp_path / "backups")], env=env)
+    try:
+        deadline = time.monotonic() + 30
+        while not (tmp_path / "called").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        process.terminate()
+    assert process.wait(30) == 0
+    called = (tmp_path / "called").read_text().split()
+    assert called == ["manage.py", "backup", str(tmp_path / "backups"), *files, "--keep", "7"]

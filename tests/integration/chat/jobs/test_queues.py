@@ -72,7 +72,7 @@ async def test_a_separate_redis_is_asked_for_its_own_queue(
         settings.CELERY_BROKER_URL = url
         assert await dispatch.look_at_queue() == dispatch.Queue(known=True)
         for _ in range(3):
-            dispatch.enqueue_generation(uuid.uuid4())
+            await dispatch.enqueue(uuid.uuid4(), offered=True)
         assert sync_redis().llen(GENERATE_QUEUE) == 0
         assert await dispatch.look_at_queue() == dispatch.Queue(known=True, length=3)
         assert queue_lengths()["answers"] == 3

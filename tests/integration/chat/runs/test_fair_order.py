@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Container
 from typing import Any
 
 import pytest
@@ -12,12 +13,13 @@ from accounts.lib.db import in_db
 from accounts.lib.redis import sync_redis
 from accounts.models import User
 from chat.eventlog import store
+from chat.jobs.dispatch import offer
 from chat.models import RunStatus
 from chat.recovery import positions
 from chat.recovery.positions import announce_positions
-from chat.runs.claims import claim
+from chat.runs.claims import claim, requeue
 from chat.runs.ending import Ending, end_run
-from chat.runs.fair_order import next_runs, waiting_runs
+from chat.runs.fair_order import UNWATCHED_SECONDS, next_runs, waiting_runs, watched_first
 from tests.fixtures.run_rows import row, say, shift
 from workers.runtime.fair_claims import FairClaims
 
@@ -32,36 +34,54 @@ def asked(user: User, *seconds: float) -> list[uuid.UUID]:
     return found
 
 
+def in_turn(limit: int = 10) -> list[uuid.UUID]:
+    return [run.run_id for run in next_runs(limit)]
+
+
 def test_everybodys_first_run_comes_before_anybodys_second(alice: User, bob: User) -> None:
     hers, his = asked(alice, 9, 8, 7), asked(bob, 6, 5)
-    assert next_runs(10) == [hers[0], his[0], hers[1], his[1], hers[2]]
-    assert next_runs(2) == [hers[0], his[0]]
-    assert [(one.run_id, one.before) for one in waiting_runs(6.5)] == [(hers[0], 0), (hers[1], 2), (hers[2], 4)]
+    assert in_turn() == [hers[0], his[0], hers[1], his[1], hers[2]]
+    assert in_turn(2) == [hers[0], his[0]]
+    assert [one.run_id for one in waiting_runs(6.5)] == in_turn()
+    assert waiting_runs(60) == []
+
+
+def test_what_nobody_follows_comes_after_what_somebody_does_but_not_for_ever(alice: User, bob: User) -> None:
+    hers, his = asked(alice, 9, 8), asked(bob, UNWATCHED_SECONDS + 5, 6)
+    runs = next_runs(10)
+    assert [run.run_id for run in runs] == [his[0], hers[0], hers[1], his[1]]
+    nobody = {row(run_id).conversation_id for run_id in (hers[0], *his)}
+    assert [run.run_id for run in watched_first(runs, nobody)] == [his[0], hers[1], hers[0], his[1]]
+    assert watched_first(runs, set()) == runs
 
 
 def test_what_has_begun_since_and_what_is_in_progress_counts(alice: User, bob: User) -> None:
     hers, his = asked(alice, 60, 9, 8), asked(bob, 7)
     claim(hers[0], "w")
-    assert next_runs(10) == [his[0], *hers[1:]]
+    assert in_turn() == [his[0], *hers[1:]]
     claim(his[0], "w")
     [later] = asked(bob, 1)
-    assert next_runs(10) == [hers[1], later, hers[2]], "each has one in progress"
+    assert in_turn() == [hers[1], later, hers[2]], "each has one in progress"
     assert end_run(hers[0], 1, RunStatus.DONE, Ending("A"), owner="w") is not None
-    assert next_runs(10) == [hers[1], later, hers[2]], "it ended while the others waited"
+    assert in_turn() == [hers[1], later, hers[2]], "it ended while the others waited"
 
 
-def test_only_their_own_job_claims_what_was_queued_again(alice: User) -> None:
+def test_what_was_queued_again_has_its_turn_once_it_is_offered(alice: User) -> None:
+    """Not before its events, which come before its job is published."""
     again, new = asked(alice, 9, 8)
-    shift(again, enqueued_at=-9)
-    row_again = row(again)
-    row_again.attempt = 1
-    row_again.save(update_fields=["attempt"])
-    assert next_runs(10) == [new]
+    claim(again, "w")
+    assert requeue(again, 1, owner="w") is not None
+    assert in_turn() == [new]
     assert [one.run_id for one in waiting_runs(0)] == [again, new], "it waits all the same"
+    offer(again)
+    assert in_turn() == [again, new]
+    claim(again, "w")
+    assert requeue(again, 2, owner="w") is not None
+    assert in_turn() == [new], "that was for the attempt before"
 
 
-def claims() -> FairClaims:
-    return FairClaims("w", lambda model: None)
+def claims(unwatched: Container[uuid.UUID] = ()) -> FairClaims:
+    return FairClaims("w", lambda model: None, lambda conversations: unwatched)
 
 
 def test_a_job_claims_its_own_run_while_nobody_waits(alice: User, bob: User) -> None:
@@ -101,6 +121,28 @@ def test_a_job_of_its_own_run_claims_no_other(alice: User, bob: User) -> None:
     assert found.run.id == his
     assert fair.claim(his, None, waited=True) is None
     assert row(hers).status == "queued"
+
+
+def test_a_worker_claims_what_somebody_follows_first(alice: User, bob: User) -> None:
+    [hers], [his] = asked(alice, 9), asked(bob, 5)
+    fair = claims({row(hers).conversation_id})
+    found = fair.claim(hers, row(hers).created_at.timestamp(), waited=True)
+    assert found is not None
+    assert found.run.id == his
+
+
+def test_two_hundred_of_one_user_hold_up_no_other_one_in_any_worker(alice: User, bob: User) -> None:
+    """Neither a new answer nor one that was queued again, whose job comes after all of hers."""
+    hers, [his, his_again] = asked(alice, *range(400, 200, -2)), asked(bob, 3, 2)
+    claim(his_again, "w")
+    assert requeue(his_again, 1, owner="w") is not None
+    offer(his_again)
+    workers = [claims(), claims()]
+    claimed = [workers[n % 2].claim(hers[n], row(hers[n]).created_at.timestamp(), waited=True) for n in range(6)]
+    order = [one.run.id for one in claimed if one is not None]
+    assert len(order) == 6
+    assert order[:4] == [hers[0], his, hers[1], his_again]
+    assert set(order[4:]) == {hers[2], hers[3]}
 
 
 async def test_those_who_wait_are_told_how_many_are_before_them(

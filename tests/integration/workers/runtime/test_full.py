@@ -24,3 +24,23 @@ async def test_a_full_worker_goes_on_with_whose_turn_it_is() -> None:
             assert (await his.ended(late["run_id"]))["ended"] == "run.done"
             begun = stack.sql("SELECT id::text AS run_id FROM chat_run ORDER BY started_at")
             assert [row["run_id"] for row in begun] == [one["run_id"] for one in (long, late, *waiting)]
+
+
+async def test_an_answer_that_somebody_looks_at_goes_before_one_that_nobody_does() -> None:
+    with stack_with_model(web=1, workers=1, env={"WORKER_STREAMS": "1"}) as (stack, _):
+        async with user(stack) as alice, user(stack, "bob") as bob:
+            hers, his = await alice.connect(), await bob.connect()
+            long = await hers.say("Long [[tokens=4000 rate=40]]")
+            await hers.shows(long["run_id"], 20)
+            left = await his.say("From Bob [[tokens=2]]")
+            later = await hers.say("Next [[tokens=2]]")
+            await hers.next("run.position", run_id=later["run_id"], before=1)
+            await his.close()
+            await hers.next("run.position", run_id=later["run_id"], before=0)
+            await hers.ask("run.stop", run_id=long["run_id"])
+            assert (await hers.ended(later["run_id"]))["ended"] == "run.done"
+            his = await bob.connect(views=his.views)
+            await his.send("subscribe", conversation_id=left["conversation_id"])
+            assert (await his.ended(left["run_id"]))["ended"] == "run.done", "it has its turn all the same"
+            begun = stack.sql("SELECT id::text AS run_id FROM chat_run ORDER BY started_at")
+            assert [row["run_id"] for row in begun] == [one["run_id"] for one in (long, later, left)]

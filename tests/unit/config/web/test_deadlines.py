@@ -12,7 +12,15 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.web import http
 
-from config.web.deadlines import BODY_BYTES_PER_SECOND, BODY_SECONDS, HEAD_SECONDS, OVERHEAD_BYTES, DeadlineChannel
+from config.web.deadlines import (
+    BODY_BYTES_PER_SECOND,
+    BODY_SECONDS,
+    HEAD_SECONDS,
+    LINGER_BYTES,
+    LINGER_SECONDS,
+    OVERHEAD_BYTES,
+    DeadlineChannel,
+)
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
 
@@ -26,6 +34,13 @@ class Request(http.Request):  # type: ignore[misc]  # twisted.web is untyped in 
         self.finish()
 
 
+class Transport(StringTransport):  # type: ignore[misc]  # as above
+    half_closed = False
+
+    def loseWriteConnection(self) -> None:  # noqa: N802 -- Twisted's
+        self.half_closed = True
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -35,7 +50,7 @@ def clock() -> Clock:
 def channel(clock: Clock) -> Generator[Any, None, None]:
     made = DeadlineChannel()
     made.callLater, made.timeOut, made.requestFactory = clock.callLater, 60, Request
-    made.makeConnection(StringTransport())
+    made.makeConnection(Transport())
     yield made
     made.connectionLost(Failure(ConnectionDone()))
 
@@ -86,9 +101,28 @@ def small(settings: Any) -> None:
 def test_a_body_that_is_said_to_be_too_large_is_refused_unread(channel: Any) -> None:
     channel.dataReceived(HEAD + b"x" * 100)
     assert channel.transport.value().startswith(b"HTTP/1.1 413 ")
-    assert channel.transport.disconnecting
+    assert channel.transport.half_closed
     channel.dataReceived(b"x" * 1_000_000 + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert channel.transport.value().count(b"HTTP/1.1 ") == 1, "nothing after it is read"
+    assert not channel.transport.disconnecting, "its rest may arrive, so that the client reads the answer"
+
+
+@pytest.mark.usefixtures("small")
+def test_a_client_that_does_not_stop_is_cut(channel: Any, clock: Clock) -> None:
+    channel.dataReceived(HEAD)
+    clock.advance(LINGER_SECONDS - 0.1)
+    assert not channel.transport.disconnecting
+    clock.advance(0.1)
+    assert channel.transport.disconnecting
+
+
+@pytest.mark.usefixtures("small")
+def test_a_client_that_sends_too_much_is_cut(channel: Any) -> None:
+    channel.dataReceived(HEAD)
+    channel.dataReceived(b"x" * (1000 + LINGER_BYTES))
+    assert not channel.transport.disconnecting
+    channel.dataReceived(b"x")
+    assert channel.transport.disconnecting
 
 
 @pytest.mark.usefixtures("small")
