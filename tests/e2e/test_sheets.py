@@ -72,6 +72,17 @@ def test_alt_p_opens_the_parameters_and_closes_them(page: Page, stack: Stack) ->
     expect(page.locator("#parameters")).to_be_hidden()
 
 
+def test_the_conversation_s_menu_opens_where_the_sidebar_is_closed(page: Page, stack: Stack) -> None:
+    send(page, "Hello [[tokens=5 rate=1000]]")
+    ended(page)
+    page.locator("[data-action=close-sidebar]").click()
+    expect(page.locator("#sidebar")).to_be_hidden()
+    page.locator("#chat-menu").click()
+    expect(page.get_by_role("menuitem", name="Rename")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.locator("[data-action=open-sidebar]").click()  # for other tests
+
+
 def test_a_long_menu_stays_on_a_phone_s_screen(page: Page, stack: Stack) -> None:
     send(page, "Hello [[tokens=5 rate=1000]]")
     ended(page)
@@ -80,7 +91,9 @@ def test_a_long_menu_stays_on_a_phone_s_screen(page: Page, stack: Stack) -> None
     menu = page.locator("#item-menu")
     expect(menu).to_be_visible()
     box = menu.bounding_box()
-    assert box and box["y"] >= 0 and box["y"] + box["height"] <= 600, box
+    assert box is not None
+    assert box["y"] >= 0, box
+    assert box["y"] + box["height"] <= 600, box
     last = menu.get_by_role("menuitem", name="Delete")
     last.scroll_into_view_if_needed()
     expect(last).to_be_in_viewport(ratio=1)
