@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, Page, StorageState, expect
 
-from tests.e2e.browsing import ended, send
+from tests.e2e.browsing import ended
 from tests.stack import Stack
 
 pytestmark = pytest.mark.timeout(180)  # the first waits for the stack
@@ -35,13 +35,14 @@ SMALL: Final = """(root) => {
 
 @pytest.fixture
 def phone(browser: Browser, login: StorageState, stack: Stack) -> Iterator[Page]:
-    """A conversation of Alice's with an answer that has code and a table."""
+    """A conversation of Alice's with an answer."""
     context = browser.new_context(
         storage_state=login, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
     )
     page = context.new_page()
     page.goto(f"{stack.url}/")
-    send(page, "Hello [[tokens=5 rate=1000]]")
+    page.locator("#text").fill("Hello [[tokens=5 rate=1000]]")
+    page.locator("#send").click()  # Enter makes a new line
     ended(page)
     yield page
     context.close()
