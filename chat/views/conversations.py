@@ -40,7 +40,6 @@ from chat.conversations.windows import PathWindow
 from chat.eventlog.events import member_dict
 from chat.models import Folder, Member, Message, Preset, Role
 from chat.models.conversations import usual_rule
-from chat.models.moderation import ReportReason
 from chat.protocol.errors import NotFound
 from chat.review.own_cases import unseen_cases
 from chat.turns.mentioning import mentioned_in
@@ -172,7 +171,6 @@ def _page(
         "conversation": state.conversation if state else None,
         "temporary": state.conversation.temporary if state else "temporary" in request.GET,
         **(_shown(state, state.messages, marks or Marks()) if state else {"shown": []}),
-        "report_reasons": ReportReason.choices,
         "piece": _fragment_data(state, state.messages, state.tip_id) if state else None,
         "listing": list_beside(request, state, member, folder, mentioned),
         "folder": folder,

@@ -27,9 +27,11 @@ VENDOR: Final = {  # by the names that modules use. The last two are no modules:
 ADDED: Final = ("temml", "temml.css")
 
 EVERYWHERE: Final = ("tokens", "base", "branding")
+LAST: Final = ("touch",)
 PAGES: Final = ("pages", "settings-parts", "settings", "library", "shared", "print")
 STAFF: Final = ("staff", "staff-moderation")
 CALL: Final = ("call",)  # loaded with the first call
+DIALOGS: Final = ("parameter-fields", "parameters", "people", "shares", "tools")  # loaded with the first of them
 FILES: Final = ("files", "message-files", "file-parts", "file-viewer", "knowledge")  # loaded with the first file
 ANSWERS: Final = ("prose", "code", "answer-parts", "messages", "sources", "thinking", "steps")  # beyond their page
 SHEETS: Final = (  # of the conversation page, in the order of the cascade; others that are its own follow by name
@@ -49,25 +51,26 @@ SHEETS: Final = (  # of the conversation page, in the order of the cascade; othe
     ),
     *("context", "steps", "step-viewer"),
     *("composer", "queue", "prompts", "picker", "choices", "start", "voice", "temporary"),
-    *("parameter-fields", "parameters", "people", "shares", "asking", "reading", "report"),
-    *("message-marks", "tools", "approvals", "search"),
+    *("presence", "asking", "reading", "report"),
+    *("message-marks", "approvals", "search"),
 )
 
 
 @functools.cache
 def stylesheets() -> dict[str, list[str]]:
     """The paths of the style sheets of each kind of page, in the order of the cascade."""
-    known = {*EVERYWHERE, *PAGES, *STAFF, *SHEETS, *FILES, *CALL}
+    known = {*EVERYWHERE, *PAGES, *STAFF, *SHEETS, *FILES, *CALL, *DIALOGS, *LAST}
     new = sorted(path.stem for path in (HERE / STYLES).glob("*.css") if path.stem not in known)
     names = {
-        "pages": (*EVERYWHERE, "pages", "settings-parts"),
-        "settings": (*EVERYWHERE, "pages", "settings-parts", "settings", "library"),
+        "pages": (*EVERYWHERE, "pages", "settings-parts", *LAST),
+        "settings": (*EVERYWHERE, "pages", "settings-parts", "settings", "library", *LAST),
         # The conversation page adds it when the settings are opened.
         "settings-sheet": ("settings-parts", "settings", "library"),
         "files": FILES,
+        "dialogs": DIALOGS,
         "call": CALL,
-        "conversation": (*EVERYWHERE, *SHEETS, *new),
-        "share-pages": (*EVERYWHERE, "pages", "settings-parts", "shared"),
+        "conversation": (*EVERYWHERE, *SHEETS, *new, *LAST),
+        "share-pages": (*EVERYWHERE, "pages", "settings-parts", "shared", *LAST),
         "print": (*EVERYWHERE, *ANSWERS, "shared", "files", "message-files", "print"),
         "share": (*EVERYWHERE, *ANSWERS, "step-viewer", "shared", "files", "message-files", "file-parts"),
     }

@@ -32,6 +32,8 @@ def page_urls() -> dict[str, str]:
         "device_add": reverse("chat:device_add"),
         "report": reverse("chat:report", args=[BLANK_ID]),
         "search": reverse("chat:search"),
+        "sheets": reverse("chat:sheets"),
+        "sheets_styles": " ".join(stylesheet_urls("dialogs")),
         "fork": reverse("chat:fork", args=[BLANK_ID]),
         "edit": reverse("chat:message_edit", args=[BLANK_ID]),
         "delete": reverse("chat:message_delete", args=[BLANK_ID]),

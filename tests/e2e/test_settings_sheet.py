@@ -73,6 +73,8 @@ def test_what_is_chosen_holds_on_the_page_below(page: Page, stack: Stack) -> Non
     expect(page.locator("html")).to_have_attribute("data-density", "compact")
     expect(page.locator("#theme input[value=dark]")).to_be_checked()
     expect(page.locator("#text")).to_have_js_property("enterKeyHint", "enter")
+    page.locator(".account").click()
+    page.get_by_role("button", name="Keyboard shortcuts").click()
     expect(page.locator("#single-keys")).not_to_be_checked()
     page.goto(f"{stack.url}/accounts/settings/appearance/")
     for name in ("Theme", "Spacing"):

@@ -1,4 +1,6 @@
-"""LibreChat's export of a conversation: `messages`, a list, or `messagesTree`, in which answers are below questions."""
+"""LibreChat's export of a conversation. `messages`, which some versions call `messagesTree`, is a list of one branch or
+of all, or a tree, in which answers are among the `children` of questions.
+"""
 
 from __future__ import annotations
 
@@ -58,18 +60,33 @@ def _message(node: dict[str, Any], name: str, parent: str | None) -> ImportedMes
 
 
 def _text(node: dict[str, Any]) -> str:
-    """What was written: neither what the model thought, nor what its tools did, nor why an answer failed."""
+    """What was written, with a word for each picture and file: neither what the model thought, nor what its tools did,
+    nor why an answer failed.
+    """
     if node.get("error") is True:
         return ""
-    content = node.get("content")
-    parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
-    texts = [_part(part) for part in parts if part.get("type") == "text"] or [text_of(node.get("text"))]
-    for file in node["files"] if isinstance(node.get("files"), list) else ():
-        kind = text_of(file.get("type")) if isinstance(file, dict) else ""
-        texts.append(IMAGE if kind.startswith("image/") else ATTACHMENT)
+    texts = [_part(part) for part in _dicts(node.get("content"))]
+    if not any(text.strip() for text in texts):
+        texts = [text_of(node.get("text"))]
+    texts += [IMAGE if _is_image(file) else ATTACHMENT for file in _dicts(node.get("files"))]
+    made = [file for file in _dicts(node.get("attachments")) if text_of(file.get("filename"))]  # others are sources
+    texts += [IMAGE if _is_image(file) else ATTACHMENT for file in made]
     return "\n\n".join(text for text in texts if text.strip())
 
 
 def _part(part: dict[str, Any]) -> str:
-    text = part.get("text")
-    return text_of(text.get("value")) if isinstance(text, dict) else text_of(text)
+    match part.get("type"):
+        case "text":
+            text = part.get("text")
+            return text_of(text.get("value")) if isinstance(text, dict) else text_of(text)
+        case "image_file" | "image_url":
+            return IMAGE
+    return ""
+
+
+def _is_image(file: dict[str, Any]) -> bool:
+    return text_of(file.get("type")).startswith("image/")
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

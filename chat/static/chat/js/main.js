@@ -2,7 +2,6 @@
 
 import { MessageActions } from "antiphon/conversation/message-actions";
 import { startAccountNotices } from "antiphon/conversation/account-notices";
-import { startAllowance } from "antiphon/conversation/allowance";
 import { startSpeechPlayback } from "antiphon/voice/speech-playback";
 import { leaveWhenGone, showGone } from "antiphon/conversation/gone";
 import { WebSearch } from "antiphon/conversation/web-search";
@@ -30,7 +29,15 @@ const sidebar = new Sidebar(page, {
   onTitle: (title) => conversation.setTitle(title), say: (words) => conversation.announcer.say(words),
 });
 conversation.onListed = (/** @type {import("antiphon/wire/protocol").Frame} */ notice) => sidebar.listed(notice);
-conversation.onQuota = startAllowance(document.getElementById("allowance"));
+/** Loaded when a quota is nearly used up; what could not be loaded is tried again with the next news. @type {((quotas: any[]) => void) | undefined} */
+let showAllowance;
+conversation.onQuota = (quotas) => {
+  if (!quotas.length) return;
+  import("antiphon/conversation/allowance").then(({ startAllowance }) => {
+    showAllowance ??= startAllowance(document.getElementById("allowance"));
+    showAllowance(quotas);
+  }).catch(() => {});
+};
 conversation.onQuota(page.quotas ?? []);
 const marks = new MentionMarks(page, (words) => conversation.announcer.say(words), () => sidebar.heard++);
 const showDecision = startAccountNotices(conversation);

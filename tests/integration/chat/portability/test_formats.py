@@ -105,6 +105,40 @@ def test_librechat_s_tree(alice: User) -> None:
     assert tree() == {"Q": None, "A": "Q", "B": "Q", "Why?": "A"}
 
 
+def test_librechat_s_tree_below_messages(alice: User) -> None:
+    """What its dialog "Export conversation" writes with all branches, recursively."""
+    more = {"_id": "6615", "__v": 0, "sender": "GPT-4", "unfinished": False, "isEdited": False, "tokenCount": 7}
+    first = answer("a", "q", False, "A", **more, children=[answer("q2", "a", True, "Why?", **more, children=[])])
+    file = {
+        "conversationId": "l-3", "endpoint": "openAI", "title": "Trip", "exportAt": "16:33:32 GMT+0200 (CEST)",
+        "branches": True, "recursive": True, "options": {"presetId": None, "model": "gpt-4", "endpoint": "openAI"},
+        "messages": [answer("q", NONE, True, "Q", **more, children=[
+            first, answer("b", "q", False, "B", **more, children=[]),
+        ])],
+    }  # fmt: skip
+    assert load(alice, file) == ["new"]
+    assert tree() == {"Q": None, "A": "Q", "B": "Q", "Why?": "A"}
+
+
+def test_librechat_s_pictures_and_files(alice: User) -> None:
+    """Each has a word in the text; what tools attach beside files has none."""
+    drawn = [{"type": "text", "text": "Here:"}, {"type": "tool_call"}, {"type": "image_file", "image_file": {}}, None]
+    written = [{"filename": "plan.csv", "filepath": "/x", "toolCallId": "t"}, {"type": "web_search"}, "odd"]
+    file = {
+        "conversationId": "l-4", "title": "Files",
+        "messages": [
+            answer("q", NONE, True, "Read", files=[{"type": "application/pdf", "filename": "a.pdf"}, 5]),
+            answer("a", "q", False, "", content=drawn, attachments=written),
+            answer("q2", "a", True, "", files=[{"type": "image/png"}]),
+            answer("b", "q2", False, "", content=[{"type": "error", "error": "No credit."}], attachments="odd"),
+            answer("q3", "b", True, "Again", content="odd"),
+        ],
+    }  # fmt: skip
+    assert load(alice, file) == ["new"]
+    first, drawing = "Read\n\n[attachment]", "Here:\n\n[image]\n\n[attachment]"
+    assert tree() == {first: None, drawing: first, "[image]\n\nAgain": drawing}
+
+
 def test_an_archive_of_single_files(alice: User) -> None:
     """One that cannot be read does not cost the others, and what is not JSON is not looked at."""
     single = {"conversationId": "l-1", "title": "One", "messages": [answer("q", NONE, True, "Q")]}

@@ -41,7 +41,7 @@ class TestPolicy:
     def test_pages_are_not_kept_by_caches(self, alice: User) -> None:
         conversation = make_conversation(alice)
         client = logged_in(alice)
-        for path in ("/", f"/c/{conversation.pk}/", "/conversations/"):
+        for path in ("/", f"/c/{conversation.pk}/", "/conversations/", "/sheets/"):
             assert "no-store" in client.get(path)["Cache-Control"]
             assert "private" in client.get(path)["Cache-Control"]
 
@@ -53,7 +53,7 @@ class TestPolicy:
         assert response["Content-Type"].startswith("text/javascript")
         assert '"/offline/"' in response.content.decode()
 
-    @pytest.mark.parametrize("path", ["/", "/conversations/", "/offline/"])
+    @pytest.mark.parametrize("path", ["/", "/conversations/", "/sheets/", "/offline/"])
     def test_reading_is_all_that_a_page_takes(self, alice: User, path: str) -> None:
         client = logged_in(alice)
         assert client.head(path).status_code == 200

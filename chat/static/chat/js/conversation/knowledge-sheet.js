@@ -5,6 +5,7 @@
 
 import { showNote } from "antiphon/conversation/status";
 import { loadStyles } from "antiphon/files/loader";
+import { loadSheetStyles } from "antiphon/lib/sheets";
 import { fetchJson, post } from "antiphon/lib/fetch";
 import { closeOnEscape } from "antiphon/lib/keys";
 import { recall, remember } from "antiphon/lib/storage";
@@ -44,7 +45,7 @@ export class KnowledgeSheet {
     this.line.addEventListener("click", () => this.toggle());
     conversation.composer.form.prepend(this.line);
     this.sheet = this.build();
-    void loadStyles();
+    void Promise.all([loadStyles(), loadSheetStyles()]);
     const before = this.picker.onPreset;
     this.picker.onPreset = (preset) => {
       before?.(preset);

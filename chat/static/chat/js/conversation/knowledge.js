@@ -3,7 +3,10 @@
  * conversation that has not begun is kept in this tab, and goes with the first message.
  */
 
+import { loadSheetStyles } from "antiphon/lib/sheets";
+import { showNote } from "antiphon/conversation/status";
 import { recall } from "antiphon/lib/storage";
+import { t } from "antiphon/lib/texts";
 
 const NARROW = "(width < 30rem)"; // knowledge.css has the same
 
@@ -19,6 +22,9 @@ export function startKnowledge(conversation) {
   /** @type {Promise<import("antiphon/conversation/knowledge-sheet").KnowledgeSheet> | undefined} */
   let loading;
   const load = () => (loading ??= import("antiphon/conversation/knowledge-sheet").then(({ KnowledgeSheet }) => new KnowledgeSheet(conversation, button, key)));
-  button.addEventListener("click", () => load().then((sheet) => sheet.toggle(), () => (loading = undefined)));
+  button.addEventListener("click", () => Promise.all([load(), loadSheetStyles()]).then(([sheet]) => sheet.toggle(), () => {
+    loading = undefined;
+    showNote(t("This could not be loaded. Try again in a moment."));
+  }));
   if (page.collections.chosen || draft() || page.folder || matchMedia(NARROW).matches) load().catch(() => (loading = undefined));
 }

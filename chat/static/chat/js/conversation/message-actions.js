@@ -6,6 +6,7 @@ import { SEE_CASES, giveBack } from "antiphon/conversation/moderation";
 import { FetchError, fetchPiece, post } from "antiphon/lib/fetch";
 import { cleanText } from "antiphon/lib/text";
 import { MessageMenu } from "antiphon/conversation/message-menu";
+import { lazily } from "antiphon/lib/sheets";
 import { Ratings } from "antiphon/conversation/ratings";
 import { t } from "antiphon/lib/texts";
 import { openFile } from "antiphon/files/shown";
@@ -20,8 +21,7 @@ export class MessageActions {
   /** @param {Conversation} conversation */
   constructor(conversation) {
     this.conversation = conversation;
-    /** @type {import("antiphon/conversation/report").ReportDialog | null} */
-    this.reporting = null;
+    this.reporting = lazily(() => import("antiphon/conversation/report"), ({ ReportDialog }) => new ReportDialog(conversation));
     this.branches = new Branches(conversation);
     this.ratings = new Ratings(conversation);
     this.menu = new MessageMenu(conversation);
@@ -63,7 +63,7 @@ export class MessageActions {
       case "copy":
         return this.copy(button, view.text);
       case "report":
-        return this.report(button, view);
+        return (await this.reporting()).open(button, view);
       case "rate":
         return this.ratings.toggle(button, view);
       case "message-menu":
@@ -104,13 +104,6 @@ export class MessageActions {
       default:
         return undefined;
     }
-  }
-
-  /** @param {HTMLElement} button @param {MessageView} view */
-  async report(button, view) {
-    const { ReportDialog } = await import("antiphon/conversation/report");
-    this.reporting ??= new ReportDialog(this.conversation);
-    this.reporting.open(button, view);
   }
 
   /** @param {Element} button @param {string} text */

@@ -46,7 +46,7 @@ export class MessageMenu {
     const from = button.getBoundingClientRect();
     this.menu.showPopover();
     const size = this.menu.getBoundingClientRect();
-    const top = from.bottom + size.height + 8 > innerHeight ? from.top - size.height - 4 : from.bottom + 4;
+    const top = from.bottom + size.height + 8 > innerHeight ? Math.max(8, from.top - size.height - 4) : from.bottom + 4;
     const left = Math.max(8, Math.min(from.left, innerWidth - size.width - 8));
     Object.assign(this.menu.style, { left: `${left}px`, top: `${top}px` });
     choicesOf(this.menu)[0].focus();

@@ -6,7 +6,7 @@ const COUNTED_FROM = 0.8; // of the longest text: from there on its length is sh
 
 export class Field {
   /**
-   * @param {import("antiphon/conversation/parameters").Name} name
+   * @param {import("antiphon/conversation/parameters-sheet").Name} name
    * @param {HTMLElement} element
    * @param {{onChange: (text: string, soon: boolean) => void, onReset: () => void}} options
    */
@@ -31,7 +31,7 @@ export class Field {
     for (const radio of this.radios) radio.addEventListener("change", () => options.onChange(radio.value, false));
   }
 
-  /** @param {import("antiphon/conversation/parameters").Shown} shown @param {string | undefined} waiting what is not saved yet */
+  /** @param {import("antiphon/conversation/parameters-sheet").Shown} shown @param {string | undefined} waiting what is not saved yet */
   show(shown, waiting) {
     const own = shown.values[this.name];
     const fallback = shown.defaults[this.name];

@@ -1,38 +1,16 @@
 /**
- * The side sheet of a conversation's parameters: system prompt, temperature, longest answer, effort. What is changed is
- * saved at once and counts from the next answer on. Before the first message it is kept here, and goes with that message.
+ * The parameters of a conversation, without their sheet, which its first opening loads: whether they are changed, and
+ * what was set before the first message, which brings it.
  */
 
-import { fetchJson, post } from "antiphon/lib/fetch";
-import { isComposing } from "antiphon/lib/keys";
-import { Field } from "antiphon/conversation/parameter-fields";
+import { post } from "antiphon/lib/fetch";
 import { ParameterDraft } from "antiphon/conversation/parameter-draft";
+import { lazily } from "antiphon/lib/sheets";
+import { showFailure } from "antiphon/sidebar/failure";
+import { showNote } from "antiphon/conversation/status";
 import { t } from "antiphon/lib/texts";
 
-/** @typedef {import("antiphon/wire/protocol").Frame} Frame */
-/** @typedef {"system_prompt" | "temperature" | "max_tokens" | "effort"} Name */
-/**
- * What the server says of a conversation: its own values (null: the default), and the defaults of its preset.
- * @typedef {object} Shown
- * @property {Record<string, any>} values
- * @property {Record<string, any>} defaults
- * @property {string} preset its name
- * @property {boolean} may_change
- * @property {Record<string, number>} limits
- * @property {"on" | "off" | "temporary"} instructions
- * @property {boolean} [has_system_prompt]
- */
-
-/** @type {Name[]} */
 const NAMES = ["system_prompt", "temperature", "max_tokens", "effort"];
-/** @type {Record<string, (model: string) => string>} */
-const REFUSED = {
-  temperature: (model) => t("{model} does not accept a temperature. It is left out.", { model }),
-  max_tokens: (model) => t("{model} does not accept a longest answer. It is left out.", { model }),
-  effort: (model) => t("{model} does not accept a choice of how long it thinks. It is left out.", { model }),
-};
-const WIDE = "(width >= 72rem)"; // the sheet has room beside the text; parameters.css has the same
-const TYPING_MS = 900; // after the last key, until a text is saved
 
 export class Parameters {
   /**
@@ -45,101 +23,52 @@ export class Parameters {
     this.picker = picker;
     this.options = options;
     this.button = /** @type {HTMLButtonElement} */ (document.getElementById("parameters-button"));
-    this.sheet = /** @type {HTMLDialogElement} */ (document.getElementById("parameters"));
-    this.trouble = this.part(".parameters-trouble");
-    this.status = this.part(".parameters-status");
     /** Of a conversation that has not begun: what its first message brings. */
     this.draft = new ParameterDraft(page.user.id, Boolean(page.conversation_id));
     /** Other options of the first message. @type {(() => Record<string, any>) | null} */
     this.more = null;
-    /** @type {Shown | null} */
-    this.shown = null;
-    /** What is not saved yet, as texts. @type {Record<string, string>} */
-    this.waiting = {};
     /** Parameters that models have refused since the page was loaded. @type {Map<string, Set<string>>} */
     this.refused = new Map();
-    this.saving = Promise.resolve();
-    this.timer = 0;
-    this.fields = NAMES.map((name) => new Field(name, this.part(`[data-name=${name}]`), {
-      onChange: (text, soon) => this.change(name, text, soon),
-      onReset: () => this.reset([name]),
-    }));
+    /** Once it is loaded. @type {import("antiphon/conversation/parameters-sheet").ParametersSheet | null} */
+    this.sheet = null;
+    this.load = lazily(() => import("antiphon/conversation/parameters-sheet"), ({ ParametersSheet }) => (this.sheet = new ParametersSheet(this)));
     this.button.addEventListener("click", () => this.toggle());
-    this.part("[data-close]").addEventListener("click", () => this.close());
-    this.part("[data-reset-all]").addEventListener("click", () => this.reset(NAMES));
-    this.sheet.addEventListener("keydown", (event) => this.onKey(event));
-    this.sheet.addEventListener("close", () => this.closed());
-    matchMedia(WIDE).addEventListener("change", () => this.isOpen && this.show());
-    picker.onShown = () => this.modelChosen();
+    picker.onShown = () => this.sheet?.modelChosen();
     this.mark(page.parameters_changed || !this.draft.isEmpty);
   }
 
-  /** @param {string} selector @returns {HTMLElement} */
-  part(selector) {
-    return /** @type {HTMLElement} */ (this.sheet.querySelector(selector));
-  }
-
-  get isOpen() {
-    return this.sheet.open;
-  }
-
   toggle() {
-    if (this.isOpen) this.close();
-    else this.open();
+    if (this.sheet?.isOpen) this.sheet.close();
+    else void this.load().then((sheet) => sheet.open()).catch(showFailure);
   }
 
-  open() {
-    const before = document.activeElement;
-    this.before = before instanceof HTMLElement && before !== document.body ? before : this.button;
-    this.show();
-    this.button.setAttribute("aria-expanded", "true");
-    for (const field of this.fields) field.lock(); // until what is set is known
-    this.part("#parameters-title").focus();
-    this.load();
+  /** @param {string} model @param {string[]} names of parameters that were left out of its answer's request */
+  noteRefused(model, names) {
+    this.refused.set(model, new Set([...(this.refused.get(model) ?? []), ...names]));
+    if (this.sheet?.isOpen) this.sheet.showModel();
   }
 
-  /** Beside the text where there is room, else over it. */
-  show() {
-    if (this.isOpen) {
-      this.moving = true;
-      this.sheet.close();
-    }
-    if (matchMedia(WIDE).matches) this.sheet.show();
-    else this.sheet.showModal();
+  /** The log says that they were changed, here or by another member. @param {any} parameters */
+  changed(parameters) {
+    if (!parameters) return;
+    if (this.sheet?.isOpen) this.sheet.changed();
+    else this.mark(NAMES.some((name) => parameters[name]) || parameters.temperature === 0 || parameters.has_system_prompt);
   }
 
-  /** Closes it. The focus goes back to where it was, unless the user has left the sheet meanwhile. */
-  close() {
-    const inside = this.sheet.contains(document.activeElement);
-    this.sheet.close();
-    if (inside) this.before?.focus();
+  /** What the first message of a new conversation brings. @returns {Record<string, any> | undefined} */
+  get first() {
+    this.sheet?.save();
+    const options = { ...this.draft.options, ...this.more?.() };
+    return Object.keys(options).length ? options : undefined;
   }
 
-  closed() {
-    if (this.moving) return void (this.moving = false); // it was only moved
-    this.save();
-    this.button.setAttribute("aria-expanded", "false");
-    return undefined;
-  }
-
-  /** @param {KeyboardEvent} event */
-  onKey(event) {
-    if (event.key !== "Escape" || isComposing(event)) return;
-    event.preventDefault();
-    event.stopPropagation(); // it would stop the answer
-    this.close();
-  }
-
-  /** Asks for what is set, and shows it. */
-  async load() {
-    const { page } = this;
-    this.presetId = this.picker.preset?.id ?? "";
-    const url = page.conversation_id ? this.url : `${page.urls.root}parameters/?preset=${encodeURIComponent(this.presetId)}`;
-    try {
-      this.take(await fetchJson(url));
-      this.fail("");
-    } catch (error) {
-      this.fail(/** @type {Error} */ (error).message);
+  /** The conversation has begun: what its first message did not bring is saved now. @param {Record<string, any> | undefined} options */
+  begun(options) {
+    const missing = this.draft.missing(options);
+    this.draft.clear();
+    if (this.sheet) this.sheet.begun(missing);
+    else if (Object.keys(missing).length) {
+      post(this.url, this.page.csrf, missing).catch((error) => showNote(t("Not saved. {reason}", { reason: error.message })));
     }
   }
 
@@ -147,148 +76,9 @@ export class Parameters {
     return `${this.page.urls.root}c/${this.page.conversation_id}/parameters/`;
   }
 
-  /** @param {Shown} shown */
-  take(shown) {
-    this.shown = shown;
-    if (!this.page.conversation_id) {
-      Object.assign(shown.values, this.draft.values);
-      if (this.options.isTemporary() && shown.instructions === "on") shown.instructions = "temporary";
-    }
-    this.render();
-  }
-
-  render() {
-    const { shown } = this;
-    if (!shown) return;
-    this.sheet.toggleAttribute("data-viewer", !shown.may_change);
-    for (const field of this.fields) field.show(shown, this.waiting[field.name]);
-    const preset = this.part(".parameters-preset");
-    preset.textContent = (preset.dataset.words ?? "").replace("%(name)s", shown.preset);
-    preset.hidden = !shown.preset;
-    const own = this.part(".parameters-own");
-    const { textOn, textTemporary, textOff } = own.dataset;
-    const text = { on: textOn, temporary: textTemporary, off: textOff }[shown.instructions];
-    this.part(".parameters-own > span").textContent = text ?? "";
-    const changed = NAMES.some((name) => shown.values[name] !== null);
-    /** @type {HTMLButtonElement} */ (this.part("[data-reset-all]")).disabled = !changed;
-    this.mark(changed || (!shown.may_change && Boolean(shown.has_system_prompt)));
-    this.showModel();
-  }
-
-  /** What the chosen model does not accept, and whether it thinks. */
-  showModel() {
-    const id = this.picker.preset ? this.picker.preset.model || this.picker.models[0]?.id : this.picker.value;
-    const model = this.picker.models.find((one) => one.id === id);
-    const refused = new Set([...(model?.refuses ?? []), ...(this.refused.get(id ?? "") ?? [])]);
-    for (const field of this.fields) {
-      field.refuse(refused.has(field.name) ? (REFUSED[field.name]?.(model?.label ?? id ?? "") ?? "") : "");
-    }
-    this.part("[data-name=effort]").hidden = model?.thinks === false && !this.shown?.values.effort;
-  }
-
-  /** The user has chosen another model, or a preset. */
-  modelChosen() {
-    if (!this.isOpen) return;
-    if (!this.page.conversation_id && (this.picker.preset?.id ?? "") !== this.presetId) this.load();
-    else this.showModel();
-  }
-
-  /** @param {string} model @param {string[]} names of parameters that were left out of its answer's request */
-  noteRefused(model, names) {
-    this.refused.set(model, new Set([...(this.refused.get(model) ?? []), ...names]));
-    if (this.isOpen) this.showModel();
-  }
-
-  /** @param {Name} name @param {string} text empty: the default @param {boolean} soon it may change further */
-  change(name, text, soon) {
-    this.waiting[name] = text;
-    clearTimeout(this.timer);
-    if (soon) this.timer = setTimeout(() => this.save(), TYPING_MS);
-    else this.save();
-  }
-
-  /** @param {Name[]} names */
-  reset(names) {
-    clearTimeout(this.timer);
-    for (const name of names) {
-      this.waiting[name] = "";
-      this.fields.find((field) => field.name === name)?.clear();
-    }
-    this.save();
-    const field = this.fields.find((one) => one.name === names[0]);
-    if (names.length === 1) field?.focus(); // its button goes
-  }
-
-  /** Saves what is waiting, one request after the other. */
-  save() {
-    clearTimeout(this.timer);
-    if (!Object.keys(this.waiting).length) return;
-    if (!this.page.conversation_id) return void this.keep();
-    this.saving = this.saving.then(() => this.send());
-  }
-
-  /** Keeps what is set until the first message. */
-  keep() {
-    this.draft.set(this.waiting);
-    for (const [name, text] of Object.entries(this.waiting)) if (this.shown) this.shown.values[name] = text || null;
-    this.waiting = {};
-    this.render();
-    this.say(t("Goes with your message"));
-  }
-
-  async send() {
-    const sent = { ...this.waiting };
-    if (!Object.keys(sent).length) return;
-    this.say(t("Saving…"));
-    try {
-      const shown = await post(this.url, this.page.csrf, sent);
-      for (const [name, text] of Object.entries(sent)) if (this.waiting[name] === text) delete this.waiting[name];
-      this.take(shown);
-      this.fail("");
-      this.say(t("Saved"));
-    } catch (error) {
-      this.say("");
-      this.fail(t("Not saved. {reason}", { reason: /** @type {Error} */ (error).message }));
-    }
-  }
-
-  /** The log says that they were changed, here or by another member. @param {any} parameters */
-  changed(parameters) {
-    if (!parameters) return;
-    if (this.isOpen) this.saving = this.saving.then(() => this.load());
-    else this.mark(NAMES.some((name) => parameters[name]) || parameters.temperature === 0 || parameters.has_system_prompt);
-  }
-
-  /** What the first message of a new conversation brings. @returns {Record<string, any> | undefined} */
-  get first() {
-    this.save();
-    const options = { ...this.draft.options, ...this.more?.() };
-    return Object.keys(options).length ? options : undefined;
-  }
-
-  /** The conversation has begun: what its first message did not bring is saved now. @param {Record<string, any> | undefined} options */
-  begun(options) {
-    Object.assign(this.waiting, this.draft.missing(options));
-    this.draft.clear();
-    this.say("");
-    this.save();
-    if (this.isOpen) this.saving = this.saving.then(() => this.load());
-  }
-
   /** Marks the button of a conversation that has values of its own. @param {boolean} changed */
   mark(changed) {
     this.button.toggleAttribute("data-changed", Boolean(changed));
     this.button.setAttribute("aria-label", changed ? t("Parameters, changed") : t("Parameters"));
-  }
-
-  /** @param {string} words */
-  say(words) {
-    this.status.textContent = words;
-  }
-
-  /** @param {string} words empty: there is no trouble */
-  fail(words) {
-    this.trouble.textContent = words;
-    this.trouble.hidden = !words;
   }
 }

@@ -39,6 +39,8 @@ export class PeopleSheet {
       revoke: (id) => this.change(`links/${id}/revoke/`, {}, () => t("The link no longer works.")),
     });
     this.rule = new AnswerRule(this.sheet, page, { say, fail: (words) => this.fail(words) });
+    this.part(".people-push").hidden = !page.push;
+    for (const [name, isShown] of [["on", page.push?.here], ["off", !page.push?.here]]) this.part(`.push-${name}`).hidden = !isShown;
     this.part("[data-close]").addEventListener("click", () => this.sheet.close());
     this.part("[data-leave]").addEventListener("click", () => this.askToLeave());
     this.part(".people-leave form").addEventListener("submit", (event) => this.leave(event));

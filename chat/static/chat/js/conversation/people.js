@@ -3,13 +3,11 @@
 import { isolate } from "antiphon/lib/names";
 import { showNote } from "antiphon/conversation/status";
 import { Presence } from "antiphon/conversation/presence";
+import { lazily } from "antiphon/lib/sheets";
+import { showFailure } from "antiphon/sidebar/failure";
 import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/people-sheet").Member} Member */
-
-function sayNotLoaded() {
-  showNote(t("This could not be loaded. Try again in a moment."));
-}
 
 export class People {
   /**
@@ -22,29 +20,13 @@ export class People {
     this.say = say;
     this.presence = new Presence(page, send);
     this.sharing = /** @type {HTMLElement} */ (document.getElementById("shares-button"));
-    /** Both sheets are loaded with the first press. @type {Promise<import("antiphon/conversation/shares").Shares> | null} */
-    this.shares = null;
-    this.sharing.addEventListener("click", () => void this.share().catch(sayNotLoaded));
+    this.shares = lazily(() => import("antiphon/conversation/shares"), ({ Shares }) => new Shares(page, say));
+    this.sharing.addEventListener("click", () => void this.shares().then((sheet) => sheet.open()).catch(showFailure));
     this.button = /** @type {HTMLButtonElement} */ (document.getElementById("people-button"));
-    /** @type {Promise<import("antiphon/conversation/people-sheet").PeopleSheet> | null} */
+    /** Once it is loaded. @type {import("antiphon/conversation/people-sheet").PeopleSheet | null} */
     this.sheet = null;
-    this.button.addEventListener("click", () => void this.open().catch(sayNotLoaded));
-  }
-
-  async open() {
-    this.sheet ??= import("antiphon/conversation/people-sheet").then(({ PeopleSheet }) => new PeopleSheet(this.page, this.say));
-    await this.sheet.then((sheet) => sheet.open(), (error) => {
-      this.sheet = null; // the next press tries again
-      throw error;
-    });
-  }
-
-  async share() {
-    this.shares ??= import("antiphon/conversation/shares").then(({ Shares }) => new Shares(this.page, this.say));
-    await this.shares.then((shares) => shares.open(), (error) => {
-      this.shares = null;
-      throw error;
-    });
+    this.load = lazily(() => import("antiphon/conversation/people-sheet"), ({ PeopleSheet }) => (this.sheet = new PeopleSheet(page, say)));
+    this.button.addEventListener("click", () => void this.load().then((sheet) => sheet.open()).catch(showFailure));
   }
 
   /** What an event of the log says of the people. @param {import("antiphon/wire/protocol").Frame} event */
@@ -63,6 +45,6 @@ export class People {
     const reads = members.find((one) => one.id === this.page.user.id)?.role === "viewer";
     /** @type {HTMLElement} */ (document.getElementById("composer")).hidden = reads;
     /** @type {HTMLElement} */ (document.getElementById("read-only")).hidden = !reads;
-    this.sheet?.then((sheet) => sheet.isOpen && sheet.load(), () => {});
+    if (this.sheet?.isOpen) void this.sheet.load();
   }
 }

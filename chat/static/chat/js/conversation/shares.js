@@ -34,6 +34,7 @@ export class Shares {
     this.trouble = this.part(".shares-trouble");
     this.made = this.part(".link-made");
     this.address = /** @type {HTMLInputElement} */ (this.part(".link-made input"));
+    this.part(".share-tools").hidden = !page.tools.any;
     this.part("[data-close]").addEventListener("click", () => this.sheet.close());
     this.part("[data-copy]").addEventListener("click", () => this.copy());
     this.form.addEventListener("submit", (event) => {

@@ -1,4 +1,4 @@
-/** Pieces of HTML and small commands over HTTP. After the session has ended, they lead to the log-in page. */
+/** Pieces of HTML, style sheets and small commands over HTTP. After the session has ended, they lead to the log-in page. */
 
 import { t } from "antiphon/lib/texts";
 
@@ -62,4 +62,33 @@ export async function post(url, csrf, fields = {}) {
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new FetchError(answer.message ?? t("Something went wrong. Try again."));
   return answer;
+}
+
+/** @type {Map<string, Promise<unknown>>} */
+const styles = new Map();
+
+/**
+ * Loads style sheets, each once. Without one the page is plain but works, so failures are not reported; the next call tries
+ * again. @param {string} urls with spaces between them @returns {Promise<unknown>} when they apply, or cannot be loaded
+ */
+export function loadStyles(urls) {
+  return Promise.all(urls.split(" ").filter(Boolean).map((url) => {
+    if (!styles.has(url)) styles.set(url, addStyle(url));
+    return styles.get(url);
+  }));
+}
+
+/** @param {string} url */
+function addStyle(url) {
+  return new Promise((resolve) => {
+    if (document.querySelector(`link[href="${CSS.escape(url)}"]`)) return resolve(null);
+    const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href: url });
+    link.addEventListener("load", resolve);
+    link.addEventListener("error", () => {
+      styles.delete(url);
+      link.remove();
+      resolve(null);
+    });
+    return document.head.append(link);
+  });
 }

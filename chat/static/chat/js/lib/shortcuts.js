@@ -1,21 +1,18 @@
 /** Keyboard shortcuts, all listed in the help dialog, where single keys can be switched off (WCAG 2.1.4); and dialogs. */
 
 import { isComposing } from "antiphon/lib/keys";
-import { recall, remember } from "antiphon/lib/storage";
+import { lazily } from "antiphon/lib/sheets";
+import { showFailure } from "antiphon/sidebar/failure";
+import { recall } from "antiphon/lib/storage";
 
 /** @param {import("antiphon/conversation/conversation").Conversation} conversation @param {import("antiphon/sidebar/sidebar").Sidebar} sidebar */
 export function startShortcuts(conversation, sidebar) {
-  const help = /** @type {HTMLDialogElement} */ (document.getElementById("help"));
-  const single = /** @type {HTMLInputElement} */ (document.getElementById("single-keys"));
-  const show = () => (single.checked = recall("single-keys") !== "off");
-  show();
-  addEventListener("antiphon:choice", show); // also in the settings
-  single.addEventListener("change", () => remember("single-keys", single.checked ? null : "off"));
+  const help = lazily(() => import("antiphon/lib/help"), ({ Help }) => new Help());
+  const showHelp = () => void help().then((dialog) => dialog.open()).catch(showFailure);
   document.addEventListener("click", (event) => {
     const target = /** @type {Element} */ (event.target);
     if (target instanceof HTMLDialogElement) target.close(); // a click beside it
-    const opener = /** @type {HTMLElement | null} */ (target.closest("[data-dialog]"));
-    if (opener) /** @type {HTMLDialogElement} */ (document.getElementById(opener.dataset.dialog ?? "")).showModal();
+    if (target.closest("[data-action=help]")) showHelp();
   });
 
   document.addEventListener("keydown", (event) => {
@@ -30,8 +27,8 @@ export function startShortcuts(conversation, sidebar) {
     else if (event.altKey && !event.ctrlKey && !event.metaKey && event.code === "KeyP") conversation.parameters.toggle();
     else if (event.altKey && (key === "arrowup" || key === "arrowdown")) walk(conversation, key === "arrowup" ? -1 : 1);
     else if (key === "escape" && conversation.transcript.running && !document.querySelector(":popover-open")) conversation.stop();
-    else if (!writing && single.checked && !event.ctrlKey && !event.metaKey && !event.altKey && key === "/") conversation.composer.field.focus();
-    else if (!writing && single.checked && !event.ctrlKey && !event.metaKey && !event.altKey && key === "?") help.showModal();
+    else if (!writing && recall("single-keys") !== "off" && !event.ctrlKey && !event.metaKey && !event.altKey && key === "/") conversation.composer.field.focus();
+    else if (!writing && recall("single-keys") !== "off" && !event.ctrlKey && !event.metaKey && !event.altKey && key === "?") showHelp();
     else return;
     event.preventDefault();
   });

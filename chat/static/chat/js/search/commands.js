@@ -20,10 +20,9 @@ export function commandsFor(search, query) {
 
 /** Carries out a command, after the sheet has closed. @param {Search} search @param {HTMLElement} command */
 export function carryOut(search, command) {
-  const { href, press, show, run, themeChoice } = command.dataset;
+  const { href, press, run, themeChoice } = command.dataset;
   if (href) follow(href, command.hasAttribute("data-sheet"));
   else if (press) document.getElementById(press)?.click();
-  else if (show) /** @type {HTMLDialogElement} */ (document.getElementById(show)).showModal();
   else if (run) void search.run(run);
   else if (themeChoice) /** @type {HTMLElement | null} */ (document.querySelector(`#theme input[value=${themeChoice}]`))?.click();
 }

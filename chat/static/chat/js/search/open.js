@@ -2,6 +2,8 @@
 
 import { Jumps } from "antiphon/conversation/jumps";
 import { isComposing } from "antiphon/lib/keys";
+import { lazily } from "antiphon/lib/sheets";
+import { showFailure } from "antiphon/sidebar/failure";
 import { showNote } from "antiphon/conversation/status";
 import { t } from "antiphon/lib/texts";
 
@@ -14,8 +16,7 @@ export class Search {
     this.conversation = conversation;
     this.sidebar = sidebar;
     this.jumps = new Jumps(conversation);
-    /** @type {Promise<import("antiphon/search/sheet").SearchSheet> | null} */
-    this.sheet = null;
+    this.sheet = lazily(() => import("antiphon/search/sheet"), ({ SearchSheet }) => new SearchSheet(this));
     /** @type {Promise<import("antiphon/search/find-bar").FindBar> | null} */
     this.bar = null;
     const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("search"));
@@ -27,13 +28,7 @@ export class Search {
       else if (!document.querySelector("dialog:modal")) void this.open();
     });
     document.addEventListener("click", (event) => this.onClick(event), true);
-    const form = /** @type {HTMLFormElement} */ (document.querySelector("#jump-date [data-jump]"));
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      const day = /** @type {HTMLInputElement} */ (form.querySelector("input")).value;
-      /** @type {HTMLDialogElement} */ (form.closest("dialog")).close();
-      void this.jumps.toDate(day);
-    });
+    this.dates = lazily(() => import("antiphon/search/jump-date"), ({ JumpDate }) => new JumpDate(this.jumps));
   }
 
   /** @param {MouseEvent} event */
@@ -56,10 +51,8 @@ export class Search {
   async open() {
     if (this.sidebar.isDrawerOpen) this.sidebar.toggle(false, false);
     try {
-      this.sheet ??= import("antiphon/search/sheet").then(({ SearchSheet }) => new SearchSheet(this));
-      (await this.sheet).open();
+      (await this.sheet()).open();
     } catch {
-      this.sheet = null;
       showNote(t("The search could not be loaded. Try again in a moment."));
     }
   }
@@ -79,7 +72,7 @@ export class Search {
     if (what === "find") await this.find();
     else if (what === "start") await this.jumps.toStart();
     else if (what === "end") await this.jumps.toEnd();
-    else if (what === "date") /** @type {HTMLDialogElement} */ (document.getElementById("jump-date")).showModal();
+    else if (what === "date") await this.dates().then((dialog) => dialog.open()).catch(showFailure);
     else if (what === "sidebar") this.sidebar.toggle();
     else if (what === "log-out") /** @type {HTMLFormElement} */ (document.getElementById("logout")).requestSubmit();
   }

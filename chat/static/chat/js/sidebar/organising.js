@@ -4,6 +4,7 @@ import { fetchJson, post } from "antiphon/lib/fetch";
 import { choicesOf, moveInMenu } from "antiphon/lib/keys";
 import { showNote } from "antiphon/conversation/status";
 import { t, tn } from "antiphon/lib/texts";
+import { lazily } from "antiphon/lib/sheets";
 import { startDragging } from "antiphon/sidebar/drag";
 import { showFailure } from "antiphon/sidebar/failure";
 
@@ -19,24 +20,15 @@ export class Order {
     this.window = window;
     this.say = say;
     this.folder = ""; // whose menu is open
+    /** Once it is loaded. @type {import("antiphon/sidebar/selection").Selection | null} */
+    this.selection = null;
+    this.dialogs = lazily(() => import("antiphon/sidebar/filing"), ({ Filing }) => new Filing(this));
+    this.selecting = lazily(() => import("antiphon/sidebar/selection"), ({ Selection }) => (this.selection = new Selection(this)));
     this.menus = ["list-menu", "folder-menu", "tag-menu"].map((id) => /** @type {HTMLElement} */ (document.getElementById(id)));
     for (const menu of this.menus) menu.addEventListener("keydown", (event) => moveInMenu(event, menu));
     document.addEventListener("click", (event) => this.onClick(event));
     window.onDrawn.push(() => this.showView());
     startDragging(this);
-  }
-
-  /** @returns {Promise<import("antiphon/sidebar/filing").Filing>} the dialogs, loaded when they are first needed */
-  async dialogs() {
-    const { Filing } = await import("antiphon/sidebar/filing");
-    this.filing ??= new Filing(this);
-    return this.filing;
-  }
-
-  async selecting() {
-    const { Selection } = await import("antiphon/sidebar/selection");
-    this.selection ??= new Selection(this);
-    return this.selection;
   }
 
   /** @param {MouseEvent} event */
@@ -52,7 +44,7 @@ export class Order {
     } else if (action === "list-menu") this.openMenu(button, this.menus[0], () => this.loadTags());
     else if (action === "folder-menu") this.openFolderMenu(button, button.closest(".folder"));
     else if (action === "list-options") this.openOptions(button);
-    else if (action === "select-mode") void this.selecting().then((selection) => selection.toggle());
+    else if (action === "select-mode") void this.selecting().then((selection) => selection.toggle()).catch(showFailure);
     else if (["jump", "new-folder", "delete-all"].includes(action) || /^(folder|tag)-/.test(action)) {
       this.closeMenus();
       void this.dialogs().then((filing) => filing.run(action)).catch(showFailure);

@@ -1,5 +1,6 @@
 /** Selects several conversations of the list: by checkbox, by a range with Shift, all; and does something with them. */
 
+import { showFailure } from "antiphon/sidebar/failure";
 import { t, tn } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/sidebar/organising").Order} Order */
@@ -26,7 +27,7 @@ export class Selection {
     });
     this.bar.addEventListener("click", (event) => {
       const action = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest("[data-many]"))?.dataset.many;
-      if (action) void this.act(action);
+      if (action) void this.act(action).catch(showFailure);
     });
   }
 

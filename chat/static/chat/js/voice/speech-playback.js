@@ -2,7 +2,6 @@
 
 import { isComposing } from "antiphon/lib/keys";
 import { t } from "antiphon/lib/texts";
-import { chooseVoice, guessLanguage } from "antiphon/voice/language";
 import { showNote } from "antiphon/conversation/status";
 import { recall, remember } from "antiphon/lib/storage";
 
@@ -49,6 +48,7 @@ export class SpeechPlayback {
     this.asked = ""; // the run whose answer is read once it comes
     /** Loaded with the first answer that is read. @type {typeof import("antiphon/voice/markdown-to-speech").Sentences | null} */
     this.Sentences = null;
+    this.language = /** @type {typeof import("antiphon/voice/language") | null} */ (null); // loaded with it
     /** The answer that is read once that is loaded. @type {MessageView | null} */
     this.awaited = null;
     this.quietAt = -Infinity;
@@ -176,6 +176,7 @@ export class SpeechPlayback {
   async load(view, first) {
     this.awaited = view;
     try {
+      this.language = await import("antiphon/voice/language");
       this.Sentences = (await import("antiphon/voice/markdown-to-speech")).Sentences;
       if (this.usesServer) this.server ??= new (await import("antiphon/voice/server-voice")).ServerVoice(this.conversation.socket);
     } catch {
@@ -195,6 +196,7 @@ export class SpeechPlayback {
 
   /** @param {Reading} reading @param {Sentence} sentence */
   say(reading, sentence) {
+    const { chooseVoice, guessLanguage } = /** @type {typeof import("antiphon/voice/language")} */ (this.language);
     const language = guessLanguage(reading.text.slice(0, 600), document.documentElement.lang || navigator.language);
     const served = reading.engine === this.server;
     const voice = served ? null : chooseVoice(this.voices?.getVoices() ?? [], language, recall("voice.name"));
