@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up lock test test-deploy test-servers chaos lint format bench browser asr-sdks model-sdks moonshine pocketsphinx whisper promtool help
+.PHONY: up lock test test-axe test-deploy test-servers chaos lint format bench browser asr-sdks model-sdks moonshine pocketsphinx whisper promtool help
 
 help:
 	@echo "make up [PORT=8000] [ARGS='--web 2 --workers 2']   run everything on this machine; PORT=0 takes a free port"
@@ -19,6 +19,7 @@ help:
 	@echo "make pocketsphinx                                  install the demo recogniser (Python 3.12 and 3.14 compile it)"
 	@echo "make whisper                                       install Whisper (440 MB) and test it"
 	@echo "make test-servers [TRANSFORMERS=1] [LLAMA_CPP_PYTHON=1]   test against model and tool servers that others wrote (1 GB)"
+	@echo "make test-axe                                      accessibility of every page of the admin in both themes"
 	@echo "make test-deploy                                    test deploy/: image, proxies, a cluster (Debian: nginx, haproxy, caddy, …)"
 	@echo "make lock [REQUIREMENTS='requirements.txt requirements/ldap.txt']   pinned requirements with the hashes of all wheels"
 	@echo "make asr-sdks                                      check the tests' speech servers with the vendors' clients"
@@ -65,6 +66,10 @@ lock: .venv/runtime
 test-servers: .venv/development .venv-servers/installed .venv-tools/installed $(if $(TRANSFORMERS),.venv-servers/transformers) \
 		$(if $(LLAMA_CPP_PYTHON),.venv-servers/llama-cpp-python)
 	$(BIN)/python -m pytest tests/model_servers tests/tool_servers $(ARGS)
+
+# Every page of the admin in both themes.
+test-axe: .venv/development browser
+	AXE=1 $(BIN)/python -m pytest tests/integration/accounts/staff/test_accessibility.py $(ARGS)
 
 # What a machine lacks of Debian's packages (nginx haproxy caddy pgbouncer redis-server rabbitmq-server postgresql) is skipped,
 # and the last lines name it.

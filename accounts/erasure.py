@@ -27,11 +27,14 @@ class LastAdministratorError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class UserData:
-    """Exports and counts the data of a user that other apps store."""
+    """Exports, counts and merges the data of users that other apps store."""
 
     export: Callable[[User], Iterator[str]]  # JSON text in pieces of bounded size
     report: Callable[[User], dict[str, int]]  # how many rows an erasure would delete and keep, by name
     handovers: Callable[[User], list[tuple[str, str]]]  # titles of conversations that others get, and their names
+    # Moves what the first one has to the second one and deletes the first account; and what that would move and drop.
+    merge: Callable[[User, User], dict[str, int]]
+    merge_report: Callable[[User, User], dict[str, int]]
 
 
 _registered: list[UserData] = []

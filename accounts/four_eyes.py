@@ -1,7 +1,8 @@
-"""Acts that need a second member of staff (the setting FOUR_EYES): erasing a user, and exports.
+"""Acts that need a second member of staff (the setting FOUR_EYES): erasing a user, exports, and merging two users.
 
 One asks, with a reason; another one with the same permission approves or refuses within `WAITING_DAYS`. An erasure is
-then scheduled at once; an export may be downloaded once within `USABLE_HOURS`, by whoever asked for it.
+then scheduled at once; an export may be downloaded, or two users merged, once within `USABLE_HOURS`, by whoever asked
+for it. A merge ends an account and shows its contents to another one, so either word of the setting includes it.
 """
 
 from __future__ import annotations
@@ -22,8 +23,14 @@ PERMISSIONS: Final = {
     ActKind.ERASE_USER: "accounts.erase_user",
     ActKind.EXPORT_USER: "accounts.export_user",
     ActKind.EXPORT_LIST: "accounts.export_lists",
+    ActKind.MERGE_USER: "accounts.merge_user",
 }
-_SETTING: Final = {ActKind.ERASE_USER: "erase", ActKind.EXPORT_USER: "export", ActKind.EXPORT_LIST: "export"}
+_SETTING: Final = {
+    ActKind.ERASE_USER: {"erase"},
+    ActKind.EXPORT_USER: {"export"},
+    ActKind.EXPORT_LIST: {"export"},
+    ActKind.MERGE_USER: {"erase", "export"},
+}
 
 
 class NotDecidableError(Exception):
@@ -32,7 +39,7 @@ class NotDecidableError(Exception):
 
 def is_needed(kind: ActKind) -> bool:
     """Whether the site demands a second person for an act."""
-    return _SETTING[kind] in settings.FOUR_EYES
+    return bool(_SETTING[kind] & set(settings.FOUR_EYES))
 
 
 def ask(kind: ActKind, by: User, reason: str, *, user: User | None = None, what: str = "") -> bool:

@@ -34,7 +34,11 @@ def _each(verbs: str, *models: str) -> frozenset[str]:
 _LIMITS: Final = ("accounts.plan", "accounts.quota", "accounts.price")
 VIEW_AS: Final = "accounts.view_as_user"  # with all that the user can read
 _CHANGE_LIMITS: Final = _each("add change delete", *_LIMITS)
-_MANAGE_USERS: Final = _each("add change delete", "accounts.user") | {"accounts.assign_roles", "accounts.erase_user"}
+_MANAGE_USERS: Final = _each("add change delete", "accounts.user") | {
+    "accounts.assign_roles",
+    "accounts.erase_user",
+    "accounts.merge_user",
+}
 
 
 @dataclass(frozen=True, slots=True)

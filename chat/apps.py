@@ -33,7 +33,7 @@ class ChatConfig(AppConfig):
         from chat.models.tools import READ_CALLS
         from chat.portability.export import export_user_data
         from chat.portability.transfers import TASKS, delete_transfer_file
-        from chat.retention import erasure
+        from chat.retention import erasure, merging
         from chat.review.announcements import announce_suspension
         from chat.review.user_lists import USER_LISTS
         from chat.review.user_panel import strikes_panel
@@ -57,7 +57,7 @@ class ChatConfig(AppConfig):
         for transfer in TASKS:
             post_delete.connect(delete_transfer_file, sender=transfer)
         post_delete.connect(forget_server, sender=ToolServer)
-        register_user_data(UserData(export_user_data, erasure.report, erasure.handovers))
+        register_user_data(UserData(export_user_data, erasure.report, erasure.handovers, merging.merge, merging.report))
         for link in USER_LISTS:
             register_user_link(link)
         register_sections()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -16,12 +16,13 @@ from accounts.auth.api_tokens import revoke_tokens, shown_scopes
 from accounts.models import ApiToken
 from accounts.staff.labels import Label
 from accounts.staff.lists import QuickListAdmin
+from accounts.staff.recorded import UnchangeableRows
 
 STATES: Final = {"working": _("working"), "expired": _("expired"), "revoked": _("revoked")}
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(QuickListAdmin):
+class ApiTokenAdmin(UnchangeableRows, QuickListAdmin):
     list_display = ("prefix", "user", "name", "permissions", "coloured_state", "last_used_at", "expires_at")
     list_select_related = ("user",)
     lookups: ClassVar = frozenset({"user__exact"})
@@ -33,15 +34,6 @@ class ApiTokenAdmin(QuickListAdmin):
         "created_at", "last_used_at", "expires_at", "revoked_at",
     )  # fmt: skip
     actions = ("revoke",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.revoke_apitoken")

@@ -26,6 +26,7 @@ from accounts.lib.ids import lowest_uuid7
 from accounts.lib.replica import reports_database
 from accounts.lib.streaming import CSV_TYPE, csv_pieces, escape_formula, pages_by_key, stream_file
 from accounts.lib.text_search import AUDIT, with_words
+from accounts.merging import ids_of
 from accounts.models import AuditEntry, User
 from accounts.staff.background import ListFile, begin_export, is_long
 from accounts.staff.columns import stamp
@@ -65,7 +66,7 @@ class ObjectFilter(NewestValuesFilter):
 
 
 class PersonFilter(admin.SimpleListFilter):
-    """Entries that concern one user; other pages link here."""
+    """Entries that concern one user, also as an account that was merged into theirs; other pages link here."""
 
     title, parameter_name = _("person concerned"), "subject"
     verbs: ClassVar[tuple[str, ...]] = ()
@@ -80,7 +81,7 @@ class PersonFilter(admin.SimpleListFilter):
         chosen = _uuid(self.value() or "")
         if chosen is None:
             return queryset
-        rows = queryset.filter(subjects__contains=[chosen])
+        rows = queryset.filter(subjects__overlap=ids_of(chosen))
         return rows.filter(verb__in=self.verbs) if self.verbs else rows
 
 

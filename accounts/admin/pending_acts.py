@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -17,6 +17,7 @@ from accounts.auth.requests import user_of
 from accounts.models import ActKind, ActState, PendingAct
 from accounts.staff.labels import Label
 from accounts.staff.lists import QuickListAdmin
+from accounts.staff.recorded import UnchangeableRows
 
 WHY_NOT: Final = {
     "own": _("You requested this yourself: somebody else has to decide."),
@@ -26,7 +27,7 @@ WHY_NOT: Final = {
 
 
 @admin.register(PendingAct)
-class PendingActAdmin(QuickListAdmin):
+class PendingActAdmin(UnchangeableRows, QuickListAdmin):
     list_display = ("act", "concerned", "reason", "asked_by", "asked_at", "coloured_state", "decided_by")
     list_select_related = ("user", "asked_by", "decided_by")
     list_filter = ("state", "kind")
@@ -35,15 +36,6 @@ class PendingActAdmin(QuickListAdmin):
         "act", "concerned", "reason", "asked_by", "asked_at", "coloured_state", "decided_by", "decided_at",
     )  # fmt: skip
     actions = ("approve", "refuse")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         return any(request.user.has_perm(name) for name in four_eyes.PERMISSIONS.values())
@@ -60,7 +52,7 @@ class PendingActAdmin(QuickListAdmin):
 
     @admin.display(description=_("Concerns"))
     def concerned(self, row: PendingAct) -> str:
-        return str(row.user) if row.user else row.what
+        return " → ".join(filter(None, (str(row.user or ""), row.what)))
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
         description=_("State"),

@@ -21,6 +21,7 @@ from accounts import audit, roles, suspension, view_as
 from accounts.admin.account_state import approve, switch
 from accounts.admin.user_data_actions import UserDataActions, back_to
 from accounts.admin.user_forms import QuotaTopUpForm, ReasonForm, SuspendForm
+from accounts.admin.user_merging import UserMerging
 from accounts.admin.user_page import quota_bars
 from accounts.auth.adapter import AccountAdapter, make_reset_key, reset_link
 from accounts.auth.proof import check_recent_proof
@@ -32,7 +33,7 @@ from accounts.quotas import top_ups
 from accounts.quotas.wording import plain_number
 
 
-class UserActions(UserDataActions):
+class UserActions(UserDataActions, UserMerging):
     """Pages below a user's admin page, for `UserAdmin`."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -45,6 +46,7 @@ class UserActions(UserDataActions):
             "export": self.export,
             "erase": self.erase,
             "keep": self.keep,
+            "merge": self.merge,
             "approve": self.approve,
             "reset-link": self.create_reset_link,
             "suspend": self.suspend,
@@ -65,14 +67,16 @@ class UserActions(UserDataActions):
     def allowed(self, request: HttpRequest, user: User) -> dict[str, bool]:
         """Which actions the member of staff may do on this user, by permission."""
         viewer = user_of(request)
-        names = ("top_up", "disable_user", "end_sessions", "export_user", "erase_user", "reset_second_factor")
+        names = (
+            "top_up", "disable_user", "end_sessions", "export_user", "erase_user", "merge_user", "reset_second_factor",
+        )  # fmt: skip
         may = roles.may_manage(viewer, user)
         found = {name: may and viewer.has_perm(f"accounts.{name}") for name in names}
         found["approve_user"] = may and viewer.has_perm("accounts.approve_user") and user.awaits_approval
         found["change_user"] = may and viewer.has_perm("accounts.change_user")  # who may set a password
         found["view_as_user"] = view_as.may_view_as(viewer, user)
         if viewer.pk == user.pk:  # staff cannot lock themselves out, or top up their own quotas
-            found |= dict.fromkeys(("disable_user", "erase_user", "reset_second_factor"), False)
+            found |= dict.fromkeys(("disable_user", "erase_user", "merge_user", "reset_second_factor"), False)
             found["top_up"] = found["top_up"] and viewer.is_superuser
         return found
 

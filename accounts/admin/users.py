@@ -34,7 +34,7 @@ from accounts.admin.resources import UserResource
 from accounts.admin.user_actions import UserActions
 from accounts.admin.user_forms import RIGHTS, UserForm
 from accounts.admin.user_list_actions import UserListActions
-from accounts.admin.user_page import describe_user
+from accounts.admin.user_page import describe_user, with_page_facts
 from accounts.auth.proof import check_recent_proof, has_recent_proof
 from accounts.auth.requests import user_of
 from accounts.lib.text_search import USERS, with_words
@@ -93,7 +93,9 @@ class UserAdmin(
         seen = Session.objects.filter(user=OuterRef("pk")).order_by().values("user")
         rows: QuerySet[User] = super().get_queryset(request)
         last = Subquery(seen.annotate(last=Max("last_seen_at")).values("last"))
-        return rows.annotate(seen_at=Coalesce(last, "last_login")).prefetch_related("groups")
+        rows = rows.annotate(seen_at=Coalesce(last, "last_login")).prefetch_related("groups")
+        match = request.resolver_match
+        return with_page_facts(rows) if match is not None and match.url_name == "accounts_user_change" else rows
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[User], search_term: str

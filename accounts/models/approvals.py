@@ -17,6 +17,7 @@ class ActKind(models.TextChoices):
     ERASE_USER = "erase_user", _("erase a user")
     EXPORT_USER = "export_user", _("export all data of a user")
     EXPORT_LIST = "export_list", _("export a list")
+    MERGE_USER = "merge_user", _("merge a user into another")
 
 
 class ActState(models.TextChoices):
@@ -27,7 +28,9 @@ class ActState(models.TextChoices):
 
 
 class PendingAct(models.Model):
-    """An act that was asked for. `what`: of a list, its model as app.model and the filters of its address."""
+    """An act that was asked for. `what`: of a list, its model as app.model and the filters of its address; of a
+    merge, the email address of the account that stays.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=12, choices=ActKind.choices, editable=False)

@@ -136,6 +136,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             ("view_as_user", gettext_noop("Can view pages as another user, with all that the user can read")),
             ("reset_second_factor", gettext_noop("Can reset users' second factors")),
             ("erase_user", gettext_noop("Can erase users")),
+            ("merge_user", gettext_noop("Can merge two accounts of one person")),
             ("export_lists", gettext_noop("Can export lists")),
             ("import_lists", gettext_noop("Can import lists of objects that one may change")),
         )

@@ -58,3 +58,11 @@ def stamp(value: datetime | None, *, with_seconds: bool = True) -> SafeString | 
     if value is None:
         return NOTHING
     return format_html('<span class="staff-stamp">{}</span>', clock(value, with_seconds=with_seconds))
+
+
+def read_once(row: Any, name: str, read: Callable[[], Any]) -> Any:
+    """What `read` returns, kept with the row: the theme's templates ask for each read-only field several times."""
+    kept = row.__dict__.setdefault("_read_once", {})
+    if name not in kept:
+        kept[name] = read()
+    return kept[name]

@@ -77,7 +77,20 @@ class IdOrEmailSearch(QuickListAdmin):
             return queryset.none(), False
 
 
-class HistoryAdmin(IdOrEmailSearch):
+class UnchangeableRows:
+    """For an admin page whose rows nobody adds, changes or deletes there; it may have actions of its own."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class HistoryAdmin(UnchangeableRows, IdOrEmailSearch):
     """A read-only list."""
 
     actions: Any = None
@@ -94,12 +107,3 @@ class HistoryAdmin(IdOrEmailSearch):
 
     def _plain(self, names: Iterable[Any]) -> list[Any]:
         return [tuple(self._plain(one)) if isinstance(one, list | tuple) else plain_column(self, one) for one in names]
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False

@@ -58,5 +58,6 @@ class BodyAdmin(HistoryAdmin):
             conversation_id = obj.pk if isinstance(obj, Conversation) else obj.conversation_id
             people = people_of(obj, conversation_id)
             audit.record(request, "read_body", obj, conversation_id=conversation_id, subjects=people)
+            obj.refresh_from_db(fields=obj.get_deferred_fields())  # at once, not column by column
         response: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return response

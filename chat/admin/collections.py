@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from accounts import audit
 from accounts.lib.formatting import file_size
 from accounts.models import User
+from accounts.staff.columns import read_once
 from accounts.staff.recorded import IdOrEmailSearch, RecordedAdmin
 from chat.admin.base import PERMISSION
 from chat.admin.filters import PeriodFilter
@@ -116,15 +117,16 @@ class CollectionAdmin(IdOrEmailSearch, RecordedAdmin):
 
     @admin.display(description=_("Files read"))
     def readiness(self, row: Collection) -> str:
-        found = readiness_of([row.pk]).get(row.pk, Readiness())
+        found: Readiness = read_once(row, "readiness", lambda: readiness_of([row.pk]).get(row.pk, Readiness()))
         said = gettext("%(ready)d of %(files)d ready, %(failed)d not readable")
         return said % {"ready": found.ready, "files": found.files, "failed": found.failed}
 
     @admin.display(description=_("Chosen by"))
     def chosen(self, row: Any) -> str:
-        return gettext("%(conversations)d conversations, %(presets)d presets") % {
+        counts: dict[str, int] = read_once(row, "chosen", lambda: {
             "conversations": row.conversations.count(), "presets": row.presets.count(),
-        }  # fmt: skip
+        })  # fmt: skip
+        return gettext("%(conversations)d conversations, %(presets)d presets") % counts
 
     @admin.display(description=_("Its files"))
     def files_link(self, row: Collection) -> SafeString | str:

@@ -16,6 +16,7 @@ from unfold.decorators import display
 
 from accounts.lib.formatting import NOTHING, money, number, seconds
 from accounts.models import User
+from accounts.staff.columns import read_once
 from accounts.staff.labels import Label
 from accounts.staff.recorded import HistoryAdmin
 from chat.admin.base import BodyAdmin
@@ -171,8 +172,8 @@ class ToolCallAdmin(BodyAdmin):
 
     @admin.display(description=_("Files"))
     def made_files(self, row: ToolCall) -> SafeString | str:
-        files = row.files.defer("content")
-        return _shown("\n".join(_file(one) for one in files))
+        files = read_once(row, "made_files", lambda: list(row.files.defer("content")))
+        return _shown("\n".join(map(_file, files)))
 
 
 @admin.register(Step)

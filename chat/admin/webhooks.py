@@ -28,7 +28,7 @@ from accounts import audit
 from accounts.auth.requests import user_of
 from accounts.staff.labels import Label
 from accounts.staff.lists import QuickListAdmin
-from accounts.staff.recorded import RecordedAdmin
+from accounts.staff.recorded import RecordedAdmin, UnchangeableRows
 from chat.models.webhooks import DeliveryState, Webhook, WebhookDelivery, WebhookEvent
 from chat.webhooks.addresses import check_address
 from chat.webhooks.record import send_soon
@@ -117,7 +117,7 @@ class WebhookAdmin(RecordedAdmin):
 
 
 @admin.register(WebhookDelivery)
-class WebhookDeliveryAdmin(QuickListAdmin):
+class WebhookDeliveryAdmin(UnchangeableRows, QuickListAdmin):
     list_display = ("id", "webhook", "event", "coloured_state", "attempts", "last_result", "created_at")
     list_select_related = ("webhook",)
     list_filter = ("state", "event", "webhook")
@@ -126,15 +126,6 @@ class WebhookDeliveryAdmin(QuickListAdmin):
         "id", "webhook", "event", "coloured_state", "attempts", "next_attempt_at", "created_at", "data", "attempt_log",
     )  # fmt: skip
     actions = ("send_again",)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def has_resend_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("chat.change_webhook")

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 import uuid
 import zipfile
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, Final
 
 import structlog
 from django.conf import settings
-from django.core.files import File
-from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.lib import rate_limit
-from accounts.lib.texts import gettext_noop
 from accounts.models import User
-from chat.models import ExportJob, Member, Recording, TransferState
-from chat.portability import transfers
+from chat.models import ExportJob, Member, Recording
+from chat.portability import made_files, transfers
 from chat.portability.export import export_user_data
 from chat.portability.exported_files import exported_files, write_file
-from chat.protocol.errors import Conflict, RateLimited, Unavailable
+from chat.protocol.errors import Conflict, RateLimited
 
 AT_ONCE: Final = 200  # conversations of an export that is sent while it is made
 BEAT_SECONDS: Final = 1.0
@@ -58,35 +53,11 @@ def create_export(user: User, *, reasoning: bool) -> ExportJob:
 
 def run_export(job_id: uuid.UUID, is_stopping: Callable[[], bool] = lambda: False) -> None:
     """Makes an export, in a worker. `is_stopping`: the worker is to end; another one begins anew then."""
-    job = transfers.claim(ExportJob, job_id)
-    if job is None:
-        return
-    try:
-        with tempfile.TemporaryFile() as made:
-            if not _write(job, made, is_stopping):
-                transfers.give_back(job)
-                return
-            size = made.tell()
-            made.seek(0)
-            name = default_storage.save(f"exports/{job.pk.hex[-2:]}/{job.pk}-{job.attempt}.zip", File(made))
-    except transfers.ClaimLostError:
-        logger.info("export_claim_lost", job=str(job_id))
-        return
-    except (OSError, Unavailable) as error:
-        logger.exception("export_not_written", job=str(job_id), error=type(error).__name__)
-        transfers.end(
-            job, TransferState.FAILED, error=gettext_noop("The file could not be written. Ask an administrator.")
-        )
-        return
-    expires_at = timezone.now() + timedelta(days=settings.EXPORT_DAYS)
-    if transfers.end(job, TransferState.DONE, file=name, size=size, expires_at=expires_at):
-        logger.info("export_ended", job=str(job_id), bytes=size)
-    else:
-        default_storage.delete(name)  # it was deleted meanwhile, or another worker was faster
+    made_files.make_file(ExportJob, job_id, "zip", lambda job, made: _write(job, made, is_stopping))
 
 
-def _write(job: ExportJob, made: Any, is_stopping: Callable[[], bool]) -> bool:
-    """Writes the archive; False if the worker is to end. Raises `ClaimLostError`, `OSError`."""
+def _write(job: ExportJob, made: Any, is_stopping: Callable[[], bool]) -> dict[str, int]:
+    """Writes the archive. Raises `StoppingError`, `ClaimLostError`, `OSError`, `Unavailable`."""
     total = Member.objects.filter(user=job.user).count()
     transfers.beat(job, total=total)
     shown = time.monotonic()
@@ -99,11 +70,11 @@ def _write(job: ExportJob, made: Any, is_stopping: Callable[[], bool]) -> bool:
                     continue
                 transfers.beat(job, done=min(number // 2, total))
                 if is_stopping():
-                    return False
+                    raise made_files.StoppingError
                 shown = time.monotonic()
         for file in exported_files(job.user).iterator(chunk_size=100):
             write_file(archive, job.user, file)
             transfers.beat(job)
             if is_stopping():
-                return False
-    return True
+                raise made_files.StoppingError
+    return {}

@@ -24,7 +24,8 @@ from workers.tts.registry import open_backends
 MODEL_SECONDS: Final = 10.0
 MODEL_ADVICE: Final = {
     "upstream_unauthorized": "Correct OPENAI_API_KEY, or the endpoint's key in the admin; then restart.",
-    "upstream_unreachable": "Start it, or correct OPENAI_BASE_URL; test the address from this machine with curl.",
+    "upstream_unreachable": "Start it, or correct its address (OPENAI_BASE_URL, or the endpoint's page in the admin); "
+    "test the address from this machine with curl.",
     "upstream_quota": "Its account has no credit left: add credit, or configure a fallback (OPENAI_FALLBACK_...).",
 }
 

@@ -158,7 +158,7 @@ DEEDS: dict[str, set[str]] = {
     "billing": {"top-up", "reset"},
     "administrator": {
         "top-up", "reset", "end-sessions", "end-session", "switch", "suspend", "export", "erase", "keep", "password",
-        "view-as",
+        "view-as", "merge",
     },
 }  # fmt: skip
 
@@ -192,6 +192,7 @@ def do(client: Client, person: User, quota: Quota) -> set[str]:
         "suspend": client.get(f"{path}/suspend/"),
         "erase": client.get(f"{path}/erase/"),
         "keep": client.post(f"{path}/keep/"),
+        "merge": client.get(f"{path}/merge/"),
         "password": client.get(f"{path}/password/"),
         "view-as": client.get(f"{path}/view-as/"),
     }

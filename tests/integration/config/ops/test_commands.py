@@ -20,6 +20,7 @@ from django.core.management.base import CommandParser
 
 from accounts.models import Quota, QuotaPeriod, Unit, User
 from chat.models import Conversation
+from tests.conftest import make_user
 from tests.fixtures.one_time_codes import give_app
 from tests.integration.config.ops.operating import conversation
 from tests.stack import ROOT
@@ -34,6 +35,7 @@ CHAT = (
     "index_messages",
     "invite",
     "maintenance",
+    "merge_users",
     "moderation",
     "purge",
     "quota",
@@ -126,6 +128,7 @@ ANSWERS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("import_chats",): ("alice@example.org", FILE),
     ("loadtest",): ("http://127.0.0.1:1", "--users", "1", "--seconds", "1"),
     ("maintenance",): ("status",),
+    ("merge_users",): ("alice@example.org", "twin@example.org", "--dry-run"),
     ("models",): (),
     ("moderation", "judge-again"): (),
     ("moderation", "requeue"): (),
@@ -169,6 +172,8 @@ def test_an_answer_for_scripts_is_json_and_nothing_else(
     if words == ("invite",):
         alice.is_superuser = True
         alice.save()
+    if words == ("merge_users",):
+        make_user("Twin")
     if words == ("users", "reset-second-factor"):
         give_app(alice)
     given = [str(file) if one == FILE else one for one in ANSWERS[words]]

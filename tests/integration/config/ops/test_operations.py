@@ -203,6 +203,15 @@ async def test_an_erased_persons_socket_closes(live: Live) -> None:
         assert await client.closed() == 4401
 
 
+async def test_the_socket_of_a_merged_account_closes(live: Live) -> None:
+    stack = live(web=1, workers=0)
+    async with session(stack.url, "mallory@example.org") as mallory:
+        client = await mallory.connect()
+        code, text = run(stack, "merge_users", "mallory@example.org", "alice@example.org", "--reason", "x", "--yes")
+        assert code == 0, text
+        assert await client.closed() == 4401
+
+
 @pytest.mark.django_db
 def test_a_clock_that_stopped_is_noticed(clean_redis: str) -> None:
     from chat.models import PeriodicJob
