@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import uuid
+from collections.abc import Container
 from typing import Any, ClassVar
 
 from django import forms
@@ -50,8 +52,12 @@ class OwnForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exist
 
 
 class NamedCollections(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # the parameter exists in the stubs only
+    """Those that are `usable` by their names. One that was chosen and is not usable any more stays nameless."""
+
+    usable: Container[uuid.UUID] = ()
+
     def label_from_instance(self, obj: Any) -> str:
-        return str(obj.name)
+        return str(obj.name) if obj.pk in self.usable else _("A collection that you can’t use any more")
 
 
 class PresetForm(ToolChoice, OwnForm):
@@ -110,10 +116,12 @@ class PresetForm(ToolChoice, OwnForm):
         self.fields["temperature"].widget.attrs["step"] = "0.1"
         self.offer_tools(offered_tools(user))
         collections = self.fields["collections"]
-        assert isinstance(collections, forms.ModelMultipleChoiceField)
+        assert isinstance(collections, NamedCollections)
         chosen = Q(presets=self.instance.pk) if self.instance.pk else Q(pk=None)
-        usable = Q(pk__in=usable_collections(user.pk).values("pk"))
-        collections.queryset = Collection.objects.filter(usable | chosen).distinct().order_by("name")
+        collections.usable = set(usable_collections(user.pk).values_list("pk", flat=True))
+        collections.queryset = (
+            Collection.objects.filter(chosen | Q(pk__in=collections.usable)).distinct().order_by("name")
+        )
 
     def clean_collections(self) -> Any:
         chosen = self.cleaned_data["collections"]

@@ -10,7 +10,7 @@ from django.db import ProgrammingError, connection, transaction
 
 from accounts.lib.postgresql.prepared import PreparedStatement
 from accounts.models import User
-from chat.runs import claims, context
+from chat.runs import claims, context, tools_version
 from chat.runs.claims import claim
 from tests.fixtures.run_rows import say
 
@@ -107,7 +107,7 @@ def test_a_claim_is_planned_once_and_survives_a_pooler(alice: User) -> None:
         claimed = claim(accepted.run_id, "worker")
         assert claimed is not None
         assert claimed.path == [("user", f"Question {number}")]
-        names = {claims._CLAIM.name, context._CONTEXT.name}
+        names = {one.name for one in (claims._CLAIM, context.CONTEXT_OF_CLAIMED, tools_version.VERSION_OF_CLAIMED)}
         assert (names <= set(prepared())) is (number < 2)
         if number == 1:
             deallocate()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import uuid
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from accounts.lib.db import in_db
 from accounts.lib.redis import sync_redis
 from chat.jobs import dispatch, redis_jobs
 from chat.jobs.dispatch import GENERATE, GENERATE_QUEUE, PUBLISHED, Queue, enqueue, enqueue_generation, look_at_queue
@@ -49,7 +49,7 @@ async def test_a_job_has_what_celery_writes() -> None:
     tracing.current.set(traceparent)  # of this test's task
     await enqueue(run_id)
     ours = job()
-    await asyncio.to_thread(enqueue_generation, run_id, traceparent)
+    await in_db(enqueue_generation, run_id, traceparent)
     assert comparable(ours) == comparable(job())
 
 

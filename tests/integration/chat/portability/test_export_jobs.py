@@ -81,7 +81,7 @@ def test_one_that_is_deleted_while_it_is_made_leaves_nothing(alice: User, monkey
     job = create_export(alice, reasoning=False)
     write = export_jobs._write
 
-    def delete_it(*arguments: Any) -> bool:
+    def delete_it(*arguments: Any) -> dict[str, int]:
         done = write(*arguments)
         logged_in(alice).post(f"/exports/{job.pk}/delete/")
         return done

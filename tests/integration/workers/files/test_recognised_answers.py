@@ -168,7 +168,7 @@ async def test_a_worker_recognises_after_it_has_read_and_tells_both(
 
     reading = ReadingJobs(spawn)
     file = await picture(alice, keep)
-    reading.start(file.blob_id)
+    await loop.run_in_executor(None, reading.start, file.blob_id)
     await asyncio.wait_for(ended.wait(), 60)
     reading.stop()
     assert told[-1] == ("read", "recognised")

@@ -52,8 +52,10 @@ async def alice(stack: Stack, upstream: FakeOpenAI) -> AsyncGenerator[Session, N
             while True:
                 upstream.play(Script(text=f"The {PROBE} is"))
                 accepted = await client.say("Are they?")
+                assert accepted["type"] == "message.accepted", accepted
                 if "***" in (await client.ended(accepted["run_id"]))["text"]:
                     break
+                await asyncio.sleep(0.3)  # the rate of messages is limited
         await client.close()
         yield alice
 

@@ -20,11 +20,11 @@ from tests.stack import Stack
 pytestmark = [pytest.mark.asyncio(loop_scope="function"), pytest.mark.timeout(240)]
 
 MASKED, BLOCKED, PROBE = "Zygomask", "Zygoblock", "Probefile"
-NAME_MASKED, NAME_BLOCKED = "Zygonamed", "Zygorefused"
+NAME_MASKED, NAME_BLOCKED, NAME_PROBE = "Zygonamed", "Zygorefused", "Probename"
 RULES: list[dict[str, Any]] = [
     {"name": "file mask", "action": "mask", "words": [MASKED, PROBE], "directions": ["files"]},
     {"name": "file block", "action": "block", "words": [BLOCKED], "directions": ["files"]},
-    {"name": "name mask", "action": "mask", "words": [NAME_MASKED], "directions": ["named"]},
+    {"name": "name mask", "action": "mask", "words": [NAME_MASKED, NAME_PROBE], "directions": ["named"]},
     {"name": "name block", "action": "block", "words": [NAME_BLOCKED], "directions": ["named"]},
 ]
 OWN = ("chat_filetext",)  # tables with what a file says: they are read for its owner, and before moderation
@@ -43,12 +43,14 @@ async def alice(stack: Stack, upstream: FakeOpenAI) -> AsyncGenerator[Session, N
         client = await alice.connect()
         async with asyncio.timeout(60):
             while True:
-                file = await uploaded(alice, f"{NAME_MASKED} probe.txt", f"The {PROBE} is here.")
+                file = await uploaded(alice, f"{NAME_PROBE} probe.txt", f"The {PROBE} is here.")
                 accepted = await client.say("Are they?", attachments=[file["id"]])
+                assert accepted["type"] == "message.accepted", accepted
                 await client.ended(accepted["run_id"])
                 asked = json.dumps(upstream.chats[-1].body)
-                if PROBE not in asked and NAME_MASKED not in asked:
+                if PROBE not in asked and NAME_PROBE not in asked:
                     break
+                await asyncio.sleep(0.3)  # the rates are limited
         await client.close()
         yield alice
 
