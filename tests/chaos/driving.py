@@ -14,6 +14,8 @@ from tests.client_view import View
 from tests.history import History, fresh_snapshots
 from tests.stack import Stack, Web, Worker
 
+WAITS_FOR_LOCK = "SELECT 1 FROM pg_locks WHERE NOT granted"
+
 
 def answer(tokens: int) -> str:
     """What the scripted model says in so many tokens."""

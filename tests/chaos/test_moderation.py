@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import redis
 
-from tests.chaos.driving import answer, holder, poll, restart, scene
+from chat.moderation.rules import RELOAD_SECONDS
+from tests.chaos.driving import WAITS_FOR_LOCK, answer, holder, poll, restart, scene
 from tests.chaos.people import Hand, restart_redis
 from tests.chaos.test_locks import lock
 from tests.client import Client
@@ -25,7 +26,6 @@ BLOCKED, HELD = "tok12", "Kryptonite"
 SYSTEM = {"web": 1, "workers": 2, "env": {"RUN_LEASE_SECONDS": "3"}}
 BLOCK: dict[str, Any] = {"name": "blocks", "action": "block", "words": [BLOCKED]}
 HOLD: dict[str, Any] = {"name": "holds", "action": "hold", "words": [HELD]}
-WAITS_FOR_LOCK = "SELECT 1 FROM pg_locks WHERE NOT granted"
 
 
 @pytest.fixture
@@ -42,6 +42,7 @@ def _hold(system: tuple[Stack, FakeOpenAI]) -> Iterator[None]:
 
 async def blocks(stack: Stack, client: Client) -> None:
     """Waits until the rule is in force in every worker."""
+    await asyncio.sleep(RELOAD_SECONDS + 1)  # an answer before that would have the word in its log
     blocking: set[str] = set()
     async with asyncio.timeout(90):
         while len(blocking) < len(stack.workers):

@@ -79,6 +79,7 @@ def test_a_table_as_csv(page: Page, context: BrowserContext, upstream: FakeOpenA
     assert content.decode("utf-8-sig") == wanted
     assert content.startswith(b"\xef\xbb\xbf"), "spreadsheets read UTF-8 by its mark"
     page.get_by_role("button", name="Copy as CSV").click()
+    expect(page.get_by_role("log")).to_contain_text("Copied")
     page.locator("#text").press("Control+V")
     assert page.locator("#text").input_value() == wanted.replace("\r\n", "\n")
 

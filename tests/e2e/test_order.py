@@ -134,11 +134,13 @@ def emptied(stack: Stack) -> Iterator[None]:
 def test_the_list_keeps_its_place(page: Page, stack: Stack) -> None:
     stack.sql(MANY)
     page.goto(f"{stack.url}/")
-    for _ in range(10):
-        page.locator(".item").last.scroll_into_view_if_needed()
-        if page.locator(".item", has_text="Old 150").count():
-            break
-        page.locator(".item").nth(page.locator(".item").count()).wait_for()  # more is loaded
+    page.wait_for_function(  # older ones come as one scrolls down
+        """() => {
+            const list = document.getElementById("conversations");
+            list.scrollTop = list.scrollHeight;
+            return list.textContent.includes("Old 150");
+        }"""
+    )
     entry = page.locator(".item", has_text="Old 120")
     entry.scroll_into_view_if_needed()
     entry.locator(".item-link").click()

@@ -50,10 +50,12 @@ class Adding {
     const find = (/** @type {string} */ name) => /** @type {HTMLElement} */ (place.querySelector(name));
     find("[data-choose]").addEventListener("click", () => input.click());
     find("[data-own]").addEventListener("click", () => void this.offer(find(".collection-own")));
-    input.addEventListener("change", () => {
+    const chosen = () => {
       this.add([...(input.files ?? [])]);
       input.value = "";
-    });
+    };
+    input.addEventListener("change", chosen);
+    chosen(); // before this script was loaded
     for (const kind of ["dragover", "drop"]) {
       root.addEventListener(kind, (event) => {
         const { dataTransfer: data } = /** @type {DragEvent} */ (event);
