@@ -34,7 +34,7 @@ _OFFER: Final = "UPDATE chat_run SET lease_owner = %s WHERE id = %s AND status =
 
 logger = structlog.get_logger(__name__)
 
-__all__ = ["GENERATE", "GENERATE_QUEUE", "BrokerAway", "Queue", "enqueue", "enqueue_generation", "look_at_queue"]
+__all__ = ["GENERATE", "GENERATE_QUEUE", "BrokerAway", "Queue", "enqueue", "look_at_queue", "send_generation"]
 
 
 class _Job(msgspec.Struct):
@@ -56,17 +56,6 @@ def _executor() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=2, thread_name_prefix="broker")
 
 
-def enqueue_generation(run_id: uuid.UUID, traceparent: str = "") -> None:
-    """Offers a queued run to all jobs, and publishes its own. What comes before its next attempt in the event log is
-    there.
-
-    Raises `kombu.exceptions.OperationalError` if the broker is away; nothing is lost then, since the sweeper publishes
-    it later (`chat.recovery`). Raises a database error.
-    """
-    offer(run_id)
-    _send(run_id, traceparent)
-
-
 def offer(run_id: uuid.UUID) -> None:
     """From now on any job may claim the queued run, so that it does not wait behind all jobs that others have in the
     broker (`chat.runs.fair_order`). Who claims it becomes the lease's owner, and queued again it is offered to nobody.
@@ -75,7 +64,8 @@ def offer(run_id: uuid.UUID) -> None:
         cursor.execute(_OFFER, [ANY_JOB, run_id])
 
 
-def _send(run_id: uuid.UUID, traceparent: str) -> None:
+def send_generation(run_id: uuid.UUID, traceparent: str) -> None:
+    """Publishes the job of a run with Celery's client. Raises `BrokerAway`. Blocks."""
     current_app.send_task(
         GENERATE,
         args=[str(run_id)],
@@ -102,8 +92,11 @@ def _sending(queue: str) -> AbstractContextManager[tracing.Span]:
 
 
 async def enqueue(run_id: uuid.UUID, *, offered: bool = False) -> None:
-    """`enqueue_generation` from a coroutine, within the trace of the command that asked for it. `offered`: any job may
-    claim the run already, as a new answer. Raises `BrokerAway`, `redis.RedisError` or a database error.
+    """Offers a queued run to all jobs, unless it is `offered` as a new answer is, and publishes its own job within the
+    trace of the command that asked for it. What comes before its next attempt in the event log is there.
+
+    Raises `BrokerAway` or `redis.RedisError` if the broker is away; nothing is lost then, since the sweeper publishes
+    the job later (`chat.recovery`). Raises a database error.
     """
     if not offered:
         await in_db(offer, run_id)
@@ -112,7 +105,7 @@ async def enqueue(run_id: uuid.UUID, *, offered: bool = False) -> None:
         if redis_jobs.is_possible():
             await redis_jobs.publish(GENERATE_QUEUE, GENERATE, [str(run_id)], _run_headers(parent))
         else:
-            await asyncio.get_running_loop().run_in_executor(_executor(), _send, run_id, parent)
+            await asyncio.get_running_loop().run_in_executor(_executor(), send_generation, run_id, parent)
     latency_marks.mark(run_id, "enqueued")
 
 

@@ -12,7 +12,7 @@ import pytest
 from accounts.lib.db import in_db
 from accounts.lib.redis import sync_redis
 from chat.jobs import dispatch, redis_jobs
-from chat.jobs.dispatch import GENERATE, GENERATE_QUEUE, PUBLISHED, Queue, enqueue, enqueue_generation, look_at_queue
+from chat.jobs.dispatch import GENERATE, GENERATE_QUEUE, PUBLISHED, Queue, enqueue, look_at_queue, send_generation
 from chat.telemetry import tracing
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("layer")]
@@ -49,7 +49,7 @@ async def test_a_job_has_what_celery_writes() -> None:
     tracing.current.set(traceparent)  # of this test's task
     await enqueue(run_id)
     ours = job()
-    await in_db(enqueue_generation, run_id, traceparent)
+    await in_db(send_generation, run_id, traceparent)
     assert comparable(ours) == comparable(job())
 
 
