@@ -67,6 +67,7 @@ _OPTIONS: dict[str, Any] = {
     "socket_connect_timeout": 2,
     "health_check_interval": 15,
     "protocol": 2,
+    "driver_info": None,  # else each new connection reads the package's version from its metadata, and announces it
 }
 
 # Each with the generator that closes it (`_close_with_loop`); this is the only reference to it.

@@ -47,6 +47,7 @@ from chat.realtime.command_time import CommandTime
 from chat.realtime.connection import Connection, Handlers, Part
 from chat.realtime.deciding import Deciding
 from chat.realtime.delivery_trace import follow_delivery
+from chat.realtime.entry_queue import in_order
 from chat.realtime.maintenance import check_maintenance
 from chat.realtime.microphone import Microphone
 from chat.realtime.open_sockets import open_sockets
@@ -126,7 +127,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         offers: dict[str, Any] = {}
         refusal: Close | None = None
         try:
-            async with CommandTime(ChatConsumer):
+            async with CommandTime(ChatConsumer), in_order():
                 counts = rate_limits.connection_counts()
                 if not await counts.enter(self.connection.connection_id, self.user_id, self.address):
                     metrics.denials["connections"] += 1

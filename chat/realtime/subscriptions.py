@@ -25,6 +25,7 @@ from chat.protocol.commands import Position, Subscribe, Typing, Unsubscribe
 from chat.protocol.errors import NotFound, RateLimited
 from chat.protocol.frames import encode
 from chat.realtime.connection import Connection, Handlers, Reply
+from chat.realtime.entry_queue import in_order
 from chat.realtime.presence import RENEW_SECONDS, Presence
 from chat.realtime.typing_limit import typing_room
 from chat.telemetry import metrics
@@ -80,7 +81,8 @@ class Subscriptions:
         async with self.joining:
             slot = self.slot()
             try:
-                await self._subscribe(command, slot)
+                async with in_order():
+                    await self._subscribe(command, slot)
             except NotFound:
                 metrics.resumes["denied"] += 1
                 raise
