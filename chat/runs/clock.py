@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from django.db import connection
+from django.db.models import DateTimeField, Func
+
+DATABASE_TIME: Final = Func(function="clock_timestamp", output_field=DateTimeField())
+"""`database_time` as a column of a query that is made anyway."""
 
 
 def database_time() -> datetime:

@@ -35,7 +35,7 @@ from chat.models import (
     ToolCall,
     ToolFile,
 )
-from chat.runs.clock import database_time
+from chat.runs.clock import DATABASE_TIME
 from chat.runs.context import ClaimedRun
 from chat.runs.tool_switch import tools_stopped
 
@@ -132,10 +132,10 @@ def record_model_step(run: ClaimedRun, owner: str, done: ModelStep) -> tuple[Ste
         row = _lock(run, owner)
         if row is None:
             return None
-        stored = list(Step.objects.filter(run=row, number__gt=done.after).order_by("number")[:2])
-        if stored:
+        if row.step_count > done.after:
+            stored = list(Step.objects.filter(run=row, number__gt=done.after).order_by("number")[:2])
             return stored[0], stored[1]
-        now, last = database_time(), done.after
+        now, last = row.read_at, done.after  # type: ignore[attr-defined]  # annotated
         common = {"run": row, "attempt": row.attempt}
         model = Step.objects.create(
             **common, number=last + 1, kind=StepKind.MODEL, status=StepStatus.DONE, endpoint=done.used.endpoint,
@@ -180,7 +180,7 @@ def begin_calls(run: ClaimedRun, owner: str, call_ids: Sequence[uuid.UUID]) -> B
         may_begin = Q(status__in=(CallStatus.ASKED, CallStatus.ALLOWED)) | Q(
             status=CallStatus.RUNNING, attempt__lt=row.attempt
         )
-        now = database_time()
+        now: datetime = row.read_at  # type: ignore[attr-defined]  # annotated
         ToolCall.objects.filter(may_begin, run=row, pk__in=call_ids).update(
             status=CallStatus.RUNNING, attempt=row.attempt, tries=F("tries") + 1, started_at=now
         )
@@ -201,7 +201,8 @@ def end_call(run: ClaimedRun, owner: str, call_id: uuid.UUID, end: CallEnd) -> E
         if call.status in CALL_ENDED:
             same = (call.status, call.output, call.attempt) == (end.status, end.output, row.attempt)
             return EndedCall(call, call.step) if same else None
-        call.status, call.ended_at, call.attempt = end.status, database_time(), row.attempt
+        call.status, call.attempt = end.status, row.attempt
+        call.ended_at = row.read_at  # type: ignore[attr-defined]  # annotated
         call.output, call.output_chars = end.output, end.output_chars
         call.sources = _numbered(row, end.sources)
         call.queries = list(end.queries)
@@ -249,11 +250,11 @@ def attempts_in_vain(run_id: uuid.UUID, attempt: int) -> int:
 
 
 def _lock(run: ClaimedRun, owner: str) -> Run | None:
-    """The run, with `is_in_trash`: whether its conversation is."""
+    """The run, with `is_in_trash`: whether its conversation is, and `read_at`: the time, as the database has it."""
     rows = Run.objects.select_for_update(of=("self",))
     in_trash = ExpressionWrapper(Q(conversation__deleted_at__isnull=False), BooleanField())
     found = rows.filter(pk=run.id, attempt=run.attempt, status=RunStatus.RUNNING, lease_owner=owner)
-    return found.annotate(is_in_trash=in_trash).first()
+    return found.annotate(is_in_trash=in_trash, read_at=DATABASE_TIME).first()
 
 
 def _keep_text(run: Run, done: ModelStep, step_count: int) -> None:

@@ -46,14 +46,14 @@ def record_model_step(
         if recorded is None:
             return None
         said = dict(moderate()) if moderate is not None else {}
-        rows = ToolCall.objects.filter(model_step=recorded[0]).order_by("place")
-        for row, (_, found) in zip(rows, calls, strict=True):
+        for place, (_, found) in enumerate(calls):
             if found is None:
                 continue
-            case = _open(run, CaseTarget.CALL, row.pk, found)
+            call_id = ToolCall.objects.values_list("pk", flat=True).get(model_step=recorded[0], place=place)
+            case = _open(run, CaseTarget.CALL, call_id, found)
             if found.withholds:
                 not_made = CallEnd(CallStatus.ERROR.value, ARGUMENTS_WITHHELD, len(ARGUMENTS_WITHHELD))
-                step_rows.end_call(run, owner, row.pk, not_made)
+                step_rows.end_call(run, owner, call_id, not_made)
                 said = shown_moderation(case)
         note_on_answer(run, said)
         return recorded
@@ -69,7 +69,8 @@ def end_call(run: ClaimedRun, owner: str, call_id: uuid.UUID, screened: Screened
         if screened.found is not None:
             case = _open(run, CaseTarget.RESULT, call_id, screened.found)
             said = shown_moderation(case) if screened.found.withholds else {}
-        stored = list(ToolFile.objects.filter(call=call_id).values_list("pk", "name", "size"))
+        files = ToolFile.objects.filter(call=call_id).values_list("pk", "name", "size")
+        stored = list(files) if screened.files else []
         for place, found in screened.files.items():
             case = _open(run, CaseTarget.FILE, _file_id(stored, screened.end, place), found, Direction.FILES)
             said = shown_moderation(case) if found.withholds else said
