@@ -19,7 +19,7 @@ help:
 	@echo "make pocketsphinx                                  install the demo recogniser (Python 3.12 and 3.14 compile it)"
 	@echo "make whisper                                       install Whisper (440 MB) and test it"
 	@echo "make test-servers [TRANSFORMERS=1] [LLAMA_CPP_PYTHON=1]   test against model and tool servers that others wrote (1 GB)"
-	@echo "make test-axe                                      accessibility of every page of the admin in both themes"
+	@echo "make test-axe [ONLY=chat/run]                      accessibility of every page of the admin in both themes"
 	@echo "make test-deploy                                    test deploy/: image, proxies, a cluster (Debian: nginx, haproxy, caddy, …)"
 	@echo "make lock [REQUIREMENTS='requirements.txt requirements/ldap.txt']   pinned requirements with the hashes of all wheels"
 	@echo "make asr-sdks                                      check the tests' speech servers with the vendors' clients"
@@ -67,9 +67,9 @@ test-servers: .venv/development .venv-servers/installed .venv-tools/installed $(
 		$(if $(LLAMA_CPP_PYTHON),.venv-servers/llama-cpp-python)
 	$(BIN)/python -m pytest tests/model_servers tests/tool_servers $(ARGS)
 
-# Every page of the admin in both themes.
+# Every page of the admin in both themes, or with ONLY those whose address has this pattern in it.
 test-axe: .venv/development browser
-	AXE=1 $(BIN)/python -m pytest tests/integration/accounts/staff/test_accessibility.py $(ARGS)
+	AXE="$(or $(ONLY),1)" $(BIN)/python -m pytest tests/integration/accounts/staff/test_accessibility.py $(ARGS)
 
 # What a machine lacks of Debian's packages (nginx haproxy caddy pgbouncer redis-server rabbitmq-server postgresql) is skipped,
 # and the last lines name it.

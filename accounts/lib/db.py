@@ -54,18 +54,20 @@ class QueryTimeoutError(Exception):
 
 
 @contextlib.contextmanager
-def statement_timeout(seconds: float, *, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
+def statement_timeout(seconds: float, *, using: str = DEFAULT_DB_ALIAS, work_mem: str = "") -> Iterator[None]:
     """A transaction whose statements may take `seconds` each. Raises `QueryTimeoutError` when one takes longer.
-    `using`: the database.
+    `using`: the database. `work_mem`: the memory of each sort and hash table, as PostgreSQL writes it; empty: as usual.
     """
     connection = connections[using]
+    given = {"statement_timeout": f"{int(seconds * 1000)}ms"} | ({"work_mem": work_mem} if work_mem else {})
     try:
         with transaction.atomic(using=using):
             with connection.cursor() as cursor:
-                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{int(seconds * 1000)}ms"])
+                setting = ", ".join("set_config(%s, %s, true)" for _ in given)
+                cursor.execute(f"SELECT {setting}", [word for pair in given.items() for word in pair])
             yield
-            with connection.cursor() as cursor:
-                cursor.execute("SET LOCAL statement_timeout TO DEFAULT")  # an outer transaction goes on without it
+            with connection.cursor() as cursor:  # an outer transaction goes on without them
+                cursor.execute("; ".join(f"SET LOCAL {name} TO DEFAULT" for name in given))
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", "") != _QUERY_CANCELED:
             raise

@@ -18,3 +18,9 @@ OUTAGE: Final = (
     TimeoutError,
     ConnectionError,
 )
+_LOCK_NOT_AVAILABLE: Final = "55P03"  # SQLSTATE
+
+
+def is_lock_timeout(error: BaseException) -> bool:
+    """Whether PostgreSQL is there, but a lock was not free within its `lock_timeout`. The transaction was undone."""
+    return getattr(error.__cause__, "sqlstate", "") == _LOCK_NOT_AVAILABLE

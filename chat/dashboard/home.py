@@ -1,4 +1,4 @@
-"""The admin's first page, for those who may see the dashboard."""
+"""The figures of the admin's first page, for those who may see the dashboard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 
 from chat.dashboard.cache import cache
 from chat.dashboard.links import Links
-from chat.dashboard.now import NO_REDIS, now_tiles, read_database_state, read_redis_state, worker_rows
+from chat.dashboard.now import RedisUnknown, now_tiles, read_database_state, read_redis_state, worker_rows
 from chat.dashboard.panels import TOO_SLOW
 from chat.dashboard.period import PERIODS
 from chat.dashboard.questions import questions_for
@@ -24,7 +24,7 @@ PERIOD_SECONDS: Final = {"1h": 5.0, "24h": 10.0, "7d": 30.0, "30d": 60.0}  # tha
 
 
 def add_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """For unfold's DASHBOARD_CALLBACK: the context, with `dashboard` for those who may see it."""
+    """The context, with `dashboard` for those who may see it. For `config.staff.dashboard`."""
     if not request.user.has_perm(PERMISSION):
         return context
     period = PERIODS.get(request.GET.get("period", ""), PERIODS["1h"])
@@ -50,8 +50,8 @@ def add_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, An
         "users": user_rows(usage, links),
         "workers": worker_rows(live),
         "questions": questions_for(request, links),
-        "no_workers": str(NO_REDIS)
-        if live is None
+        "no_workers": str(live.reason)
+        if isinstance(live, RedisUnknown)
         else gettext("No worker is running. No messages are being answered."),
         "wrong": str(TOO_SLOW),
         "runs_known": runs is not None,

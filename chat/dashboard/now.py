@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import redis
 import structlog
@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.charts import share
 from accounts.lib.formatting import number, seconds
+from accounts.lib.redis import PROBE, PROBE_SECONDS, sync_redis, write_refusal
 from accounts.online import Online, count_online
 from chat.dashboard import queries
 from chat.dashboard.links import Links
@@ -22,7 +23,11 @@ from chat.dashboard.panels import Tile
 from chat.jobs.queues import BrokerAway, queue_lengths
 from chat.jobs.worker_heartbeats import Heartbeat, living_workers
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
+
 NO_REDIS: Final = _("Unknown: Redis does not respond.")
+NO_WRITES: Final = _("Unknown: Redis takes no writes.")
 NO_WORKERS: Final = _("no messages are being answered")
 LATE_SECONDS: Final = 10  # the queue's tile turns red when a run waits longer
 
@@ -58,6 +63,13 @@ class RedisState:
     jobs: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class RedisUnknown:
+    """Why nothing is known of who is connected."""
+
+    reason: StrPromise
+
+
 def read_database_state() -> DatabaseState:
     with connection.cursor() as cursor:
         cursor.execute(_NOW, [queries.MAX_ROWS])
@@ -65,13 +77,14 @@ def read_database_state() -> DatabaseState:
     return DatabaseState(running, queued, None if wait is None else float(wait), last_minute, recordings)
 
 
-def read_redis_state() -> RedisState | None:
-    """None when Redis does not respond."""
+def read_redis_state() -> RedisState | RedisUnknown:
+    """What processes have written into Redis. Where it takes no writes, heartbeats of living processes are missing."""
     try:
+        sync_redis().set(*PROBE, ex=PROBE_SECONDS)
         return RedisState(count_online(), living_workers(), _waiting_jobs())
     except (redis.RedisError, OSError, ValueError) as error:
         logger.warning("dashboard_redis_failed", error=type(error).__name__)
-        return None
+        return RedisUnknown(NO_WRITES if write_refusal(error) else NO_REDIS)
 
 
 def _waiting_jobs() -> int | None:
@@ -83,11 +96,11 @@ def _waiting_jobs() -> int | None:
     return sum(lengths.values()) if lengths else None
 
 
-def now_tiles(state: DatabaseState, live: RedisState | None, links: Links) -> Iterable[Tile]:
+def now_tiles(state: DatabaseState, live: RedisState | RedisUnknown, links: Links) -> Iterable[Tile]:
     users = links.list("accounts", "user", online="yes")
-    if live is None:
-        yield Tile(gettext("Users online"), None, str(NO_REDIS))
-        yield Tile(gettext("Open sockets"), None, str(NO_REDIS))
+    if isinstance(live, RedisUnknown):
+        yield Tile(gettext("Users online"), None, str(live.reason))
+        yield Tile(gettext("Open sockets"), None, str(live.reason))
     else:
         online = live.online
         yield Tile(gettext("Users online"), number(online.users), gettext("with a page open"), users)
@@ -97,8 +110,8 @@ def now_tiles(state: DatabaseState, live: RedisState | None, links: Links) -> It
         yield Tile(gettext("Open sockets"), number(online.sockets), note, users)
     yield Tile(gettext("Answers in progress"), number(state.running), "", links.runs(status__exact="running"))
     yield _queue_tile(state, live, links)
-    if live is None:
-        yield Tile(gettext("Workers"), None, str(NO_REDIS))
+    if isinstance(live, RedisUnknown):
+        yield Tile(gettext("Workers"), None, str(live.reason))
     else:
         slots = sum(worker.slots for worker in live.workers)
         used = ngettext("%(used)s of %(count)s slot in use", "%(used)s of %(count)s slots in use", slots) % {
@@ -114,12 +127,12 @@ def now_tiles(state: DatabaseState, live: RedisState | None, links: Links) -> It
     yield Tile(gettext("Runs started (last minute)"), number(state.last_minute), "", links.runs(period="1h"))
 
 
-def _queue_tile(state: DatabaseState, live: RedisState | None, links: Links) -> Tile:
+def _queue_tile(state: DatabaseState, live: RedisState | RedisUnknown, links: Links) -> Tile:
     if state.oldest_wait is None:
         notes = [gettext("queue is empty")]
     else:
         notes = [gettext("oldest has waited %(time)s") % {"time": seconds(state.oldest_wait)}]
-    if live is not None and live.jobs is not None:
+    if isinstance(live, RedisState) and live.jobs is not None:
         jobs = ngettext("%(count)s job in the broker", "%(count)s jobs in the broker", live.jobs)
         notes.append(jobs % {"count": number(live.jobs)})
     note = " · ".join(notes)
@@ -129,11 +142,11 @@ def _queue_tile(state: DatabaseState, live: RedisState | None, links: Links) -> 
     )
 
 
-def worker_rows(live: RedisState | None) -> list[dict[str, Any]]:
+def worker_rows(live: RedisState | RedisUnknown) -> list[dict[str, Any]]:
     return [
         {"name": f"{worker.host}, PID {worker.pid}", "runs": number(worker.runs), "slots": number(worker.slots),
          "percent": share(worker.runs, worker.slots),
          "state": gettext("draining") if worker.draining else gettext("running"),
          "uptime": seconds(max(time.time() - worker.since, 0))}
-        for worker in (live.workers if live else [])
+        for worker in (live.workers if isinstance(live, RedisState) else [])
     ]  # fmt: skip

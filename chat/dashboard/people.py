@@ -27,16 +27,30 @@ SECONDS: Final = 300.0  # that the figures are cached
 DAYS: Final = 60
 MONTHS: Final = 12
 
-_ACTIVE: Final = """
-SELECT date_trunc(%(step)s, day)::date, count(DISTINCT user_id) FROM accounts_dailyusage
-WHERE day >= %(since)s AND messages > 0 AND user_id IS NOT NULL GROUP BY 1
+_DAYS: Final = """
+SELECT day, count(DISTINCT user_id) FROM accounts_dailyusage WHERE day >= %(since)s AND messages > 0 GROUP BY 1
+"""
+# One look-up for each person and month, erased ones included: there are hundreds of thousands of days in a year.
+_MONTHS: Final = """
+WITH RECURSIVE people (id) AS (
+    (SELECT user_id FROM accounts_dailyusage WHERE user_id IS NOT NULL ORDER BY user_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.user_id FROM accounts_dailyusage d WHERE d.user_id > p.id ORDER BY d.user_id LIMIT 1)
+    FROM people p WHERE p.id IS NOT NULL
+)
+SELECT m.first, count(*) FROM unnest(%(firsts)s::date[], %(nexts)s::date[]) m (first, next), people p WHERE EXISTS (
+    SELECT FROM accounts_dailyusage d
+    WHERE d.user_id = p.id AND d.day >= m.first AND d.day < m.next AND d.messages > 0
+) GROUP BY 1
 """
 _PLANS: Final = """
+WITH used AS MATERIALIZED (
+    SELECT DISTINCT user_id FROM accounts_dailyusage WHERE day >= %(since)s AND messages > 0
+)
 SELECT p.id, p.name, p.is_default, count(u.id) FILTER (WHERE u.is_active),
-    count(u.id) FILTER (WHERE NOT u.is_active),
-    count(u.id) FILTER (WHERE u.is_active AND EXISTS (
-        SELECT FROM accounts_dailyusage d WHERE d.user_id = u.id AND d.day >= %(since)s AND d.messages > 0))
+    count(u.id) FILTER (WHERE NOT u.is_active), count(used.user_id) FILTER (WHERE u.is_active)
 FROM accounts_plan p LEFT JOIN accounts_user u ON u.plan_id = p.id OR (u.plan_id IS NULL AND p.is_default)
+LEFT JOIN used ON used.user_id = u.id
 GROUP BY p.id, p.name, p.is_default ORDER BY 4 DESC, p.name
 """
 
@@ -63,9 +77,9 @@ class People:
 
 
 def read_people(today: date) -> People:
-    first = month_before(today, MONTHS - 1)
-    days = queries.read_rows(_ACTIVE, {"step": "day", "since": today - timedelta(days=DAYS - 1)})
-    months = queries.read_rows(_ACTIVE, {"step": "month", "since": first})
+    firsts = [month_before(today, back) for back in range(MONTHS - 1, -2, -1)]  # with the one after this month
+    days = queries.read_rows(_DAYS, {"since": today - timedelta(days=DAYS - 1)})
+    months = queries.read_rows(_MONTHS, {"firsts": firsts[:-1], "nexts": firsts[1:]})
     plans = queries.read_rows(_PLANS, {"since": today - timedelta(days=29)})
     return People(
         None if days is None else dict(days),

@@ -28,8 +28,10 @@ WITH newest AS MATERIALIZED (
 SELECT (SELECT count(*) FROM newest), (SELECT min(created_at) FROM newest),
     (SELECT json_object_agg(status, n) FROM (SELECT status, count(*) AS n FROM newest GROUP BY 1) s),
     (SELECT json_agg(json_build_array(step, n, failed)) FROM (
-        SELECT floor(EXTRACT(EPOCH FROM created_at) / %(step)s) * %(step)s AS step, count(*) AS n,
-            count(*) FILTER (WHERE status IN ('failed', 'interrupted')) AS failed FROM newest GROUP BY 1) b),
+        SELECT EXTRACT(EPOCH FROM begin) AS step, count(*) AS n,
+            count(*) FILTER (WHERE status IN ('failed', 'interrupted')) AS failed
+        FROM (SELECT date_bin(make_interval(secs => %(step)s), created_at, TIMESTAMPTZ 'epoch') AS begin, status
+              FROM newest) binned GROUP BY begin) b),
     (SELECT json_agg(json_build_array(error_code, n)) FROM (
         SELECT error_code, count(*) AS n FROM newest WHERE status IN ('failed', 'interrupted')
         GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %(top)s) c),

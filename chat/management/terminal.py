@@ -1,4 +1,4 @@
-"""What management commands print: examples below their help, and a progress bar."""
+"""What management commands share: examples below their help, options of those that delete, a progress bar."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import click
-from django.core.management.base import CommandParser, DjangoHelpFormatter
+from django.core.management.base import CommandError, CommandParser, DjangoHelpFormatter
 
 
 class _Formatter(DjangoHelpFormatter):
@@ -25,6 +25,25 @@ def show_examples(parser: CommandParser, *examples: tuple[str, str]) -> None:
     lines = [f"  manage.py {typed.ljust(width)}   {purpose}".rstrip() for typed, purpose in examples]
     parser.formatter_class = _Formatter
     parser.epilog = "\n".join(["Examples:", *lines])
+
+
+def add_deletion_options(
+    parser: CommandParser, *, preview: str = "only show what would be done", report: str = "the report as JSON",
+    asks: bool = False,
+) -> None:  # fmt: skip
+    """--dry-run and --json of a command that deletes, and --yes of one that asks first (`confirm`)."""
+    parser.add_argument("--dry-run", action="store_true", help=preview)
+    if asks:
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--json", action="store_true", help=report)
+
+
+def confirm(question: str, answer: str, *, refused: str, otherwise: str) -> None:
+    """Has `answer` typed. Raises `CommandError`: `refused` after another answer; without a terminal, `otherwise`."""
+    if not sys.stdin.isatty():
+        raise CommandError(f"No terminal to ask for confirmation: {otherwise}")
+    if input(f"{question} ") != answer:
+        raise CommandError(refused)
 
 
 class Bar:

@@ -28,8 +28,8 @@ def examine(names: Iterable[str], *, url: str = "") -> list[Finding]:
     failed: set[str] = set()
     for name in names:
         if needed := next((one for one in NEEDS.get(name, ()) if one in failed), None):
-            said = f"Not known: {needed} does not work."
-            findings.append(Finding(name, FAIL, said, f"See the check `{needed}`."))
+            said = f"Not known while `{needed}` fails."
+            findings.append(Finding(name, FAIL, said, f"See the check `{needed}`.", needed))
             failed.add(name)
             continue
         try:

@@ -15,12 +15,15 @@ class Level(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check: `said` states a fact, `advice` says what to do about it."""
+    """The result of one check: `said` states a fact, `advice` says what to do about it. `cause`: the check that failed
+    before, so that this one was not made; empty if it was.
+    """
 
     name: str
     level: Level
     said: str
     advice: str = ""
+    cause: str = ""
 
 
 Found = tuple[Level, str, str]  # of a Finding: level, said, advice

@@ -23,7 +23,7 @@ UNFOLD: dict[str, Any] = {
         lambda _request: static("chat/js/log-out.js"),
         lambda _request: static("chat/js/staff-names.js"),
     ],
-    "DASHBOARD_CALLBACK": "chat.dashboard.home.add_dashboard",
+    "DASHBOARD_CALLBACK": "config.staff.dashboard.add_dashboard",
     "COMMAND": {"search_callback": "chat.admin.palette.find"},  # Ctrl K
     "SIDEBAR": {"show_search": True, "command_search": True, "navigation": "config.staff.navigation.build_sidebar"},
     "COLORS": {  # the pages' accent, from light to dark: OKLCH lightness and chroma at one hue

@@ -19,11 +19,11 @@ from django.db import OperationalError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from accounts.lib.db import in_db
+from accounts.lib.outage import is_lock_timeout
 from accounts.lib.redis import PROBE, PROBE_SECONDS, async_redis, write_refusal
 
 PATHS: Final = frozenset({"/livez", "/readyz"})
 CHECK_SECONDS: Final = 2.0
-LOCK_NOT_AVAILABLE: Final = "55P03"  # SQLSTATE
 
 logger = structlog.get_logger(__name__)
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -108,7 +108,7 @@ def _lock_tables() -> str | None:
             cursor.execute("SELECT set_config('lock_timeout', '1s', true)")
             cursor.execute("LOCK TABLE chat_conversation, chat_message, chat_run IN ROW EXCLUSIVE MODE")
     except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", "") != LOCK_NOT_AVAILABLE:
+        if not is_lock_timeout(error):
             raise
         return "locked: a migration or another change of the tables is under way"
     return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from typing import Any
 
 from django.conf import settings
@@ -14,7 +13,8 @@ from django.db import transaction
 from accounts import erasure
 from accounts.audit import record_command
 from accounts.models import User
-from chat.management.terminal import show_examples
+from chat.management.accounts import find_user
+from chat.management.terminal import add_deletion_options, confirm, show_examples
 from chat.retention.erasure import erase, survey
 
 
@@ -32,10 +32,8 @@ class Command(BaseCommand):
         parser.add_argument("email")
         parser.add_argument("--now", action="store_true", help="permanently, without a grace period")
         parser.add_argument("--undo", action="store_true", help="cancel a scheduled erasure")
-        parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
         parser.add_argument("--reason", default="", help="why, for the audit log")
-        parser.add_argument("--yes", action="store_true", help="do not ask")
-        parser.add_argument("--json", action="store_true", help="the report as JSON")
+        add_deletion_options(parser, asks=True)
         show_examples(
             parser,
             ("erase_user ana@example.org --dry-run", "what would be deleted"),
@@ -45,9 +43,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: object, **options: Any) -> None:
-        user = User.objects.filter(email__iexact=options["email"]).first()
-        if user is None:
-            raise CommandError("There is no account with this address.")
+        user = find_user(options["email"])
         if options["undo"]:
             if not erasure.cancel(user):
                 raise CommandError("This account is not scheduled for erasure.")
@@ -56,7 +52,11 @@ class Command(BaseCommand):
             return
         now = options["now"] or settings.ERASE_GRACE_DAYS == 0
         if not (options["dry_run"] or options["yes"]):
-            _ask(user, "permanently" if now else f"in {settings.ERASE_GRACE_DAYS} days")
+            when = "permanently" if now else f"in {settings.ERASE_GRACE_DAYS} days"
+            confirm(
+                f"Erase {user.email} {when}? Type the address again:", user.email,
+                refused="Nothing was erased.", otherwise="--yes erases, --dry-run shows what would be deleted.",
+            )  # fmt: skip
         try:
             report = self._do(user, now=now, dry_run=options["dry_run"], reason=options["reason"])
         except erasure.LastAdministratorError:
@@ -82,10 +82,3 @@ class Command(BaseCommand):
                 return dataclasses.asdict(erase(user))
             report = dataclasses.asdict(survey(user))
             return {**report, "erase_at": f"{erasure.schedule(user):%Y-%m-%d %H:%M} UTC"}
-
-
-def _ask(user: User, when: str) -> None:
-    if not sys.stdin.isatty():
-        raise CommandError("No terminal to ask for confirmation: --yes erases, --dry-run shows what would be deleted.")
-    if input(f"Erase {user.email} {when}? Type the address again: ") != user.email:
-        raise CommandError("Nothing was erased.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -13,7 +12,7 @@ from accounts.audit import record_command
 from accounts.merging import VERB, MergeRefusedError, check_mergeable
 from accounts.models import User
 from chat.management.accounts import find_user
-from chat.management.terminal import show_examples
+from chat.management.terminal import add_deletion_options, confirm, show_examples
 from chat.retention.merging import merge, report
 
 
@@ -32,9 +31,7 @@ class Command(BaseCommand):
         parser.add_argument("merged", metavar="MERGED", help="address of the account that ends")
         parser.add_argument("kept", metavar="KEPT", help="address of the account that stays")
         parser.add_argument("--reason", default="", help="why, for the audit log; needed unless --dry-run")
-        parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
-        parser.add_argument("--yes", action="store_true", help="do not ask")
-        parser.add_argument("--json", action="store_true", help="the report as JSON")
+        add_deletion_options(parser, asks=True)
         show_examples(
             parser,
             ("merge_users ana@old.example ana@example.org --dry-run", "what would move, and what would be deleted"),
@@ -62,15 +59,11 @@ class Command(BaseCommand):
         if not reason:
             raise CommandError("Nothing was merged: --reason says why, for the audit log.")
         if not sure:
-            _ask(merged, kept)
+            confirm(
+                f"Merge {merged.email} into {kept.email}? Type the address that ends again:", merged.email,
+                refused="Nothing was merged.", otherwise="--yes merges, --dry-run shows what would be done.",
+            )  # fmt: skip
         with transaction.atomic():  # the entry is there if it was done
             changes, people = {"account": (merged.email, kept.email)}, [kept.pk, merged.pk]
             record_command(VERB, kept, reason=reason, changes=changes, subjects=people)
             return merge(merged, kept)
-
-
-def _ask(merged: User, kept: User) -> None:
-    if not sys.stdin.isatty():
-        raise CommandError("No terminal to ask for confirmation: --yes merges, --dry-run shows what would be done.")
-    if input(f"Merge {merged.email} into {kept.email}? Type the address that ends again: ") != merged.email:
-        raise CommandError("Nothing was merged.")

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from chat.management.terminal import Bar, show_examples
+from chat.management.terminal import Bar, add_deletion_options, show_examples
 from chat.retention import purge
 
 
@@ -20,8 +20,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="only count, by reason")
-        parser.add_argument("--json", action="store_true", help="for scripts: an object, rows by reason")
+        add_deletion_options(parser, preview="only count, by reason", report="for scripts: an object, rows by reason")
         show_examples(
             parser,
             ("purge --dry-run", "what would go now, and why"),

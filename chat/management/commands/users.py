@@ -18,7 +18,7 @@ from accounts.auth.adapter import listed_origin, mail_is_configured
 from accounts.auth.second_factor.reset import reset_second_factor
 from accounts.models import User
 from chat.management import accounts
-from chat.management.terminal import show_examples
+from chat.management.terminal import confirm, show_examples
 
 
 class Command(BaseCommand):
@@ -139,7 +139,10 @@ class Command(BaseCommand):
                 done = _confirm(user)
                 return done, "Confirmed." if done else "It was confirmed already."
         if not options["yes"]:
-            _ask(user)
+            confirm(
+                f"Reset the second factor of {user.email}? Type the address again:", user.email,
+                refused="Nothing was done.", otherwise="--yes does not ask.",
+            )  # fmt: skip
         if not _reset(user):
             raise CommandError("This account has no second factor.")
         return True, f"Reset. All sessions have ended; the next log-in needs the password alone. {_mail(user)}"
@@ -186,10 +189,3 @@ def _confirm(user: User) -> bool:
 
 def _audit(user: User, verb: str) -> None:
     record_command(verb, user, details="by command")
-
-
-def _ask(user: User) -> None:
-    if not sys.stdin.isatty():
-        raise CommandError("No terminal to ask for confirmation: --yes does not ask.")
-    if input(f"Reset the second factor of {user.email}? Type the address again: ") != user.email:
-        raise CommandError("Nothing was done.")

@@ -18,6 +18,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import OperationalError, connection, transaction
 
+from accounts.lib.outage import is_lock_timeout
 from accounts.models import User
 
 BUNDLER: Final = tuple(
@@ -27,7 +28,6 @@ PAUSE: Final = "60s"
 LOCK_SECONDS: Final = 1  # for a lock, while others wait behind
 LOCK_TRIES: Final = 60
 LOCK_PAUSE_SECONDS: Final = 2.0
-LOCK_NOT_AVAILABLE: Final = "55P03"  # SQLSTATE
 
 logger = structlog.get_logger(__name__)
 
@@ -70,7 +70,7 @@ def migrate(run: Callable[..., Any], pause: Callable[[float], None] = time.sleep
             run("migrate", interactive=False, verbosity=0)
             return
         except OperationalError as error:
-            if getattr(error.__cause__, "sqlstate", "") != LOCK_NOT_AVAILABLE or attempt == LOCK_TRIES:
+            if not is_lock_timeout(error) or attempt == LOCK_TRIES:
                 raise
             logger.warning("migration_postponed", attempt=attempt, note="a table is in use; it is tried again")
             pause(LOCK_PAUSE_SECONDS)

@@ -32,11 +32,15 @@ class Page:
     queries: list[str]  # without those whose answers a process remembers
 
 
-def pages(browser: Client) -> dict[str, Page]:
-    """Each page by its address, with at least one row of each model. Fragments, redirects and files are left out."""
+def pages(browser: Client, only: re.Pattern[str] | None = None) -> dict[str, Page]:
+    """Each page by its address, with at least one row of each model; `only` those whose whole address it matches.
+    Fragments, redirects and files are left out.
+    """
     rows = _rows()
     found: dict[str, Page] = {}
     for path in addresses(rows):
+        if only is not None and not only.fullmatch(path):
+            continue
         with CaptureQueriesContext(connection) as asked:
             answer = browser.get(path)
         if answer.status_code == 200 and not answer.streaming and b"<html" in answer.content:

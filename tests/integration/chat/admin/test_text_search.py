@@ -71,7 +71,21 @@ def test_a_page_of_too_many_people_asks_for_one(reader: Client, said: object, mo
     assert "Seventy" not in page(reader, "search-texts", q="crocodile")
 
 
-def test_it_says_when_the_newest_may_be_missing(said: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_common_word_the_newest_messages_are_shown(said: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are: they are looked for in the order of time."""
+    monkeypatch.setattr(everywhere, "COMMON", 1)
+    monkeypatch.setattr(everywhere, "MOST", 1)
+    found = search_everywhere("crocodile")
+    assert [one.pieces[0][0] for one in found.messages] == ["How old do "]
+    assert found.complete
+
+
+def test_it_says_when_the_newest_may_be_missing(said: object, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     assert search_everywhere("crocodile").complete
     monkeypatch.setattr(everywhere, "HITS", 1)
-    assert not search_everywhere("crocodile").complete
+    assert search_everywhere("crocodile").complete, "of everybody's"
+    assert not search_everywhere("crocodile", alice.pk).complete
+    monkeypatch.setattr(everywhere, "COMMON", 1)
+    monkeypatch.setattr(everywhere, "LOOKED_AT", 1)  # "Seventy.", which has not the word
+    found = search_everywhere("crocodile")
+    assert (len(found.messages), found.complete) == (1, False), "what the index had"

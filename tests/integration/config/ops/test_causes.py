@@ -56,7 +56,7 @@ class TestRedis:
         assert "takes no writes: full" in found["redis"][1]
         assert "maxmemory" in found["redis"][2]
         for effect in ("workers", "endpoints", "queue", "beat"):
-            assert found[effect][1:] == ("Not known: redis does not work.", "See the check `redis`."), effect
+            assert found[effect][1:] == ("Not known while `redis` fails.", "See the check `redis`."), effect
 
     def test_the_web_process_is_not_ready(self, full: None) -> None:
         """Before, a PING was enough for `/readyz` to be 200."""
@@ -114,7 +114,7 @@ class TestEndpoints:
         assert said("endpoints")["endpoints"][1] == "demo: 1 model on offer at the running workers."
 
     def test_without_workers_nothing_is_known(self) -> None:
-        assert said("workers", "endpoints")["endpoints"][1] == "Not known: workers does not work."
+        assert said("workers", "endpoints")["endpoints"][1] == "Not known while `workers` fails."
 
     def test_the_metric_is_1_if_one_worker_can_use_it(self) -> None:
         hearts = [

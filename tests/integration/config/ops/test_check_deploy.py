@@ -74,7 +74,7 @@ class TestProcesses:
     def test_nobody(self) -> None:
         found = said()
         assert found["processes"][0] is Level.FAIL
-        assert found["queues"][1] == "Not known: processes does not work."
+        assert found["queues"][1] == "Not known while `processes` fails."
 
     def test_no_worker(self) -> None:
         report("web", "w0")

@@ -192,6 +192,34 @@ def test_what_deletes_or_changes_many_can_be_tried_first(name: str) -> None:
     assert "--dry-run" in parser_of(name, "chat").format_help()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("erase_user", "alice@example.org"), ("merge_users", "alice@example.org", "bob@example.org", "--reason=twice"),
+     ("users", "reset-second-factor", "alice@example.org")],
+    ids=lambda command: command[0],
+)  # fmt: skip
+def test_what_cannot_be_undone_is_asked_for(
+    command: tuple[str, ...], alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a terminal, and after another answer than the address, nothing is done."""
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(CommandError, match="No terminal to ask for confirmation: --yes"):
+        call_command(*command)
+    asked: list[str] = []
+
+    def answer(question: str) -> str:
+        asked.append(question)
+        return "yes"
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", answer)
+    with pytest.raises(CommandError, match=r"Nothing was (erased|merged|done)\."):
+        call_command(*command)
+    assert "alice@example.org" in asked[0]
+    alice.refresh_from_db()
+    assert alice.is_active
+
+
 def said_by(*command: str) -> Any:
     out = io.StringIO()
     call_command(*command, stdout=out)

@@ -51,7 +51,7 @@ def test_health_names_what_is_broken(live: Live) -> None:
         code, found = findings(stack)
         assert code == 2
         assert {name for name, finding in found.items() if finding["level"] == "fail"} == {"workers", "endpoints"}
-        assert found["endpoints"]["said"] == "Not known: workers does not work.", "an effect, and said to be one"
+        assert found["endpoints"]["said"] == "Not known while `workers` fails.", "an effect, and said to be one"
         assert "restart it" in found["workers"]["advice"]
     finally:
         worker.kill(signal.SIGCONT)

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg.errors
 import pytest
 from celery import current_app
 from celery.exceptions import InvalidTaskError
+from django.db import OperationalError
 
 from chat.jobs.dispatch import GENERATE
 from workers.runtime.claim_strategy import strategy
@@ -55,6 +57,27 @@ def test_one_that_fails_is_acknowledged(caplog: pytest.LogCaptureFixture) -> Non
     job.arrive()
     assert job.happened == ["given to a thread", ("acknowledged", (OSError,))]
     assert "job_failed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [(psycopg.errors.LockNotAvailable("canceling statement due to lock timeout"), "locked"),
+     (psycopg.OperationalError("server closed the connection"), "OperationalError")],
+)  # fmt: skip
+def test_a_claim_that_postgresql_put_off_is_a_line_and_no_bug(
+    cause: Exception, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OperationalError(str(cause)) from cause
+
+    job = Job(run=fail)
+    job.arrive()
+    assert job.happened == ["given to a thread", ("acknowledged", (OSError,))]
+    [line] = caplog.records
+    assert "claim_postponed" in line.getMessage()
+    assert f"'reason': '{reason}'" in line.getMessage() or f"reason={reason}" in line.getMessage()
+    assert line.levelname == "WARNING"
+    assert "Traceback" not in caplog.text
 
 
 @pytest.mark.parametrize("body", [None, 5, ["x"], ValueError("no JSON")], ids=["none", "number", "short", "broken"])
