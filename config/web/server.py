@@ -26,12 +26,10 @@ from daphne.server import Server  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 
 from accounts.lib import watchdog  # noqa: E402
-from accounts.lib.db import in_db  # noqa: E402
 from accounts.lib.outage import OUTAGE  # noqa: E402
 from accounts.lib.refreshing import REFRESH_SECONDS  # noqa: E402
-from chat.catalog import access  # noqa: E402
+from chat.catalog.refreshing import refresh_rules  # noqa: E402
 from chat.jobs import processes  # noqa: E402
-from chat.moderation import rules  # noqa: E402
 from chat.protocol.limits import HARD_FRAME_BYTES  # noqa: E402
 from chat.realtime.open_sockets import drain, open_sockets  # noqa: E402
 from chat.realtime.watching.registry import drain as drain_streams  # noqa: E402
@@ -123,16 +121,13 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
             await asyncio.sleep(processes.EVERY_SECONDS)
 
     async def _refresh_rules(self) -> None:
-        """Reads what staff say of models and the rules of moderation, while there are sockets, so that no message waits
-        for them.
-        """
+        """Reads rules again while there are sockets; without any, the next message makes the queries itself."""
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
             if not open_sockets().connections:
                 continue
             try:
-                await in_db(access.refresh_rules)
-                await in_db(rules.refresh_rules)
+                await refresh_rules()
             except OUTAGE as error:
                 logger.warning("rules_not_refreshed", error=type(error).__name__)
 

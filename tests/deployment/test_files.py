@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.deployment import servers
 from tests.templates import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -68,11 +70,21 @@ def test_pods_of_the_chart_are_closed_in_and_find_each_other() -> None:
     drain = next(one["value"] for one in web["containers"][0]["env"] if one["name"] == "DRAIN_SECONDS")
     assert web["terminationGracePeriodSeconds"] >= 5 + int(drain) + 5
     for one in objects:
-        if one["kind"] in ("Service", "PodDisruptionBudget"):
-            wanted = one["spec"]["selector"]
+        if one["kind"] in ("Service", "PodDisruptionBudget") and (wanted := one["spec"].get("selector")):
             wanted = wanted.get("matchLabels", wanted)
             chosen = [name for name, pod in pods.items() if wanted.items() <= pod["metadata"]["labels"].items()]
             assert chosen == [one["metadata"]["name"]], "it selects the pods of one kind"
+
+
+@tools
+def test_the_ingress_does_not_serve_what_is_for_probes_and_monitoring() -> None:
+    objects = render({})["objects"]
+    [ingress] = [one for one in objects if one["kind"] == "Ingress"]
+    paths = ingress["spec"]["rules"][0]["http"]["paths"]
+    closed = {one["path"]: one["backend"]["service"]["name"] for one in paths if one["pathType"] == "Exact"}
+    assert closed == dict.fromkeys(("/metrics", "/livez", "/readyz"), "site-closed")
+    [service] = [one for one in objects if one["kind"] == "Service" and one["metadata"]["name"] == "site-closed"]
+    assert "selector" not in service["spec"], "it has no pods"
 
 
 @tools
@@ -124,6 +136,16 @@ def test_systemd_accepts_its_units_and_finds_them_closed_in(tmp_path: Path) -> N
             command = ["systemd-analyze", "security", "--offline=true", "--threshold=25", str(unit)]  # 2.5 of 10
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.skipif(not servers.installed("haproxy"), reason="haproxy is not installed (Debian: apt install haproxy)")
+def test_haproxy_starts_before_the_servers_have_addresses() -> None:
+    """As in Compose, where the replica may be started later, or be down, and has a name only while it runs."""
+    names = {"REDIS_ONE": "one.invalid:6379", "REDIS_TWO": "two.invalid:6379", "REDIS_PASSWORD": "x"}
+    command = ["haproxy", "-c", "-f", str(DEPLOY / "redis/haproxy.cfg")]
+    env = {**os.environ, "PATH": servers.PATH, **names}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_command_gets_the_environment_of_the_services(tmp_path: Path) -> None:

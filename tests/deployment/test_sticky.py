@@ -10,41 +10,26 @@ from tests.client import session
 from tests.deployment import test_proxies
 from tests.deployment.closing import let_connections_close
 from tests.deployment.proxies import StickyNginx
-from tests.deployment.test_proxies import Site
-from tests.deployment.tls import make_certificate
-from tests.fakes.openai_server import FakeOpenAI
-from tests.fixtures.stacks import model_env
-from tests.stack import run_stack
+from tests.deployment.sites import Site, site_behind
 
 __all__ = ["let_connections_close"]  # for the tests here, too
 pytestmark = [
     pytest.mark.asyncio(loop_scope="function"),
     pytest.mark.skipif(not StickyNginx.is_installed(), reason="nginx is not installed (Debian: apt install nginx)"),
+    pytest.mark.timeout(180),
 ]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Generator[Site, None, None]:
-    folder = tmp_path_factory.mktemp("sticky")
-    certificate = make_certificate(folder)
-    proxy = StickyNginx(folder / "proxy", certificate, ())
-    env = {
-        "HTTPS": "1", "TRUSTED_PROXIES": "1", "ALLOWED_HOSTS": "localhost", "ALLOWED_ORIGINS": proxy.url,
-        "LOGIN_RATE": "100000/m/ip",
-    }  # fmt: skip
-    with FakeOpenAI() as upstream, run_stack(web=2, workers=1, env={**model_env(upstream), **env}) as stack:
-        proxy.upstreams = [web.port for web in stack.webs]
-        proxy.start()
-        try:
-            yield Site(stack, proxy, certificate.trusted())
-        finally:
-            proxy.stop()
+    with site_behind(StickyNginx, tmp_path_factory.mktemp("sticky")) as running:
+        yield running
 
 
 async def test_one_address_stays_with_one_process(site: Site) -> None:
     async with session(site.url, trust=site.trust) as alice:
         clients = [await alice.connect() for _ in range(6)]
-        assert sorted(map(bool, await test_proxies._open_sockets(site))) == [False, True]
+        assert sorted(map(bool, site.sockets_opened())) == [False, True]
         for client in clients:
             await client.close()
 

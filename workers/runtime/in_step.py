@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from accounts.lib.db import in_db
 from accounts.lib.refreshing import REFRESH_SECONDS
-from chat.catalog import access
-from chat.moderation import rules
+from chat.catalog.refreshing import refresh_rules
 from workers.endpoints.service import EndpointSync
 from workers.generation.judge_shown import ShownJudge
 from workers.generation.services import Services
@@ -40,16 +39,10 @@ def keep_in_step(
     yield repeat(_publish_tools, every=CATALOG_SECONDS)
     yield repeat(endpoints.reload, every=ENDPOINTS_SECONDS)
     yield repeat(judges.reload, every=ENDPOINTS_SECONDS)
-    yield repeat(_refresh_rules, every=REFRESH_SECONDS)
+    yield repeat(refresh_rules, every=REFRESH_SECONDS)
     yield repeat(endpoints.share_facts, every=FACTS_SECONDS)
     yield repeat(judge_shown, every=1.0)
     yield _refresh_tool_servers()
-
-
-async def _refresh_rules() -> None:
-    """What staff say of models, and the rules of moderation: the first answer after a pause does not wait for them."""
-    await in_db(access.refresh_rules)
-    await in_db(rules.refresh_rules)
 
 
 async def _publish_tools() -> None:

@@ -40,6 +40,22 @@ def test_the_image_has_what_the_build_copies_and_no_secrets() -> None:
     assert all((ROOT / name).exists() for name in needed)
 
 
+def test_optional_packages_can_be_in_the_image() -> None:
+    script = (DEPLOY / "image/build").read_text()
+    known = set(re.findall(r"[a-z]+", re.findall(r"^# Extras: (.*) \(", script, re.MULTILINE)[0]))
+    files = {path.stem for path in (ROOT / "requirements").glob("*.txt")}
+    development = {name for name in files if name.endswith("-dev") or name.startswith("servers")} | {"tool-servers"}
+    system = {"ocr", "kokoro"}  # packages of Debian's that the image lacks: libGL; espeak-ng's data under the GPL
+    assert known - {"speech"} | {"pocketsphinx"} == files - development - system
+    told = (DEPLOY / "Dockerfile").read_text().split("\nARG", 1)[0]
+    assert all(re.search(rf"\b{name}\b", told) for name in known)
+    refused = subprocess.run(
+        [str(DEPLOY / "image/build"), str(ROOT), "/nowhere", "voices"], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert all(name in refused.stderr for name in known), refused.stderr
+
+
 def test_the_image_runs_as_a_user_with_nothing_to_write_but_its_volume() -> None:
     text = (DEPLOY / "Dockerfile").read_text()
     last = text.rsplit("\nFROM ", 1)[1]
@@ -58,6 +74,7 @@ def test_services_of_the_program_are_closed_in() -> None:
         assert one["cap_drop"] == ["ALL"], name
         assert "no-new-privileges:true" in one["security_opt"], name
         assert "ports" not in one, "only the proxy is reached from outside"
+        assert one["env_file"] == [{"path": "antiphon.env", "required": False}], "settings that this file does not name"
     published = {name for name, one in COMPOSE["services"].items() if "ports" in one}
     assert published == {"caddy", "grafana"}
     assert all(port.startswith("127.0.0.1:") for port in COMPOSE["services"]["grafana"]["ports"])

@@ -10,6 +10,8 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import yaml
+
 from chat.channel_layer.stats import LayerStats
 from chat.telemetry import exposition, metrics
 
@@ -67,6 +69,21 @@ def test_alerts_and_dashboard_ask_for_what_is_there() -> None:
     assert len(questions) >= 12
     assert used(rules) <= exported()
     assert used("\n".join(questions)) <= exported()
+
+
+def test_kubernetes_scales_by_what_is_there() -> None:
+    """The adapter asks for metrics that are exported, and the chart for what the adapter serves."""
+    rules = yaml.safe_load((FOLDER / "adapter.yaml").read_text())["rules"]
+    served = set()
+    for rule in (*rules["custom"], *rules["external"]):
+        [series] = re.findall(r"^\w+", rule["seriesQuery"])
+        assert series in exported(), series
+        assert used(rule["metricsQuery"]) <= {series}
+        served.add(rule.get("name", {}).get("as", series))
+    templates = "".join(path.read_text() for path in (ROOT / "deploy/helm/templates").glob("*.yaml"))
+    assert set(re.findall(r"metric: { name: (\w+)", templates)) == served
+    [length] = [family for family in exposition.GAUGES if family.name == "queue_length"]
+    assert length.labels == ("queue",), "by which the chart chooses"
 
 
 def test_the_manual_tells_of_every_alert_and_metric() -> None:

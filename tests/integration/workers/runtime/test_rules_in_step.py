@@ -1,4 +1,4 @@
-"""What staff decide is known to a worker before an answer asks for it."""
+"""What staff decide is known to a process before a message asks for it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.db import OperationalError
 
 from accounts.lib.refreshing import REFRESH_SECONDS
 from chat.catalog import access
+from chat.catalog.refreshing import read_rules_again
 from chat.models import KnownModel, ModerationRule
 from chat.models.moderation import Direction
 from chat.moderation import rules
@@ -38,8 +39,7 @@ def decide() -> None:
 def test_what_staff_decide_is_read_without_an_answer() -> None:
     assert is_known() == (False, None)
     decide()
-    rules.refresh_rules()
-    access.refresh_rules()
+    read_rules_again()
     assert is_known() == (True, False)
 
 
