@@ -92,7 +92,7 @@ def read_flag(body: Mapping[str, Any], name: str, *, where: str = "") -> bool:
 
 def read_options(temperature: Any, max_tokens: Any, effort: Any, *, length_name: str, effort_name: str) -> TurnOptions:
     """How the model answers. It is offered no tools. Raises `ApiError`."""
-    if effort is not None and effort not in EFFORTS:
+    if effort is not None and not (isinstance(effort, str) and effort in EFFORTS):
         raise invalid(f"'{effort_name}' must be one of {', '.join(EFFORTS)}.", effort_name)
     for name, value in (("temperature", temperature), (length_name, max_tokens)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
@@ -150,7 +150,7 @@ def read_content(content: Any, param: str, images: list[Image] | None = None) ->
     texts = []
     for number, part in enumerate(content):
         where = f"{param}[{number}]"
-        kind = part.get("type") if isinstance(part, dict) else None
+        kind = str(part.get("type")) if isinstance(part, dict) else ""
         if kind == "refusal" and isinstance(part.get("refusal"), str):
             texts.append(part["refusal"])
         elif kind in TEXT_PARTS and isinstance(part.get("text"), str):

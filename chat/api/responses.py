@@ -33,7 +33,8 @@ def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
     """Raises `ApiError`."""
     check_neutral(body)
     form = body.get("text") or {}
-    kind = (form.get("format") or {}).get("type", "text") if isinstance(form, dict) else ""
+    shape = (form.get("format") or {}) if isinstance(form, dict) else None
+    kind = shape.get("type", "text") if isinstance(shape, dict) else ""
     if kind != "text":
         raise unsupported("text.format", "Only 'text.format' of the type text is supported here.")
     reasoning = body.get("reasoning") or {}
@@ -105,7 +106,7 @@ def _read_input(given: Any) -> tuple[list[Turn], dict[int, list[Image]], dict[in
         where = f"input[{number}]"
         if not isinstance(item, dict):
             raise invalid(f"'{where}' must be an object.", where, "invalid_type")
-        kind = item.get("type", "message")
+        kind = str(item.get("type", "message"))
         if kind in _SKIPPED:
             continue
         if kind == "function_call":

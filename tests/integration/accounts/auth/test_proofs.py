@@ -68,4 +68,5 @@ def test_a_link_for_a_new_password_leaves_the_factor(alice: User) -> None:
     assert answer["Location"] == "/accounts/2fa/authenticate/"
     assert "_auth_user_id" not in other.session
     other.post("/accounts/2fa/authenticate/", {"code": code_of()})
+    other.post("/accounts/2fa/trust/", {"action": "no"})
     assert "_auth_user_id" in other.session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 import httpx
@@ -161,7 +162,10 @@ def test_the_site_s_own_tools_are_not_offered_and_nothing_is_made(
     made: Any = client.chat.completions.create(model="small", messages=ASKED, tools=tools, store=True)
     assert made.choices[0].message.tool_calls[0].function.name == "calculate"
     assert [one["function"]["name"] for one in upstream.wait_chats(1)[-1].body["tools"]] == ["calculate"]
-    [call] = stack.sql("SELECT name, status, server, tries, output, arguments FROM chat_toolcall")
+    [call] = stack.sql(
+        "SELECT name, status, server, tries, output FROM chat_toolcall WHERE run_id = %s",
+        uuid.UUID(made.id.removeprefix("chatcmpl-")),
+    )
     assert (call["name"], call["status"], call["server"], call["tries"]) == ("calculate", "ok", "", 0)
     assert "Returned to the program" in call["output"]
 

@@ -53,7 +53,7 @@ def test_a_worker_gets_all_of_it(alice: User, token: ApiToken) -> None:
     [function] = found.functions
     assert (function.name, function.description, function.parameters) == ("weather", "The weather.", SCHEMA)
     assert found.asked == {"choice": "=weather", "one_call": True}
-    shown = Message.objects.get().text
+    shown = Message.objects.get(role="user").text
     assert shown == written(TURNS, NOTES)
     assert all(f"{kind} of weather:" in shown for kind in ("Call", "Result"))
     assert Conversation.objects.get().title == "How warm?"
@@ -93,4 +93,4 @@ def test_what_is_masked_does_not_reach_the_model(alice: User, token: ApiToken) -
     assert list(json.loads(texts[1])) == ["city"]
     assert texts[2].endswith(", 15 °C")
     assert "krokodil" not in json.dumps(ApiRequest.objects.get().turns)
-    assert "krokodil" not in Message.objects.get().text
+    assert "krokodil" not in Message.objects.get(role="user").text
