@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -20,17 +20,19 @@ from accounts.auth.api_tokens import TokenAccess
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from accounts.lib.rate_limit import required_limits
-from chat.api.asked import Asked, Image, Turn, check_turns
+from chat.api.asked import Asked, Turn, Turns, check_turns
 from chat.api.errors import ApiError, invalid, no_such_model, of_chat_error, of_run, unavailable
 from chat.api.following import Piece, RunFollower, Sign
 from chat.api.images import store_images
-from chat.api.outcome import Begun, Outcome, read_outcome
+from chat.api.outcome import Begun, Outcome, read_calls, read_outcome
 from chat.api.stopping import StopFilter
 from chat.catalog.access import models_of
 from chat.models import ACTIVE, ApiRequest, Run
 from chat.protocol.commands import ApiSend
 from chat.protocol.errors import ChatError
+from chat.protocol.functions import CALL
 from chat.realtime import rate_limits
+from chat.runs.exact_request import read_exact
 from chat.turns import stop
 from chat.turns.accepted import Accepted
 from chat.turns.api_requests import written
@@ -135,15 +137,16 @@ async def submitted(access: TokenAccess, asked: Asked, address: str, key: str) -
     Raises `ApiError`, and one of `OUTAGE`.
     """
     client_id = uuid.uuid5(access.token_id, key) if key else uuid.uuid4()
-    turns, images = await in_db(_turns_of, access.user_id, asked)
+    sent: Turns = await in_db(_turns_of, access.user_id, asked)
     try:
-        ids, placed = await in_db(store_images, access.user_id, client_id, images) if images else ([], [])
+        ids, placed = await in_db(store_images, access.user_id, client_id, sent.images) if sent.images else ([], [])
     except ChatError as error:
         raise of_chat_error(error) from error
     command = ApiSend(
-        conversation_id=None, client_id=client_id, text=written(turns), attachments=ids or None, placed=tuple(placed),
-        model=asked.model, temporary=not asked.store, options=asked.options, turns=turns, head=asked.head,
-        token_id=access.token_id, top_p=asked.top_p,
+        conversation_id=None, client_id=client_id, text=written(sent.turns, sent.notes), attachments=ids or None,
+        placed=tuple(placed), model=asked.model, temporary=not asked.store, options=asked.options, turns=sent.turns,
+        head=asked.head, token_id=access.token_id, top_p=asked.top_p, notes=sent.notes, choice=asked.choice,
+        one_call=asked.one_call,
     )  # fmt: skip
     followers: list[RunFollower] = []
     runs: list[uuid.UUID] = []
@@ -184,24 +187,33 @@ async def acquire_rate(access: TokenAccess) -> None:
         raise of_chat_error(error) from error
 
 
-def _turns_of(user_id: uuid.UUID, asked: Asked) -> tuple[list[Turn], Mapping[int, Sequence[Image]]]:
-    """The turns of a request and their images, with those of the response that it follows. Raises `ApiError`."""
+def _turns_of(user_id: uuid.UUID, asked: Asked) -> Turns:
+    """The turns of a request, with those of the response that it follows. Raises `ApiError`."""
     offered = {one["id"] for one in models_of(user_id)}
     if not offered:
         raise unavailable("No model is available yet. Try again in a moment.")
     if asked.model not in offered:
         raise no_such_model(asked.model)
     if not asked.previous:
-        return asked.turns, asked.images
+        return Turns(asked.turns, dict(asked.images), dict(asked.notes))
     head, own = asked.turns[: asked.head], asked.turns[asked.head :]
-    before, images = _previous(user_id, asked.previous)
-    placed: dict[int, Sequence[Image]] = {asked.head + number: found for number, found in images.items()}
-    placed |= {number + (len(before) if number >= asked.head else 0): found for number, found in asked.images.items()}
-    return check_turns([*head, *before, *own], "input", settings.API_MAX_KB * 1024, placed)
+    before = _previous(user_id, asked.previous)
+
+    def moved(number: int) -> int:
+        return number + (len(before.turns) if number >= asked.head else 0)
+
+    images = {asked.head + number: found for number, found in before.images.items()}
+    images |= {moved(number): found for number, found in asked.images.items()}
+    notes = {asked.head + number: note for number, note in before.notes.items()}
+    called = dict(before.notes.values())
+    notes |= {moved(number): (id_, name or called.get(id_, "")) for number, (id_, name) in asked.notes.items()}
+    return check_turns([*head, *before.turns, *own], "input", settings.API_MAX_KB * 1024, images, notes)
 
 
-def _previous(user_id: uuid.UUID, name: str) -> tuple[list[Turn], dict[int, list[Image]]]:
-    """The turns of an earlier response of this user, with its answer, and their images. Raises `ApiError`."""
+def _previous(user_id: uuid.UUID, name: str) -> Turns:
+    """The turns of an earlier response of this user, with its answer and calls, without the functions that it was
+    offered. Raises `ApiError`.
+    """
     gone = invalid(
         f"There is no response '{name}': it is not yours, has failed, or was deleted. Send its messages again.",
         "previous_response_id", "previous_response_not_found",
@@ -212,16 +224,20 @@ def _previous(user_id: uuid.UUID, name: str) -> tuple[list[Turn], dict[int, list
         raise gone from None
     run = Run.objects.select_related("message").filter(pk=run_id, requested_by=user_id).first()
     request = ApiRequest.objects.filter(message_id=run.prompt_id).first() if run else None
-    if run is None or request is None or run.status in ACTIVE or not run.message.text:
+    if run is None or request is None or run.status in ACTIVE:
+        raise gone
+    calls = read_calls(run)
+    if not run.message.text and not calls:
         raise gone
     if not run.conversation.memberships.filter(user_id=user_id).exists() or run.conversation.deleted_at is not None:
         raise gone
-    rows = request.turns[request.head :]
-    turns: list[Turn] = [(row[0], row[1]) for row in rows]
-    images: dict[int, list[Image]] = {
-        number: [uuid.UUID(one) for one in row[2]] for number, row in enumerate(rows) if len(row) > 2
-    }
-    return [*turns, ("assistant", run.message.text)], images
+    sent = read_exact(request.turns[request.head :])
+    turns: list[Turn] = [*sent.path, ("assistant", run.message.text)]
+    notes = dict(sent.notes)
+    for call in calls:
+        notes[len(turns)] = (call.id, call.name)
+        turns.append((CALL, call.arguments))
+    return Turns(turns, dict(sent.placed), notes)
 
 
 def _filtered(pieces: list[Piece], stops: StopFilter, *, ended: bool = False) -> list[Piece]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from chat.api.errors import invalid, unsupported
 from chat.protocol.commands import TurnOptions, clean_controls
 from chat.protocol.errors import Invalid
+from chat.protocol.functions import CALL, FUNCTION, MESSAGE_ROLES, Notes
 from chat.protocol.parameters import check_max_tokens, check_temperature
 
 MOST_STOPS: Final = 4
@@ -25,7 +26,7 @@ TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text"})
 # Parameters that change the answer and that no model is asked with here, with the values that change nothing.
 _NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
     "n": (1,), "frequency_penalty": (0,), "presence_penalty": (0,), "logit_bias": ({},),
-    "logprobs": (False,), "top_logprobs": (0,), "tools": ([],), "functions": ([],),
+    "logprobs": (False,), "top_logprobs": (0,), "functions": ([],), "function_call": ("auto", "none"),
     "modalities": (["text"],), "audio": (), "prediction": (), "web_search_options": (),
     "background": (False,), "conversation": (), "prompt": (),
 }  # fmt: skip
@@ -38,7 +39,7 @@ Image = bytes | uuid.UUID  # its content, or the id of a file that an earlier re
 class Asked:
     """A request: its turns as (role, text), of which the first `head` are instructions for this answer alone.
 
-    `images`: those of each turn, by its number.
+    Calls, results and functions are turns, too (`chat.protocol.functions`). `images`: those of each turn, by number.
     """
 
     model: str
@@ -51,6 +52,9 @@ class Asked:
     stop: tuple[str, ...] = ()
     top_p: float | None = None
     images: Mapping[int, Sequence[Image]] = field(default_factory=dict)
+    notes: Notes = field(default_factory=dict)  # of calls, results and functions, by the number of the turn
+    choice: str = ""  # which calls are to be made, as `ApiSend` has it
+    one_call: bool = False
     previous: str = ""  # the id of the response that this one follows
     echoed: Mapping[str, Any] = field(default_factory=dict)  # what a response repeats of its request
 
@@ -61,8 +65,8 @@ def check_neutral(body: Mapping[str, Any]) -> None:
         value = body.get(name)
         if value is not None and value not in values:
             said = {
-                "tools": "Tools of the client are not supported here. Ask without 'tools'.",
-                "functions": "Functions are not supported here. Ask without them.",
+                "functions": "'functions' is OpenAI's old name. Send them as 'tools'.",
+                "function_call": "'function_call' is OpenAI's old name. Send it as 'tool_choice'.",
                 "n": "Only one answer is given: 'n' must be 1.",
             }
             raise unsupported(name, said.get(name, ""))
@@ -88,7 +92,7 @@ def read_flag(body: Mapping[str, Any], name: str, *, where: str = "") -> bool:
 
 def read_options(temperature: Any, max_tokens: Any, effort: Any, *, length_name: str, effort_name: str) -> TurnOptions:
     """How the model answers. It is offered no tools. Raises `ApiError`."""
-    if effort is not None and effort not in EFFORTS:
+    if effort is not None and not (isinstance(effort, str) and effort in EFFORTS):
         raise invalid(f"'{effort_name}' must be one of {', '.join(EFFORTS)}.", effort_name)
     for name, value in (("temperature", temperature), (length_name, max_tokens)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
@@ -128,8 +132,8 @@ def read_stop(value: Any) -> tuple[str, ...]:
 
 def read_role(value: Any, param: str) -> str:
     """Raises `ApiError`."""
-    if value in ("tool", "function"):
-        raise unsupported(param, "Results of tools are not supported here.")
+    if value == "function":
+        raise unsupported(param, "The role 'function' is OpenAI's old one. Send results with the role 'tool'.")
     if not isinstance(value, str) or value not in ROLES:
         raise invalid(f"'{param}' must be one of {', '.join(ROLES)}.", param)
     return ROLES[value]
@@ -146,7 +150,7 @@ def read_content(content: Any, param: str, images: list[Image] | None = None) ->
     texts = []
     for number, part in enumerate(content):
         where = f"{param}[{number}]"
-        kind = part.get("type") if isinstance(part, dict) else None
+        kind = str(part.get("type")) if isinstance(part, dict) else ""
         if kind == "refusal" and isinstance(part.get("refusal"), str):
             texts.append(part["refusal"])
         elif kind in TEXT_PARTS and isinstance(part.get("text"), str):
@@ -180,20 +184,42 @@ def _read_image(part: Mapping[str, Any], where: str) -> bytes:
         raise invalid(f"'{where}' is not valid base64.", where) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """The turns that are sent, with their images and notes by their numbers."""
+
+    turns: list[Turn]
+    images: dict[int, Sequence[Image]]
+    notes: dict[int, tuple[str, str]]
+
+
 def check_turns(
-    turns: list[Turn], param: str, most_bytes: int, images: Mapping[int, Sequence[Image]] | None = None
-) -> tuple[list[Turn], dict[int, Sequence[Image]]]:
-    """The turns that are sent, without empty ones, and their images by their numbers then. Raises `ApiError`."""
-    numbers = [number for number, (_, text) in enumerate(turns) if text.strip() or (images or {}).get(number)]
+    turns: list[Turn],
+    param: str,
+    most_bytes: int,
+    images: Mapping[int, Sequence[Image]] | None = None,
+    notes: Notes | None = None,
+    *,
+    follows: bool = False,
+) -> Turns:
+    """The turns that are sent, without empty messages. `follows`: others will come before them. Raises `ApiError`."""
+    images, notes = images or {}, notes or {}
+    numbers = [
+        at for at, (role, text) in enumerate(turns) if text.strip() or images.get(at) or role not in MESSAGE_ROLES
+    ]
     kept = [turns[number] for number in numbers]
-    if not kept or all(role != "user" for role, _ in kept):
+    said = [role for role, _ in kept if role != FUNCTION]
+    if not said or (not follows and "user" not in said):
         raise invalid(f"'{param}' must have a message of the user.", param, "missing_required_parameter")
-    if kept[-1][0] == "assistant":
+    if said[-1] == "assistant":
         raise invalid("The last message must not be the assistant's.", param)
+    if said[-1] == CALL:
+        raise invalid("Calls of functions must be followed by their results.", param)
     size = sum(len(text.encode()) for _, text in kept)
+    size += sum(len(call_id) + len(name.encode()) for call_id, name in notes.values())
     if size > most_bytes:
         raise invalid(
             f"A request can have at most {most_bytes:,} bytes of text; this one has {size:,}.", param, "too_large"
         )
-    moved = {at: images[number] for at, number in enumerate(numbers) if images and images.get(number)}
-    return kept, moved
+    placed = {at: images[number] for at, number in enumerate(numbers) if images.get(number)}
+    return Turns(kept, placed, {at: notes[number] for at, number in enumerate(numbers) if number in notes})

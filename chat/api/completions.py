@@ -23,7 +23,8 @@ from chat.api.asked import (
     read_top_p,
 )
 from chat.api.errors import invalid, unsupported
-from chat.api.outcome import Begun, Outcome
+from chat.api.functions import Exchanged, read_choice, read_functions, read_one_call
+from chat.api.outcome import Begun, Outcome, ReturnedCall
 
 DONE: Final = b"data: [DONE]\n\n"
 
@@ -38,31 +39,44 @@ def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
     if not isinstance(given, list):
         raise invalid("'messages' must be a list.", "messages", "missing_required_parameter")
     turns: list[Turn] = []
+    exchanged = Exchanged(turns)
     images: dict[int, list[Image]] = {}
     for number, message in enumerate(given):
         where = f"messages[{number}]"
         if not isinstance(message, dict):
             raise invalid(f"'{where}' must be an object.", where, "invalid_type")
-        role = read_role(message.get("role"), f"{where}.role")
-        if message.get("tool_calls") or message.get("function_call"):
-            raise unsupported(f"{where}.tool_calls", "Calls of tools are not supported here.")
         content = message.get("content")
-        found = images[number] = []
+        if message.get("role") == "tool":
+            text = "" if content is None else read_content(content, f"{where}.content")
+            exchanged.result(message.get("tool_call_id"), text, f"{where}.tool_call_id")
+            continue
+        role = read_role(message.get("role"), f"{where}.role")
+        if message.get("function_call"):
+            raise unsupported(f"{where}.function_call", "'function_call' is OpenAI's old name. Send 'tool_calls'.")
+        found = images[len(turns)] = []
         own = found if role == "user" else None
         turns.append((role, "" if content is None else read_content(content, f"{where}.content", own)))
+        if role == "assistant":
+            _read_calls(message.get("tool_calls"), exchanged, f"{where}.tool_calls")
+    functions = read_functions(body, nested=True)
+    choice = read_choice(body, [name for name, _ in functions], nested=True)
+    exchanged.offer(functions)
     length = "max_completion_tokens" if body.get("max_completion_tokens") is not None else "max_tokens"
     stream_options = body.get("stream_options") or {}
     if not isinstance(stream_options, dict):
         raise invalid("'stream_options' must be an object.", "stream_options", "invalid_type")
-    kept, placed = check_turns(turns, "messages", most_bytes, images)
+    sent = check_turns(turns, "messages", most_bytes, images, exchanged.notes)
     return Asked(
         read_model(body),
-        kept,
+        sent.turns,
         read_options(
             body.get("temperature"), body.get(length), body.get("reasoning_effort"), length_name=length,
             effort_name="reasoning_effort",
         ),
-        images=placed,
+        images=sent.images,
+        notes=sent.notes,
+        choice=choice if functions else "",
+        one_call=read_one_call(body) and bool(functions),
         stream=read_flag(body, "stream"),
         include_usage=read_flag(stream_options, "include_usage", where="stream_options."),
         store=read_flag(body, "store"),
@@ -71,9 +85,26 @@ def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
     )  # fmt: skip
 
 
+def _read_calls(given: Any, exchanged: Exchanged, where: str) -> None:
+    """The calls of a message of the assistant. Raises `ApiError`."""
+    if given is None:
+        return
+    if not isinstance(given, list):
+        raise invalid(f"'{where}' must be a list.", where, "invalid_type")
+    for number, call in enumerate(given):
+        place = f"{where}[{number}]"
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict):
+            raise unsupported(place, f"'{place}' is no call of a function.")
+        exchanged.call(call.get("id"), function.get("name"), function.get("arguments"), place)
+
+
 def answer(begun: Begun, outcome: Outcome) -> dict[str, Any]:
     """The whole answer as one object."""
-    message: dict[str, Any] = {"role": "assistant", "content": outcome.text, "refusal": None}
+    content = outcome.text or None if outcome.calls else outcome.text
+    message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
+    if outcome.calls:
+        message["tool_calls"] = [_call(call, call.arguments) for call in outcome.calls]
     if outcome.reasoning:
         message["reasoning_content"] = outcome.reasoning
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": outcome.finish}
@@ -99,12 +130,20 @@ class Chunks:
         yield self._chunk({"reasoning_content": text})
 
     def end(self, outcome: Outcome) -> Iterator[dict[str, Any]]:
+        for index, call in enumerate(outcome.calls):
+            yield self._chunk({"tool_calls": [{"index": index, **_call(call, "")}]})
+            if call.arguments:
+                yield self._chunk({"tool_calls": [{"index": index, "function": {"arguments": call.arguments}}]})
         yield self._chunk({}, outcome.finish)
         if self._include_usage:
             yield {**self._head, "choices": [], "usage": usage(outcome)}
 
     def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         return {**self._head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]}
+
+
+def _call(call: ReturnedCall, arguments: str) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
 def usage(outcome: Outcome) -> dict[str, Any]:

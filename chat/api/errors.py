@@ -33,6 +33,7 @@ _OF_RUNS: Final[dict[str, tuple[int, str, str]]] = {
     "context_too_long": (400, INVALID, "context_length_exceeded"),
     "images_not_read": (400, INVALID, "unsupported_content"),
     "model_not_found": (404, INVALID, "model_not_found"),
+    "upstream_no_tools": (400, INVALID, "unsupported_parameter"),
     "upstream_refused": (400, INVALID, "upstream_refused"),
     "upstream_rate_limited": (429, "rate_limit_error", "upstream_rate_limited"),
     "upstream_timeout": (504, SERVER, "upstream_timeout"),

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from chat.api.errors import ApiError, of_run
-from chat.models import ACTIVE, Finish, Message, Reasoning, Run, RunStatus
+from chat.models import ACTIVE, CallStatus, Finish, Message, Reasoning, Run, RunStatus, ToolCall
+from chat.runs.step_rows import RETURNED
 
 _FINISHES: Final = {Finish.LENGTH.value: "length", Finish.FILTERED.value: "content_filter"}
 # Codes of runs that were cut at a limit of the site: the text so far is an answer, as one cut at `max_tokens` is.
@@ -25,10 +26,19 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
+class ReturnedCall:
+    """A call of a function that the program makes."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """A run that has ended. `error` is why its answer is not whole; then there may be text all the same.
 
-    `finish`: stop, length or content_filter.
+    `finish`: stop, length, content_filter, or tool_calls with `calls` for the program.
     """
 
     text: str
@@ -38,10 +48,19 @@ class Outcome:
     output_tokens: int
     reasoning_tokens: int
     error: ApiError | None = None
+    calls: tuple[ReturnedCall, ...] = ()
 
     def cut_at(self, text: str) -> Outcome:
         """The outcome of an answer that the caller ended itself after `text`."""
-        return replace(self, text=text, finish="stop", error=None)
+        return replace(self, text=text, finish="stop", error=None, calls=())
+
+
+def read_calls(run: Run) -> tuple[ReturnedCall, ...]:
+    """The calls that a run has returned to its program. None of a run that has failed or was stopped."""
+    if run.status != RunStatus.DONE or not run.step_count:
+        return ()
+    rows = ToolCall.objects.filter(run=run, status=CallStatus.OK, output=RETURNED).order_by("place")
+    return tuple(ReturnedCall(row.upstream_id, row.name, row.arguments or "{}") for row in rows)
 
 
 def read_outcome(run_id: uuid.UUID) -> Outcome | None:
@@ -64,4 +83,8 @@ def read_outcome(run_id: uuid.UUID) -> Outcome | None:
             error = ApiError(409, "The answer was stopped.", code="stopped", retry=False)
         else:
             error = of_run(run.error_code, run.error_message)
-    return Outcome(text, reasoning, finish, run.input_tokens or 0, run.output_tokens or 0, run.reasoning_tokens, error)
+    calls = read_calls(run)
+    return Outcome(
+        text, reasoning, "tool_calls" if calls else finish, run.input_tokens or 0, run.output_tokens or 0,
+        run.reasoning_tokens, error, calls,
+    )  # fmt: skip

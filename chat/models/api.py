@@ -19,7 +19,9 @@ class ApiRequest(models.Model):
 
     message = models.OneToOneField(Message, on_delete=models.CASCADE, primary_key=True, related_name="api_request")
     token = models.ForeignKey(ApiToken, null=True, on_delete=models.SET_NULL, related_name="+")
-    turns = models.JSONField()  # [role, text], or [role, text, ids of its images], oldest first
+    # [role, text], or [role, text, ids of its images]; of calls, results and functions (`chat.protocol.functions`)
+    # [role, text, [], [id of the call, name of the function]]. Oldest first, functions last.
+    turns = models.JSONField()
     head = models.PositiveSmallIntegerField(default=0)  # how many of the first a following request does not inherit
 
     class Meta:

@@ -10,6 +10,7 @@ from chat.models.moderation import Action, CaseTarget, Direction
 from chat.moderation.cases import NOTICES, finding_of, open_case, shown_moderation
 from chat.moderation.rules import Verdict
 from chat.moderation.screening import Refusal, screen
+from chat.protocol.functions import JSON_ROLES, strings_of
 
 Turns = Sequence[tuple[str, str]]
 
@@ -26,10 +27,20 @@ def screen_turns(
     assert message.author_id is not None
     whole = screen(message.text, Direction.ASKED, message.author_id, models)
     each = [screen(text, Direction.ASKED, message.author_id, models) for _, text in turns]
-    for one in (whole, *each):
+    # Of JSON, what its strings have without their escapes: nothing is masked there, so such a hit is refused.
+    hidden = [
+        found
+        for (role, _), one in zip(turns, each, strict=True)
+        if role in JSON_ROLES
+        and (found := screen(strings_of(one.text), Direction.ASKED, message.author_id, models)).verdict is not None
+    ]  # fmt: skip
+    for one in hidden:
+        if one.action == Action.MASK and one.verdict is not None:
+            raise _refusal(one.verdict, message.text)
+    for one in (whole, *each, *hidden):
         if one.verdict is not None and one.action in (Action.BLOCK, Action.HOLD):
             raise _refusal(one.verdict, message.text)
-    verdict = whole.verdict or next((one.verdict for one in each if one.verdict is not None), None)
+    verdict = whole.verdict or next((one.verdict for one in (*each, *hidden) if one.verdict is not None), None)
     if verdict is None:
         return list(turns)
     masked = [(role, one.text) for (role, _), one in zip(turns, each, strict=True)]

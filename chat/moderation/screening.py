@@ -21,6 +21,7 @@ from chat.moderation.cases import NOTICES, Finding, finding_of, open_case, shown
 from chat.moderation.matching import matcher
 from chat.moderation.rules import Verdict, audience_of, rules_in_force
 from chat.protocol.errors import Conflict, Moderated
+from chat.protocol.functions import question_of
 
 # Actions in `Message.moderation` of a message without its text.
 WITHHELD: Final = frozenset({"hold", "block", "withdrawn"})
@@ -127,10 +128,10 @@ def screen_title(title: str, user_id: uuid.UUID) -> str:
 
 def titles_made_of(message: Message) -> list[str]:
     """The titles that a conversation may have got of the words of a question: as they are, and as rules have left them.
-    Of a request of the API it is the last turn that gives them.
+    Of a request of the API it is its question that gives them.
     """
     request = ApiRequest.objects.filter(message=message).first()
-    words = title_from(request.turns[-1][1] if request is not None and request.turns else message.text)
+    words = title_from(question_of(request.turns) if request is not None and request.turns else message.text)
     if not words:
         return []
     return [words] if message.author_id is None else [words, screen_title(words, message.author_id)]

@@ -79,6 +79,10 @@ class ApiSend(MessageSend, frozen=True, kw_only=True):
     token_id: uuid.UUID
     top_p: float | None = None
     placed: tuple[int, ...] = ()  # the number of the turn that each of `attachments` belongs to
+    # Of the turns with calls, results and functions (`chat.protocol.functions`).
+    notes: dict[int, tuple[str, str]] = msgspec.field(default_factory=dict)
+    choice: str = ""  # none, required, or =name of the function that is to be called; empty: as the model likes
+    one_call: bool = False  # at most one call at once
 
 
 class MessageEdit(Turn, frozen=True, tag="message.edit"):

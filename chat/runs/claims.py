@@ -31,6 +31,7 @@ from chat.runs.context import (
     read_begun,
     read_text_before,
 )
+from chat.runs.exact_request import ExactRequest, Function, read_exact
 from chat.runs.lost import Lost, book_lost
 from chat.runs.system_prompt import OWN_INSTRUCTIONS, compose_system_prompt, with_people
 from chat.runs.tool_limits import (
@@ -114,11 +115,10 @@ class Claim:
     quotas of tokens and money. `text_before` is the text of an answer that this run continues; empty of a new answer.
     `asked` are the parameters of this answer alone, which are in the other fields, too. `instructions` is how many
     characters of the system prompt are the user's own. `begun` is what an earlier attempt has left in finished steps;
-    None: this attempt begins the run's part of the answer. `exact`: the `path` is a request of the API, which is sent
-    as it is, roles included: nothing is added or left out. `files` are those of the branch, oldest first; `ids` are the
-    messages of `path`. `has_collections`: the conversation has some, which may be usable for whoever asks. `placed`: of
-    an exact path, the files of each turn by its place. `tools_version` is of the tools that whoever
-    asked is offered; None: there are none, or the run has steps.
+    None: this attempt begins the run's part of the answer. `exact`: the `path` is that of this request of the API,
+    which is sent as it is, roles included: nothing is added or left out. `files` are those of the branch, oldest first;
+    `ids` are the messages of `path`. `has_collections`: the conversation has some, which may be usable for whoever
+    asks. `tools_version` is of the tools that whoever asked is offered; None: there are none, or the run has steps.
     """
 
     run: ClaimedRun
@@ -135,12 +135,16 @@ class Claim:
     instructions: int = 0
     tools: ToolLimits = NO_TOOLS
     begun: Begun | None = None
-    exact: bool = False
+    exact: ExactRequest | None = None
     files: Sequence[BranchFile] = ()
     ids: Sequence[uuid.UUID] = ()
     has_collections: bool = False
-    placed: Mapping[int, Sequence[uuid.UUID]] = field(default_factory=dict)
     tools_version: ToolsVersion | None = None
+
+    @property
+    def functions(self) -> Sequence[Function]:
+        """Those that the program which asks makes the calls of; then the model is offered no others."""
+        return self.exact.functions if self.exact is not None else ()
 
     @property
     def shown_text(self) -> str:
@@ -190,12 +194,11 @@ def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] 
     asked = json.loads(once).get("asked", {})
     quotas = reserved_quotas([row[-QUOTA_COLUMNS:] for row in rows])
     run = ClaimedRun(*fields)
-    placed: dict[int, list[uuid.UUID]] = {}
+    request: ExactRequest | None = None
     if exact is not None:
-        rows_exact = json.loads(exact)
-        placed = {at: [uuid.UUID(one) for one in row[2]] for at, row in enumerate(rows_exact) if len(row) > 2}
-        files = read_branch_files(run.prompt_id) if placed else []
-        branch = Branch([run.prompt_id], [(row[0], row[1]) for row in rows_exact], files=files)
+        request = read_exact(json.loads(exact))
+        files = read_branch_files(run.prompt_id) if request.placed else []
+        branch = Branch([run.prompt_id], request.path, files=files)
         system_prompt, instructions = "", ""
     else:
         window = window_of(run.model) if window_of else None
@@ -206,9 +209,9 @@ def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] 
         run, system_prompt, branch.named_path, asked.get("temperature", temperature),
         asked.get("max_tokens", max_tokens), run_effort or effort, quotas, summary=branch.summary, older=branch.older,
         text_before=before, asked=asked, instructions=len(instructions or ""), tools=tool_limits(limits),
-        begun=read_begun(run) if run.step_count else None, exact=exact is not None,
+        begun=read_begun(run) if run.step_count else None, exact=request,
         files=branch.files, ids=branch.ids if exact is None else (), has_collections=branch.has_collections,
-        placed=placed, tools_version=version_from(versions[0]) if versions else None,
+        tools_version=version_from(versions[0]) if versions else None,
     )  # fmt: skip
 
 

@@ -40,6 +40,7 @@ from chat.runs.context import ClaimedRun
 from chat.runs.tool_switch import tools_stopped
 
 IN_TRASH: Final = "This call was not made: the conversation was moved to the trash."
+RETURNED: Final = "Returned to the program that asked. It makes this call itself."
 TOOL: Final = "tool"  # the purpose of an entry in the ledger for a call
 
 

@@ -28,6 +28,7 @@ from chat.models.moderation import Direction
 from chat.moderation.screening import Refusal, refuse, screen_message, screen_title
 from chat.protocol.commands import ApiSend, MessageEdit, MessageRegenerate, MessageSend, NewTurn, QueuedSend
 from chat.protocol.errors import Busy, ChatError, Invalid, QuotaExceeded
+from chat.protocol.functions import question_of
 from chat.protocol.parameters import check_options
 from chat.telemetry import tracing
 from chat.turns.accepted import Accepted, Check, accept_any, find_known, fingerprint_of
@@ -183,7 +184,7 @@ def _insert(
         )
         for number, (model, answer) in enumerate(zip(models, answers, strict=True), 1)
     ]
-    asked = title_from(command.turns[-1][1]) if isinstance(command, ApiSend) else title_of(prompt)
+    asked = title_from(question_of(command.turns)) if isinstance(command, ApiSend) else title_of(prompt)
     title = place.title or screen_title(asked, user_id)
     rows = _Rows(prompt, answers, runs, title, is_new=place.prompt is None, held=held)
     rows.members, under_way = insert_turn(
@@ -214,8 +215,10 @@ def asked_once(command: NewTurn) -> dict[str, Any]:
     Raises `Invalid`.
     """
     options = command.options
-    if isinstance(command, ApiSend) and command.top_p is not None:
-        return {"parameters": {"asked": {"top_p": command.top_p}}}
+    if isinstance(command, ApiSend):
+        wishes = {"top_p": command.top_p, "choice": command.choice or None, "one_call": command.one_call or None}
+        wishes = {name: value for name, value in wishes.items() if value is not None}
+        return {"parameters": {"asked": wishes}} if wishes else {}
     if options is None or (isinstance(command, MessageSend) and command.conversation_id is None):
         return {}
     if options.web_search is not None:

@@ -68,7 +68,7 @@ def fingerprint_of(command: AnyTurn) -> bytes:
             body.pop(name, None)  # fingerprints from before these fields existed stay valid
     if not isinstance(command, MessageSend) and body.get("attachments") is None:
         body.pop("attachments", None)  # likewise
-    for name in ("top_p", "placed"):
+    for name in ("top_p", "placed", "notes", "choice", "one_call"):
         if not body.get(name):
             body.pop(name, None)  # likewise
     if body.get("ask") is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from django.utils.translation import gettext as _
 
@@ -13,20 +14,30 @@ from chat.models import ApiRequest, Message
 from chat.moderation.screened_turns import Turns, screen_turns
 from chat.protocol.commands import ApiSend
 from chat.protocol.errors import QuotaExceeded
+from chat.protocol.functions import CALL, FUNCTION, RESULT, Notes
 
-HEADINGS = {"system": "System", "user": "User", "assistant": "Assistant"}
+HEADINGS: Final = {
+    "system": "System",
+    "user": "User",
+    "assistant": "Assistant",
+    CALL: "Call of {}",
+    RESULT: "Result of {}",
+    FUNCTION: "Function {}",
+}
 
 
-def written(turns: Turns) -> str:
+def written(turns: Turns, notes: Notes | None = None) -> str:
     """All turns as one text, for people, rules and judges; of a single question, its text."""
     if len(turns) == 1 and turns[0][0] == "user":
         return turns[0][1]
-    return "\n\n".join(f"{HEADINGS[role]}:\n{text}" for role, text in turns)
+    names = {number: name for number, (_, name) in (notes or {}).items()}
+    texts = [f"{HEADINGS[role].format(names.get(at, '?'))}:\n{text}" for at, (role, text) in enumerate(turns)]
+    return "\n\n".join(texts)
 
 
 def screen_request(message: Message, command: ApiSend, models: Sequence[str]) -> list[tuple[str, str]]:
     """The turns that the model gets. Changes the message as `screen_turns` does. Raises `Refusal`."""
-    return screen_turns(message, command.turns, models, written)
+    return screen_turns(message, command.turns, models, partial(written, notes=command.notes))
 
 
 def store_request(message: Message, command: ApiSend, turns: Sequence[tuple[str, str]]) -> None:
@@ -36,6 +47,8 @@ def store_request(message: Message, command: ApiSend, turns: Sequence[tuple[str,
     for file_id, number in zip(command.attachments or (), command.placed, strict=True):
         row = rows[number]
         row[2:] = [[*(row[2] if len(row) > 2 else []), str(file_id)]]
+    for number, note in command.notes.items():
+        rows[number] = [*rows[number], [], list(note)]
     ApiRequest.objects.create(message=message, token_id=command.token_id, turns=rows, head=command.head)
 
 

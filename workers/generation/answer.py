@@ -155,6 +155,7 @@ class ModelAnswer:
             tools=self.request.tools,
             call_no_more=self.request.call_no_more,
             top_p=self._claim.asked.get("top_p"),
+            choice=self.request.choice,
         )
         usage: TokenUsage | None = None
         reason: str | None = None

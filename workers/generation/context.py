@@ -83,17 +83,8 @@ def fit_turns(
     )
 
 
-def fit_exactly(
-    path: Sequence[tuple[str, str]],
-    *,
-    budget_tokens: int,
-    count: TokenCount = ESTIMATE,
-    images: Mapping[int, Sequence[ToolImage]] = NO_IMAGES,
-) -> Fitted:
-    """The turns of a request that is sent as it was given, whether it fits or not: one of each (role, text), with its
-    images.
-    """
-    turns = [ChatTurn(role, text, images=images.get(at, ())) for at, (role, text) in enumerate(path)]
+def fit_exactly(turns: list[ChatTurn], *, budget_tokens: int, count: TokenCount = ESTIMATE) -> Fitted:
+    """The turns of a request that is sent as it was given, whether it fits or not."""
     used = ANSWER_TOKENS + sum(map(count.turn, turns))
     return Fitted(turns, used, 0, len(turns), used <= budget_tokens)
 

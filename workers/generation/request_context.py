@@ -14,6 +14,7 @@ from chat.files.sources import StoredSource
 from chat.files.uses import UsedFile
 from chat.runs.claims import Claim
 from workers.generation.context import Fitted, answer_room, fit_exactly, fit_turns
+from workers.generation.exact_turns import exact_turns
 from workers.generation.tool_use.requests import ONLY, StepRequest, turns_of
 from workers.providers.base import ChatTurn, ProviderError, SentOptions, TokenUsage, ToolImage, ToolSpec
 from workers.providers.counting import TokenCount
@@ -184,9 +185,11 @@ class RequestContext:
         path = claim.path
         if claim.text_before and not request.rounds:
             path = [*path, ("assistant", claim.text_before)]
-        if claim.exact:
-            images = self._files.images_at(claim.placed) if self._files is not None else {}
-            return fit_exactly(path, budget_tokens=budget, count=self.count, images=images)
+        if claim.exact is not None:
+            images = self._files.images_at(claim.exact.placed) if self._files is not None else {}
+            turns = exact_turns(claim.exact, images, claim.text_before)
+            fitted = fit_exactly(turns, budget_tokens=budget, count=self.count)
+            return replace(fitted, used=fitted.used + self.count.tools(request.tools)) if request.tools else fitted
         prompt = "\n\n".join(part for part in (claim.system_prompt, request.instructions) if part)
         offered = self.count.tools(request.tools)
         # The question, and what of the calls cannot be left out, go before older messages.

@@ -16,11 +16,17 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool as a model is told about it. `parameters` is a JSON schema of type object."""
+    """A tool as a model is told about it. `parameters` is a JSON schema of type object.
+
+    `exact`: a program declares it for this request, so it is sent as it is where the API takes that, and not kept.
+    `strict`: the arguments are to follow the schema exactly, at endpoints that know this.
+    """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
+    exact: bool = False
+    strict: bool = False
 
 
 class RequestedCall(msgspec.Struct, frozen=True, gc=False):
@@ -97,6 +103,20 @@ Effort = Literal["none", "low", "medium", "high"]
 """How much a model should think before it answers; `none` is as little as it can."""
 
 
+@dataclass(frozen=True, slots=True)
+class CallChoice:
+    """What a program wants of the calls. `required`: there is to be one, where the endpoint can be told so; `name`: of
+    this tool. `one`: not several at once. `needed`: the request is not sent without its tools.
+    """
+
+    required: bool = False
+    name: str = ""
+    one: bool = False
+    needed: bool = False
+
+
+ANY_CALLS: Final = CallChoice()
+
 Awaited = Literal["loading", "model"]
 """What an answer waits for: that its server loads the model, or (again) for the model's first words."""
 
@@ -141,6 +161,7 @@ class Options:
     tools: Sequence[ToolSpec] = ()  # which it may call; a model that takes none raises `upstream_no_tools`
     call_no_more: bool = False  # the tools are there for the turns that called them; the model is to answer now
     top_p: float | None = None  # only programs ask for it
+    choice: CallChoice = ANY_CALLS
 
 
 DEFAULT: Final = Options()

@@ -24,6 +24,7 @@ from chat.runs.claims import Claim
 from chat.runs.step_ending import events_of_steps
 from chat.runs.step_rows import ModelStep, read_steps
 from workers.generation.answer import ModelAnswer
+from workers.generation.exact_turns import functions_of
 from workers.generation.ledger import used_of
 from workers.generation.outcome import Outcome, RunClock
 from workers.generation.request_context import fit_window
@@ -33,6 +34,7 @@ from workers.generation.services import Services
 from workers.generation.steps.answer_figures import AnswerFigures
 from workers.generation.steps.calls import Calls
 from workers.generation.steps.checks import Repetitions
+from workers.generation.steps.returned import check_returned, return_calls
 from workers.generation.steps.rounds import read_rounds
 from workers.generation.steps.run_files import RunFiles
 from workers.generation.steps.screened_rows import check_none_withheld, record_model_step
@@ -76,7 +78,8 @@ class StepLoop(AnswerFigures):
         self._before: list[ModelAnswer] = []
         self._gate: asyncio.Event | None = None
         self._booked: ModelAnswer | None = None
-        self._last: ModelAnswer = self._answer(StepRequest())
+        self._estimated = True  # its usage is
+        self._last: ModelAnswer = self._answer(functions_of(claim))
 
     # --- what is known of the answer ----------------------------------------------------------------------------
 
@@ -99,7 +102,7 @@ class StepLoop(AnswerFigures):
     def billed_usage(self, reported: TokenUsage | None, text: str) -> TokenUsage:
         """What the last request is billed with; `text` is what the attempt wrote, and all of it if it has no steps."""
         if self._last is self._booked:  # with its step
-            return TokenUsage(0, 0, estimated=True)
+            return TokenUsage(0, 0, estimated=self._estimated or not self._claim.functions)
         return self._last.billed_usage(reported, self._last.written if self.has_steps else text)
 
     # --- the loop -----------------------------------------------------------------------------------------------
@@ -119,7 +122,10 @@ class StepLoop(AnswerFigures):
         if self._files is not None:
             waiting = self._log.event
             await self._files.load(self._claim, self._services, lambda: waiting(events.run_waiting(self._run, "files")))
-            if self._files.unseen(self._claim.placed):  # a request of the API is sent whole, or not at all
+            request = self._claim.exact
+            if request is not None and self._files.unseen(
+                request.placed
+            ):  # a request of the API is sent whole, or not at all
                 return Outcome(RunStatus.FAILED, "images_not_read", IMAGES_NOT_READ)
         await self._find_tools()
         if self._run.step_count and (waits := await self._resume()) is not None:
@@ -128,14 +134,16 @@ class StepLoop(AnswerFigures):
             outcome = await self._ask()
             if outcome.status is not RunStatus.DONE or not self._last.calls or self._last.request.call_no_more:
                 return self._ended(outcome)
+            if self._claim.functions and (refused := check_returned(self._last)) is not None:
+                return refused
             await self._record(outcome)
             if (waits := await self._make_calls()) is not None:
                 return waits
 
     async def _find_tools(self) -> None:
-        """Looks up the tools, if whoever asked may use any."""
+        """Looks up the tools, if whoever asked may use any. A request of the API has its own functions, or none."""
         run, limits = self._run, self._claim.tools
-        if not limits.permits_tools or run.user_id is None:
+        if not limits.permits_tools or run.user_id is None or self._claim.exact is not None:
             return
         question = next((text for role, text in reversed(self._claim.path) if role == "user"), "")
         chosen = self._claim.asked.get("tools", limits.chosen)  # of this answer alone, before the conversation's
@@ -182,7 +190,7 @@ class StepLoop(AnswerFigures):
             self._last = self._answer(await self._request())
         self._started_at = timezone.now()
         outcome = await self._last.read()
-        if outcome.code == "upstream_no_tools" and not self._steps:
+        if outcome.code == "upstream_no_tools" and not self._steps and not self._claim.functions:
             self._box = NO_TOOLBOX
             self._last = self._answer(StepRequest())
             outcome = await self._last.read()
@@ -234,7 +242,7 @@ class StepLoop(AnswerFigures):
         owner, moderate = self._services.owner, self._calls.moderate
         model, _ = await stored(record_model_step, self._run, owner, done, asked.calls, moderate)
         log.forget_saved()
-        self._booked = last
+        self._booked, self._estimated = last, usage.estimated
         made, left_out = len(asked.calls), asked.left_out
         logger.info("step_recorded", run=str(self._run.id), step=model.number, calls=made, left_out=left_out)
         self._steps = await stored(read_steps, self._run.id)
@@ -245,10 +253,14 @@ class StepLoop(AnswerFigures):
         asked.check()
 
     async def _make_calls(self) -> Outcome | None:
-        """Makes the calls that have no result yet. How this attempt ends if they wait for a person; else None."""
+        """Makes the calls that have no result yet. How this attempt ends if they wait for a person, or are those of the
+        program that asked, which makes them itself; else None.
+        """
         tools, at_once = self._box.tools, max(self._claim.tools.at_once, 1)
         making = Calls(self._run, self._services.owner, self._log, tools, at_once, self._calls)
         opened = [call for step in self._steps for call in step.calls.all() if call.status not in CALL_ENDED]
+        if self._claim.functions:
+            return await return_calls(making, opened, self.first_token_ms)
         if opened:
             judge = self._services.approvals.judge
             ready, waits = await sort_calls(opened, making, self._repetitions, judge)

@@ -16,7 +16,7 @@ from chat.models import CallStatus, Step, StepKind, ToolCall
 from chat.runs.call_images import CallImages
 from workers.generation.tool_use.limits import Room
 from workers.generation.tool_use.outputs import LEAST_CHARS, MODEL_CHARS, as_data, shorten
-from workers.providers.base import ChatTurn, Replay, RequestedCall, ToolImage, ToolSpec
+from workers.providers.base import ANY_CALLS, CallChoice, ChatTurn, Replay, RequestedCall, ToolImage, ToolSpec
 
 _ENDINGS: Final = {
     CallStatus.DENIED.value: "The user did not allow this call, so it was not made.",
@@ -69,6 +69,7 @@ class StepRequest:
     """One request of a run. `number` is that of its step in the run's reasoning: 0 of the first request.
 
     `call_no_more`: the model is to answer with what it has. `room`: what is left of the limits of answers with tools.
+    `choice`: what a program wants of the calls.
     """
 
     tools: Sequence[ToolSpec] = ()
@@ -77,6 +78,7 @@ class StepRequest:
     call_no_more: bool = False
     number: int = 0
     room: Room | None = None
+    choice: CallChoice = ANY_CALLS
 
 
 ONLY: Final = StepRequest()

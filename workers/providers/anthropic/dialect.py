@@ -105,7 +105,7 @@ class AnthropicDialect(Dialect):
 
 def _thinking(wanted: Wanted, longest: int) -> dict[str, Any]:
     """The fields for an effort: adaptive thinking, or a number of tokens for models without it."""
-    if wanted.effort is None or wanted.effort == "none" or not may_think(wanted):
+    if wanted.effort is None or wanted.effort == "none" or not may_think(wanted) or wanted.forced is not None:
         return {}
     if not wanted.refused("adaptive"):
         thinking: dict[str, Any] = {"type": "adaptive", "display": "summarized"}

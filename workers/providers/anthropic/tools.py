@@ -36,11 +36,25 @@ def tool_fields(wanted: Wanted) -> dict[str, Any]:
         {
             "name": name,
             "description": tool.description,
-            "input_schema": gemini_schema(tool.parameters, plain=True) if plain else object_schema(tool.parameters),
+            "input_schema": gemini_schema(tool.parameters, plain=True, keep=not tool.exact)
+            if plain
+            else object_schema(tool.parameters, keep=not tool.exact),
         }
         for name, tool in wire_tools(wanted.tools).items()
     ]
-    return {"tools": tools, **({"tool_choice": {"type": "none"}} if wanted.call_no_more else {})}
+    return {"tools": tools, **_choice(wanted)}
+
+
+def _choice(wanted: Wanted) -> dict[str, Any]:
+    """Which tools are to be called, and how many at once."""
+    if wanted.call_no_more:
+        return {"tool_choice": {"type": "none"}}
+    found: dict[str, Any] = {}
+    if (name := wanted.forced) is not None:
+        found = {"type": "tool", "name": name} if name else {"type": "any"}
+    if wanted.one_call:
+        found = {"type": "auto", **found, "disable_parallel_tool_use": True}
+    return {"tool_choice": found} if found else {}
 
 
 def messages(wanted: Wanted) -> list[dict[str, Any]]:

@@ -33,13 +33,16 @@ def tool_fields(wanted: Wanted) -> dict[str, Any]:
     plain = wanted.refused("tool_schemas")
     declared = []
     for name, tool in wire_tools(wanted.tools).items():
-        schema = gemini_schema(tool.parameters, plain=plain)
+        schema = gemini_schema(tool.parameters, plain=plain, keep=not tool.exact)
         # An object without properties is refused.
         parameters = {"parameters": schema} if schema.get("properties") else {}
         declared.append({"name": name, "description": tool.description, **parameters})
     found: dict[str, Any] = {"tools": [{"functionDeclarations": declared}]}
     if wanted.call_no_more:
         found["toolConfig"] = {"functionCallingConfig": {"mode": "NONE"}}
+    elif (forced := wanted.forced) is not None:
+        only = {"allowedFunctionNames": [forced]} if forced else {}
+        found["toolConfig"] = {"functionCallingConfig": {"mode": "ANY", **only}}
     return found
 
 

@@ -8,15 +8,18 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, ClassVar, Final, Protocol
 
-from workers.providers.base import ChatTurn, Effort, ListedModel, ToolSpec
+from workers.providers.base import ANY_CALLS, CallChoice, ChatTurn, Effort, ListedModel, ToolSpec
 from workers.providers.http.continuing import INSTRUCT
 from workers.providers.http.json_values import Report
 from workers.providers.http.listing import next_page, parse_models
 from workers.providers.http.reader import AnswerReader
+from workers.providers.http.tool_turns import wire_name
 
 SSE: Final = "text/event-stream"
 JSON: Final = "application/json"
 PAGES: Final = 20  # of a list of models
+FORCED: Final = "forced_choice"  # what models refuse: that they must call a tool
+ONE_CALL: Final = "parallel_tool_calls"  # likewise that they call one at a time
 GOES_ON: Final = "(The conversation goes on.)"
 
 
@@ -56,6 +59,19 @@ class Wanted:
     tools: Sequence[ToolSpec] = ()
     call_no_more: bool = False
     top_p: float | None = None
+    choice: CallChoice = ANY_CALLS
+
+    @property
+    def forced(self) -> str | None:
+        """The name, as it is sent, of the tool that is to be called; empty: of any; None: the model may choose."""
+        if self.call_no_more or not self.choice.required or self.refused(FORCED):
+            return None
+        return wire_name(self.choice.name) if self.choice.name else ""
+
+    @property
+    def one_call(self) -> bool:
+        """Whether the request is to say that there may not be several calls at once."""
+        return self.choice.one and not self.call_no_more and not self.refused(ONE_CALL)
 
     def refuses_effort(self, field: str) -> bool:
         """Whether the model refuses the field for the effort, or the effort that is wanted."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import structlog
 
-from workers.providers.base import ChatTurn, Options, ProviderError, ToolSpec
+from workers.providers.base import ANY_CALLS, ChatTurn, Options, ProviderError, ToolSpec
 from workers.providers.http.continuing import INSTRUCT, continue_turns
 from workers.providers.http.dialect import Dialect, Wanted
 from workers.providers.http.json_values import read_number
@@ -77,6 +77,7 @@ class Negotiation:
             tools=tools,
             call_no_more=options.call_no_more and self._can_choose,
             top_p=None if refused("top_p") else options.top_p,
+            choice=options.choice if tools else ANY_CALLS,
         )
         return self._wanted
 
@@ -88,6 +89,8 @@ class Negotiation:
     def _choose_tools(self) -> tuple[Sequence[ToolSpec], Sequence[ChatTurn]]:
         """The tools that are offered, and the turns as they are sent with them."""
         tools: Sequence[ToolSpec] = () if self._refuses(TOOLS) else self._options.tools
+        if self._options.choice.needed and not tools:
+            raise no_tools(None)
         turns: Sequence[ChatTurn] = self._turns
         if tools and self._options.call_no_more and not self._can_choose:
             if any(turn.calls for turn in turns):
@@ -165,7 +168,8 @@ class Negotiation:
         wanted = self._wanted
         if wanted is not None and wanted.tools and failure.code in (*TEACHING_CODES, "model_not_found"):
             turns, told = list(wanted.turns), wanted.call_no_more
-            if (lesson := find_tool_lesson(failure, self._sent, turns, told=told)) is not None:
+            forced = wanted.forced is not None
+            if (lesson := find_tool_lesson(failure, self._sent, turns, told=told, forced=forced)) is not None:
                 return lesson
         said = failure.said.lower()
         if failure.code in (*TEACHING_CODES, "model_not_found") and (lesson := self._about_images(said)) is not None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from accounts.lib.texts import gettext_noop
 from workers.providers.base import ChatTurn, ProviderError
+from workers.providers.http.dialect import FORCED, ONE_CALL
 from workers.providers.http.learned import NO_STREAM, Lesson
 from workers.providers.model_facts import TOOLS
 
@@ -32,6 +33,7 @@ _SCHEMA: Final = re.compile(
     r"schema|function\.parameters|function_?declarations|tools?\W{1,3}\d|functions?\W{1,3}\d|invalid tool"
 )
 _CHOICE: Final = re.compile(r"tool[_ ]choice|tool_?config|function_?calling_?config")
+_ONE_CALL: Final = re.compile(r"parallel[_ ]tool[_ ](?:calls?|use)")
 _IDS: Final = re.compile(
     r"tool[_ ]call[_ ]?ids?\b.{0,80}(?:length of|must be|pattern|characters)"
     r"|unknown name \W{0,2}id\b.{0,120}function_?(?:call|response)",
@@ -55,16 +57,20 @@ _THIS_IMAGE: Final = re.compile(
 
 
 def find_tool_lesson(
-    failure: ProviderError, sent: Mapping[str, Any], turns: list[ChatTurn], *, told: bool
+    failure: ProviderError, sent: Mapping[str, Any], turns: list[ChatTurn], *, told: bool, forced: bool = False
 ) -> Lesson | None:
     """What a refusal teaches about the tools, calls and results of a request that offers tools. `sent` are its fields,
-    `turns` its turns. `told`: it says that they are not to be called.
+    `turns` its turns. `told`: it says that they are not to be called; `forced`: that one must be.
     """
     words = failure.said.lower()
     if sent.get("stream") and NO_STREAM.search(words) and re.search(_TOOL, words):
         return Lesson("tool_stream")
     if told and _CHOICE.search(words) and not re.search(r"\btools\b", words):
         return Lesson("tool_choice")
+    if forced and _CHOICE.search(words):
+        return Lesson(FORCED)
+    if _ONE_CALL.search(words) and _asks_one(sent):
+        return Lesson(ONE_CALL)
     if any(turn.calls for turn in turns) and _IDS.search(words):
         return Lesson("call_ids")
     if any(turn.replay for turn in turns) and _REPLAY.search(words):
@@ -79,6 +85,11 @@ def find_tool_lesson(
     return None
 
 
+def _asks_one(sent: Mapping[str, Any]) -> bool:
+    choice = sent.get("tool_choice")
+    return ONE_CALL in sent or (isinstance(choice, dict) and "disable_parallel_tool_use" in choice)
+
+
 def find_image_lesson(words: str) -> Lesson | None:
     """What a refusal (in lower case) of a request with images teaches: the model takes none, or not these."""
     if not _IMAGES.search(words):
@@ -86,8 +97,10 @@ def find_image_lesson(words: str) -> Lesson | None:
     return Lesson("images", once=bool(_THIS_IMAGE.search(words)))
 
 
-def no_tools(failure: ProviderError) -> ProviderError:
-    """The error of a model that takes no tools, with what its server said."""
+def no_tools(failure: ProviderError | None) -> ProviderError:
+    """The error of a model that takes no tools, with what its server said. None: that is known from before."""
+    if failure is None:
+        return ProviderError("upstream_no_tools", NO_TOOLS_MESSAGE)
     return ProviderError(
         "upstream_no_tools", NO_TOOLS_MESSAGE, detail=failure.detail, reason=failure.reason, said=failure.said,
         request_id=failure.request_id,

@@ -42,12 +42,15 @@ class _TooLarge(Exception):
     """The schema is larger than is sent."""
 
 
-def object_schema(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def object_schema(parameters: Mapping[str, Any], *, keep: bool = True) -> dict[str, Any]:
     """The schema of an object without references and without alternatives at its top, as OpenAI's and Anthropic's APIs
     want it; that of an object of any form where the schema is too large or is none.
 
-    It is kept, because every answer sends the same ones: callers change neither `parameters` nor what is returned.
+    It is kept, because every answer sends the same ones (but for those of a program's request, without `keep`): callers
+    change neither `parameters` nor what is returned.
     """
+    if not keep:
+        return _sendable(parameters)
     known = _sent.get(id(parameters))
     if known is None:
         # With the parameters, so that nothing else gets their id.
@@ -67,11 +70,11 @@ def _sendable(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": {}}
 
 
-def gemini_schema(parameters: Mapping[str, Any], *, plain: bool = False) -> dict[str, Any]:
+def gemini_schema(parameters: Mapping[str, Any], *, plain: bool = False, keep: bool = True) -> dict[str, Any]:
     """The schema in the subset that Gemini takes. `plain`: without anything but types, names and descriptions, for
     servers that refuse more.
     """
-    return _Subset(plain=plain).convert(object_schema(parameters))
+    return _Subset(plain=plain).convert(object_schema(parameters, keep=keep))
 
 
 class _Inliner:

@@ -14,7 +14,7 @@ from workers.providers.http.dialect import Dialect, Fetch, Target, Wanted
 from workers.providers.http.json_values import Report
 from workers.providers.http.listing import parse_models
 from workers.providers.openai.completion import CompletionReader
-from workers.providers.openai.tools import function_tools, messages
+from workers.providers.openai.tools import choice_fields, function_tools, messages
 
 AZURE_VERSION: Final = "2024-10-21"  # the newest stable one of addresses with deployments
 NOT_DEPLOYED: Final = "Azure lists what can be deployed; enter the names of your deployments"
@@ -40,8 +40,7 @@ class OpenAIDialect(Dialect):
         }
         if wanted.tools:
             body["tools"] = function_tools(wanted)
-            if wanted.call_no_more:
-                body["tool_choice"] = "none"
+            body |= choice_fields(wanted)
         if wanted.stream and not refused("stream_options"):
             body["stream_options"] = {"include_usage": True}
         if wanted.temperature is not None:

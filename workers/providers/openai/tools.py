@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from workers.providers.base import ChatTurn
+from workers.providers.base import ChatTurn, ToolSpec
 from workers.providers.http.dialect import Wanted
 from workers.providers.http.json_values import read_objects
 from workers.providers.http.tool_schemas import MAX_DESCRIPTION, gemini_schema, object_schema
@@ -39,17 +39,30 @@ def function_tools(wanted: Wanted) -> list[dict[str, Any]]:
             "type": "function",
             "function": {
                 "name": name,
-                "description": tool.description[:MAX_DESCRIPTION],
-                "parameters": _with_properties(tool.parameters, plain=plain),
+                "description": tool.description if tool.exact else tool.description[:MAX_DESCRIPTION],
+                "parameters": tool.parameters if tool.exact and not plain else _with_properties(tool, plain=plain),
+                **({"strict": True} if tool.strict and not plain else {}),
             },
         }
         for name, tool in list(wire_tools(wanted.tools).items())[:MAX_TOOLS]
     ]
 
 
-def _with_properties(parameters: Mapping[str, Any], *, plain: bool) -> dict[str, Any]:
+def choice_fields(wanted: Wanted) -> dict[str, Any]:
+    """The fields that say which tools are to be called, and how many at once."""
+    found: dict[str, Any] = {}
+    if wanted.call_no_more:
+        found["tool_choice"] = "none"
+    elif (name := wanted.forced) is not None:
+        found["tool_choice"] = {"type": "function", "function": {"name": name}} if name else "required"
+    return found | ({"parallel_tool_calls": False} if wanted.one_call else {})
+
+
+def _with_properties(tool: ToolSpec, *, plain: bool) -> dict[str, Any]:
     """A plain schema has no properties where there are none, which some servers refuse."""
-    return {"properties": {}, **gemini_schema(parameters, plain=True)} if plain else object_schema(parameters)
+    if plain:
+        return {"properties": {}, **gemini_schema(tool.parameters, plain=True, keep=not tool.exact)}
+    return object_schema(tool.parameters)
 
 
 def messages(wanted: Wanted) -> list[dict[str, Any]]:

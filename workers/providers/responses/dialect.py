@@ -14,7 +14,7 @@ from workers.providers.http.dialect import Dialect, Target, Wanted
 from workers.providers.http.json_values import Report, read_object
 from workers.providers.http.learned import name_effort
 from workers.providers.responses.reader import ResponseReader
-from workers.providers.responses.tools import ENCRYPTED, function_tools, input_items
+from workers.providers.responses.tools import ENCRYPTED, choice_fields, function_tools, input_items
 
 
 class ResponsesDialect(Dialect):
@@ -37,8 +37,7 @@ class ResponsesDialect(Dialect):
         }
         if wanted.tools:
             body["tools"] = function_tools(wanted)
-            if wanted.call_no_more:
-                body["tool_choice"] = "none"
+            body |= choice_fields(wanted)
             if not wanted.refused("include"):
                 body["include"] = [ENCRYPTED]
         if not wanted.refused("store"):

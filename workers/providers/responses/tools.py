@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from workers.providers.base import ChatTurn
+from workers.providers.base import ChatTurn, ToolSpec
 from workers.providers.http.dialect import Wanted
 from workers.providers.http.json_values import read_text
 from workers.providers.http.tool_schemas import MAX_DESCRIPTION, gemini_schema, object_schema
@@ -35,12 +35,28 @@ def function_tools(wanted: Wanted) -> list[dict[str, Any]]:
         {
             "type": "function",
             "name": name,
-            "description": tool.description[:MAX_DESCRIPTION],
-            "parameters": gemini_schema(tool.parameters, plain=True) if plain else object_schema(tool.parameters),
-            "strict": False,
+            "description": tool.description if tool.exact else tool.description[:MAX_DESCRIPTION],
+            "parameters": _parameters(tool, plain=plain),
+            "strict": tool.strict and not plain,
         }
         for name, tool in list(wire_tools(wanted.tools).items())[:MAX_TOOLS]
     ]
+
+
+def _parameters(tool: ToolSpec, *, plain: bool) -> Mapping[str, Any]:
+    if plain:
+        return gemini_schema(tool.parameters, plain=True, keep=not tool.exact)
+    return tool.parameters if tool.exact else object_schema(tool.parameters)
+
+
+def choice_fields(wanted: Wanted) -> dict[str, Any]:
+    """The fields that say which tools are to be called, and how many at once."""
+    found: dict[str, Any] = {}
+    if wanted.call_no_more:
+        found["tool_choice"] = "none"
+    elif (name := wanted.forced) is not None:
+        found["tool_choice"] = {"type": "function", "name": name} if name else "required"
+    return found | ({"parallel_tool_calls": False} if wanted.one_call else {})
 
 
 def input_items(turn: ChatTurn, wanted: Wanted) -> list[dict[str, Any]]:

@@ -118,13 +118,15 @@ def test_by_command(alice: User, capsys: pytest.CaptureFixture[str]) -> None:
 class TestProofs:
     """Acts of staff that a page left open must not be enough for."""
 
-    @pytest.mark.parametrize("act", ["rights", "password", "erase"])
+    @pytest.mark.parametrize("act", ["rights", "address", "password", "erase"])
     def test_is_asked_for(self, act: str, alice: User) -> None:
         client = Client()
         client.force_login(make_staff(superuser=True))
         page = f"/admin/accounts/user/{alice.pk}"
         if act == "rights":
             answer = client.post(f"{page}/change/", {"email": alice.email, "name": "", "is_staff": "on", "reason": "x"})
+        elif act == "address":
+            answer = client.post(f"{page}/change/", {"email": "other@example.org", "name": "", "reason": "x"})
         elif act == "password":
             client.post(f"{page}/password/", {"password1": "quite another one", "password2": "quite another one"})
             answer = client.get(f"{page}/password/")
@@ -133,4 +135,5 @@ class TestProofs:
         assert answer["Location"].startswith("/accounts/reauthenticate/"), act
         alice.refresh_from_db()
         assert (alice.is_staff, alice.erase_at, alice.check_password(PASSWORD)) == (False, None, True)
+        assert alice.email == "alice@example.org"
         assert "quite another one" not in str(client.session.items())

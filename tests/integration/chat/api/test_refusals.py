@@ -100,7 +100,7 @@ def test_errors_have_the_known_shape(stack: Stack, plain: httpx.Client) -> None:
          "invalid_value", "messages"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, 400,
          "unsupported_content", "messages[0].content[0]"),
-        ({"tools": [{"type": "function"}]}, 400, "unsupported_parameter", "tools"),
+        ({"tools": [{"type": "function"}]}, 400, "missing_required_parameter", "tools[0].function"),
         ({"n": 2}, 400, "unsupported_parameter", "n"),
         ({"top_p": 1.5}, 400, "invalid_value", "top_p"),
         ({"top_p": "most"}, 400, "invalid_type", "top_p"),

@@ -84,3 +84,10 @@ def test_messages_that_cannot_be_asked(messages: Any) -> None:
     with pytest.raises(ApiError) as refused:
         completions.read_request({"model": "m", "messages": messages}, MOST)
     assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("text", ["plain", {"format": "plain"}, {"format": {"type": "json_object"}}, [1]])
+def test_other_formats_of_a_response_are_refused(text: Any) -> None:
+    with pytest.raises(ApiError) as refused:
+        responses.read_request({"model": "m", "input": "hi", "text": text}, MOST)
+    assert refused.value.param == "text.format"

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from chat.runs.exact_request import ExactRequest
 from workers.generation.context import build_turns, fit_exactly
+from workers.generation.exact_turns import exact_turns
 from workers.providers.base import ChatTurn, ToolImage
 from workers.providers.token_estimate import estimate_tokens, estimate_turns, estimate_usage
 
@@ -140,9 +142,9 @@ class TestTokens:
 
 
 def test_images_of_an_exact_request_are_in_their_turns_and_counted() -> None:
-    path = [("user", "What is it?"), ("assistant", "A square."), ("user", "And this?")]
+    request = ExactRequest([("user", "What is it?"), ("assistant", "A square."), ("user", "And this?")])
     image = ToolImage("image/png", b"x", 512, 512)
-    plain = fit_exactly(path, budget_tokens=1_000)
-    found = fit_exactly(path, budget_tokens=1_000, images={2: [image]})
+    plain = fit_exactly(exact_turns(request), budget_tokens=1_000)
+    found = fit_exactly(exact_turns(request, {2: [image]}), budget_tokens=1_000)
     assert [len(turn.images) for turn in found.turns] == [0, 0, 1]
     assert found.used > plain.used + 50
