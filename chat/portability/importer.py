@@ -18,6 +18,7 @@ from datetime import timedelta
 from typing import Final
 
 from django.db import DataError, IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -133,17 +134,33 @@ def _unknown(user: User, batch: list[ImportedConversation]) -> list[ImportedConv
     One of our own export may still be there under its own id.
     """
     good = [imported for imported in batch if not imported.error]
-    own = [pk for imported in good if imported.native and (pk := _uuid(imported.id))]
-    theirs = Member.objects.filter(user=user, conversation_id__in=own) if own else Member.objects.none()
-    known = set(theirs.values_list("conversation_id", flat=True))
-    ids = [_id(user, imported) for imported in good]
-    known |= set(Conversation.objects.filter(pk__in=ids).values_list("pk", flat=True))
+    own = {id(imported): pk for imported in good if imported.native and (pk := _uuid(imported.id))}
+    theirs = Member.objects.filter(user=user, conversation_id__in=own.values()) if own else Member.objects.none()
+    known = set(theirs.values_list("conversation_id", flat=True)) | _imported_before(user, good)
     fresh = []
-    for pk, imported in zip(ids, good, strict=True):
-        if pk not in known and not (imported.native and _uuid(imported.id) in known):
+    for imported in good:
+        pk = _id(user, imported)
+        if pk not in known and own.get(id(imported)) not in known:
             fresh.append(imported)
             known.add(pk)
     return fresh
+
+
+def _imported_before(user: User, good: Sequence[ImportedConversation]) -> set[uuid.UUID]:
+    """The ids of those that are there and that the user is a member of.
+
+    What the user has left since belongs to others: nothing is said of it, and the conversation gets another id here.
+    """
+    found: set[uuid.UUID] = set()
+    while good:
+        here = Conversation.objects.filter(pk__in={_id(user, one) for one in good})
+        is_member = Exists(Member.objects.filter(conversation=OuterRef("pk"), user=user))
+        mine = dict(here.values_list("pk", is_member))
+        found |= {pk for pk, is_mine in mine.items() if is_mine}
+        good = [one for one in good if mine.get(_id(user, one)) is False]
+        for one in good:
+            one.id += " again"
+    return found
 
 
 def _save(

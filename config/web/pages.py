@@ -2,7 +2,8 @@
 
 Under ASGI each synchronous middleware is called twice through `sync_to_async`, all on the process's single
 thread-sensitive thread. The views and middlewares here are synchronous, so the whole chain runs synchronously, and a
-request is handled from start to end on one thread of a small pool.
+request is handled from start to end on one thread of a small pool. Requests with passwords have a pool of their own
+(`config.web.password_line`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from django.core.handlers.asgi import ASGIHandler
 from django.db import connections
 from django.http import HttpRequest, HttpResponseBase
 
+from config.web import password_line
+
 THREADS: Final = 4
 STATIC_MIDDLEWARE: Final = "servestatic.middleware.ServeStaticMiddleware"
 
@@ -25,8 +28,13 @@ class Pages(ASGIHandler):
 
     def __init__(self) -> None:
         super().__init__()
-        executor = ThreadPoolExecutor(THREADS, thread_name_prefix="pages")
-        self._respond: Any = sync_to_async(self._respond_here, thread_sensitive=False, executor=executor)
+        self._respond = self._on_threads(THREADS, "pages")
+        self._respond_to_password = self._on_threads(password_line.THREADS, "passwords")
+        self._line = password_line.PasswordLine()
+
+    def _on_threads(self, count: int, name: str) -> Any:
+        executor = ThreadPoolExecutor(count, thread_name_prefix=name)
+        return sync_to_async(self._respond_here, thread_sensitive=False, executor=executor)
 
     def load_middleware(self, is_async: bool = False) -> None:
         """Loads the chain as synchronous, whatever `is_async` says, without the middleware that is asynchronous."""
@@ -38,8 +46,15 @@ class Pages(ASGIHandler):
             settings.MIDDLEWARE = everything
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        response: HttpResponseBase = await self._respond(request)
-        return response
+        response: HttpResponseBase
+        if not password_line.checks_password(request):
+            response = await self._respond(request)
+            return response
+        with self._line.place(request) as has_place:
+            if not has_place:
+                password_line.refuse(request)
+            response = await (self._respond_to_password if has_place else self._respond)(request)
+            return response
 
     def _respond_here(self, request: HttpRequest) -> HttpResponseBase:
         try:

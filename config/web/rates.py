@@ -15,6 +15,7 @@ from accounts.auth.requests import user_of
 from accounts.lib import rate_limit
 from accounts.lib.view_middleware import ViewMiddleware
 from chat.telemetry import metrics
+from config.web.password_line import refused_for
 
 USUAL: Final = "RATE_HTTP_COMMANDS"
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -22,13 +23,16 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 class RateMiddleware(ViewMiddleware):
     """Beyond RATE_HTTP_COMMANDS of one user, or of one network where nobody is logged in, a request that is no GET is
-    answered with 429 and `Retry-After`, and nothing is done. A GET counts as well if its view has `counts_reads`.
+    answered with 429 and `Retry-After`, and nothing is done; so is one that found the line for passwords full. A GET
+    counts as well if its view has `counts_reads`.
 
     A view that is `rated` has the rate of another setting. Views with `own_rate` count for themselves, as those of
     allauth do while nobody is logged in.
     """
 
     def process_view(self, request: HttpRequest, view: Any, *_: Any) -> HttpResponse | None:
+        if seconds := refused_for(request):
+            return _refuse(request, seconds)
         if request.method in SAFE and not getattr(view, "counts_reads", False):
             return None
         if getattr(view, "own_rate", False):

@@ -1,8 +1,8 @@
 """Addresses of the pages with values that no page sends: whatever they are, it is no fault of the server, and whoever
 sent them is told something.
 
-Fixed trials, a sample of all; `FUZZ=all` runs every one. Pages of a conversation are left out: they read on other
-connections, which do not see the transaction of a test.
+Fixed trials, a sample of all; `FUZZ=all` runs every one. Pages of a conversation are in `test_junk_conversations`: they
+read on other connections, which do not see the transaction of a test.
 """
 
 from __future__ import annotations
