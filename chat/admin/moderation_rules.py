@@ -71,7 +71,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
         if not self.errors:
             names = {field.name for field in ModerationRule._meta.concrete_fields} & set(cleaned)  # noqa: SLF001
             try:
-                check_rule(ModerationRule(**{name: cleaned[name] for name in names}))
+                check_rule(ModerationRule(pk=self.instance.pk, **{name: cleaned[name] for name in names}))
             except ValueError as error:
                 raise ValidationError(str(error)) from None
         return cleaned

@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -144,25 +144,37 @@ def rules_in_force(direction: Direction) -> RuleSet:
 
 
 def compile_rules(rows: Iterable[ModerationRule]) -> RuleSet:
-    """A rule that cannot be compiled is left out and logged; the admin and imports refuse such rules."""
-    compiled: list[matcher.Rule] = []
-    known: list[KnownRule] = []
+    """Rules that cannot be compiled, or not together with those before them, are left out and logged; the admin and
+    imports refuse such rules.
+    """
+    listed: list[ModerationRule] = []
+    rules: list[matcher.Rule] = []
     for row in rows:
-        rule = compiled_rule(row, len(known))
         try:
-            matcher.check(rule)
+            rule = compiled_rule(row, len(rules))
+            if not rule.searches:
+                raise ValueError(matcher.NOTHING_TO_FIND)
         except ValueError as error:
-            logger.error("moderation_rule_not_compiled", rule=row.name, reason=str(error))
+            _log_left_out(row, str(error))
             continue
-        compiled.append(rule)
-        known.append(
-            KnownRule(
-                str(row.pk), row.name, row.version, row.category, row.severity, row.notice,
-                frozenset(group.pk for group in row.groups.all()), frozenset(plan.pk for plan in row.plans.all()),
-                frozenset(row.only_models),
-            )
-        )  # fmt: skip
-    return RuleSet(Matcher(compiled), tuple(known))
+        listed.append(row)
+        rules.append(rule)
+    compiled, left_out = matcher.compile_fitting(rules)
+    for number, reason in left_out.items():
+        _log_left_out(listed[number], reason)
+    known = tuple(
+        KnownRule(
+            str(row.pk), row.name, row.version, row.category, row.severity, row.notice,
+            frozenset(group.pk for group in row.groups.all()), frozenset(plan.pk for plan in row.plans.all()),
+            frozenset(row.only_models),
+        )
+        for row in listed
+    )  # fmt: skip
+    return RuleSet(compiled, known)
+
+
+def _log_left_out(row: ModerationRule, reason: str) -> None:
+    logger.error("moderation_rule_not_compiled", rule=row.name, reason=reason)
 
 
 def compiled_rule(row: ModerationRule, number: int = 0) -> matcher.Rule:
@@ -179,14 +191,30 @@ def compiled_rule(row: ModerationRule, number: int = 0) -> matcher.Rule:
 
 
 def check_rule(row: ModerationRule) -> None:
-    """Raises `ValueError` with a sentence for staff if the rule is in force nowhere or cannot be compiled."""
+    """Raises `ValueError` with a sentence for staff if the rule is in force nowhere or cannot be compiled, alone or
+    together with the other rules in force.
+    """
     if not row.directions:
         raise ValueError("Choose at least one direction.")
     try:
-        matcher.check(compiled_rule(row))
+        rule = compiled_rule(row)
+        matcher.check(rule)
+        if row.enabled and (rule.patterns or rule.disguised):  # what has a limit for all rules
+            _check_with_others(row, rule)
     except ValueError as error:
         reason = str(error)
         raise ValueError(f"{reason[:1].upper()}{reason[1:]}.") from None
+
+
+def _check_with_others(row: ModerationRule, rule: matcher.Rule) -> None:
+    others = ModerationRule.objects.filter(enabled=True).exclude(pk=row.pk).order_by("pk")
+    for direction in row.directions:
+        theirs = [
+            compiled_rule(other, number) for number, other in enumerate(others, 1) if direction in other.directions
+        ]
+        _, left_out = matcher.compile_fitting([*theirs, replace(rule, number=0)])
+        if 0 in left_out:
+            raise ValueError(left_out[0])
 
 
 def clear_rules_cache() -> None:
@@ -195,8 +223,12 @@ def clear_rules_cache() -> None:
 
 
 def refresh_rules() -> None:
-    """Reads the rules, so that no answer of this process waits for them. Raises a database error."""
+    """Reads the rules, and compiles what has changed, so that no answer of this process waits for that. Raises a
+    database error.
+    """
     refresh(_enabled)
+    for direction in list(_compiled):
+        rules_in_force(direction)
 
 
 @cached(TTLCache(1, RELOAD_SECONDS), condition=threading.Condition())

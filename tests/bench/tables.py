@@ -145,15 +145,16 @@ def rules_table(rows: Sequence[RulesRow]) -> Table:
     head = ["streams", "rules", "CPU µs/token", "of it worker", "added p50", "p99 ms", "first token idle ms", "lost"]
     body = []
     for row in rows:
-        for name, found, first in (("off", row.off, row.first_off_ms), ("on", row.on, row.first_on_ms)):
+        again = [("off again", row.off_again, None)] if row.off_again is not None else []
+        for name, found, first in (("off", row.off, row.first_off_ms), ("on", row.on, row.first_on_ms), *again):
             body.append(
                 [
                     str(row.streams), name, number(found.cpu_per_token_us), number(found.cpu_us.get("worker", 0)),
-                    number(found.added_p50_ms), number(found.added_p99_ms), number(first), str(found.lost),
+                    number(found.added_p50_ms), number(found.added_p99_ms), "" if first is None else number(first),
+                    str(found.lost),
                 ]
             )  # fmt: skip
-        more = row.on.cpu_per_token_us / row.off.cpu_per_token_us - 1 if row.off.cpu_per_token_us else 0.0
-        body.append([str(row.streams), "more", f"{more:+.1%}", "", "", "", "", ""])
+        body.append([str(row.streams), "more", f"{row.more:+.1%}", "", "", "", "", ""])
     return head, body
 
 

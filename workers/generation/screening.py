@@ -90,8 +90,10 @@ class TextScreen:
             self._owner.failed = True
             self._owner.on_stopped()
             return ""
-        self.hits += released.hits
-        self.most_held = max(self.most_held, self._filter.held)
+        if released.hits:
+            self.hits += released.hits
+        if (held := self._filter.held) > self.most_held:
+            self.most_held = held
         if released.blocked:
             self._owner.stopped = True
             self._owner.on_stopped()

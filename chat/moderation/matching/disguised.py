@@ -6,13 +6,13 @@ a set of all of them tells in one pass which occur at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Final
 
 from chat.moderation.matching.forms import Table
 from chat.moderation.matching.linear import expression, expressions, quoted
-from chat.moderation.matching.words import MOST_CHARACTERS, Word
+from chat.moderation.matching.words import MOST_CHARACTERS, PART, Word, begins_word, parts_of
 
 MOST_WORDS: Final = 300
 _ALIKE: Final = {
@@ -45,6 +45,22 @@ def _canonical() -> dict[int, str]:
 _CANONICAL: Final = _canonical()
 
 
+def _of_ascii(replacement: Callable[[str], str]) -> bytes:
+    """What `bytes.translate` takes: the same as a replacement of characters, without looking up each."""
+    return bytes(ord(replacement(chr(code))) for code in range(128)) + bytes(range(128, 256))
+
+
+def _letter(character: str) -> str:
+    """As in a skeleton; a blank for what is in none."""
+    made = character.translate(_CANONICAL)
+    return made if made.isalnum() or made == "*" else " "
+
+
+_LETTERS: Final = Table(_letter)
+_ASCII_SIMPLE: Final = _of_ascii(_simple)
+_ASCII_LETTERS: Final = _of_ascii(_letter)
+
+
 def _skeleton(text: str) -> str:
     """Letters only, the first of those that look alike, each run of one letter as one letter; "*" stands for any."""
     letters = (each for each in text.translate(_CANONICAL) if each.isalnum() or each == "*")
@@ -57,7 +73,7 @@ class DisguisedIndex:
     def __init__(self, words: Iterable[Word]) -> None:
         listed = list(words)
         if len(listed) > MOST_WORDS:
-            raise ValueError(f"at most {MOST_WORDS} words are searched for in disguise")
+            raise ValueError(f"at most {MOST_WORDS} words of all rules together are searched for in disguise")
         self._rules = [word.rule for word in listed]
         self._letters = [sum(map(str.isalpha, word.form())) for word in listed]
         patterns = [_pattern(word.form()) for word in listed]
@@ -69,54 +85,54 @@ class DisguisedIndex:
         self._of_length: dict[int, list[str]] = {}
         for each in self._beginnings:
             self._of_length.setdefault(len(each), []).append(each)
+        self._parts = parts_of(skeletons)
 
-    def find(self, text: str) -> Iterator[tuple[int, int, int]]:
-        """Yields rule, start and end in `text`, which is in folded form."""
+    def find(self, text: str) -> list[tuple[int, int, int]]:
+        """Rule, start and end in `text`, which is in folded form, of each word that is found."""
         if not self._rules:
-            return
-        text = text.translate(_SIMPLE)
-        for number in self._set.Match(text) or ():
+            return []
+        raw = text.encode().translate(_ASCII_SIMPLE) if text.isascii() else text.translate(_SIMPLE).encode()
+        if not (numbers := self._set.Match(raw)):
+            return []
+        simple, found = raw.decode(), []
+        for number in numbers:
             at = 0
-            while match := self._patterns[number].search(text, at):
+            while match := self._patterns[number].search(simple, at):
                 start, end = match.span(1)
-                if _is_readable(text[start:end], self._letters[number]):
-                    yield self._rules[number], start, end
+                if _is_readable(simple[start:end], self._letters[number]):
+                    found.append((self._rules[number], start, end))
                 at = end
+        return found
 
-    def reach(self, text: str) -> int:
-        """Where in `text`, which is in folded form, a disguised word may begin that is not finished at its end: what
-        is before that is too far away.
+    def unfinished_from(self, text: str) -> int:
+        """Where in `text`, which is in folded form, the first word begins that may be disguised and is not finished at
+        its end, or could be longer: its length if there is none.
         """
+        first = at = len(text)
         if not self._beginnings:
-            return len(text)
-        left, before, at = self._longest, "", len(text)
-        for character in reversed(text[-MOST_CHARACTERS:].translate(_CANONICAL)):
-            at -= 1
-            if character != before and (character.isalnum() or character == "*"):
-                before = character
-                left -= 1
-                if left < 0:
-                    break
-        return at
-
-    def may_begin(self, text: str) -> bool:
-        """Whether a word may be disguised in a text that begins with `text`, which is in folded form."""
-        if not self._beginnings:
-            return False
+            return first
+        tail = text[-MOST_CHARACTERS:]
+        letters = tail.encode().translate(_ASCII_LETTERS).decode() if tail.isascii() else tail.translate(_LETTERS)
         skeleton = before = ""
-        for character in text.translate(_CANONICAL):
-            if character != before and (character.isalnum() or character == "*"):
-                before = character
-                skeleton += character
-                if skeleton not in self._beginnings and "*" not in skeleton:
-                    return False
-        return self._is_beginning(skeleton)
+        for letter in reversed(letters):
+            at -= 1
+            if letter == " ":
+                continue
+            if letter != before:
+                before, skeleton = letter, letter + skeleton
+                part = skeleton[:PART]
+                if len(skeleton) > self._longest or (part not in self._parts and "*" not in part):
+                    break
+            if self._is_beginning(skeleton) and begins_word(text, at):
+                first = at
+        return first
 
     def _is_beginning(self, skeleton: str) -> bool:
-        known, star, _ = skeleton.partition("*")
-        if known not in self._beginnings:  # also of one that begins with a star
+        if "*" not in skeleton:
+            return skeleton in self._beginnings
+        if skeleton.partition("*")[0] not in self._beginnings:  # also of one that begins with a star
             return False
-        return not star or any(_same(skeleton, each) for each in self._of_length.get(len(skeleton), ()))
+        return any(_same(skeleton, each) for each in self._of_length.get(len(skeleton), ()))
 
 
 def _is_readable(written: str, letters: int) -> bool:

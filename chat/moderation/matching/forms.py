@@ -78,6 +78,8 @@ def _is_optional_mark(character: str) -> bool:
 
 
 _TABLES: Final = {"plain": Table(_plain), "folded": Table(_folded)}
+# The folded form of ASCII, whose plain form it is itself: without looking up each character.
+_ASCII_FOLDED: Final = bytes(ord(_folded(chr(code))) for code in range(128)) + bytes(range(128, 256))
 
 
 class Form:
@@ -88,8 +90,8 @@ class Form:
         self._table = _TABLES[name]
         self._ascii = original.isascii()
         self._squeezed = name == "folded"
-        if self._ascii and original.isprintable():  # most texts: nothing to be looked up character by character
-            text = original.lower() if self._squeezed else original
+        if self._ascii:
+            text = original.encode().translate(_ASCII_FOLDED).decode() if self._squeezed else original
         else:
             text = original.translate(self._table)
         self.text = _SPACES.sub(" ", text) if self._squeezed and "  " in text else text
@@ -98,7 +100,7 @@ class Form:
         """The offsets in the original of `text[start:end]`, widened to what a reader sees as whole characters."""
         if start >= end:
             raise ValueError("an empty span")
-        if self._ascii and len(self.text) == len(self.original):  # character for character
+        if self.has_same_offsets:
             return start, end
         first, last = self._offsets[start], self._offsets[end - 1]
         if self._ascii:
@@ -106,6 +108,11 @@ class Form:
         starts = self._graphemes
         after = bisect_right(starts, last)
         return starts[bisect_right(starts, first) - 1], starts[after] if after < len(starts) else len(self.original)
+
+    @property
+    def has_same_offsets(self) -> bool:
+        """Whether each character is at the original's offset. There are other texts of which that is true."""
+        return self._ascii and len(self.text) == len(self.original)
 
     def position(self, offset: int) -> int:
         """Where the original's `offset` is in `text`: the first character that comes from it or from what follows."""

@@ -18,12 +18,17 @@ def expression(pattern: str, *, any_case: bool = False) -> Any:
 
 
 def expressions(patterns: list[str], *, any_case: bool = False) -> Any:
-    """A set; its `Match(text)` lists the numbers of those that occur in the text, or returns None for none of them."""
+    """A set; its `Match(text)` lists the numbers of those that occur in the text, or returns None for none of them.
+    Raises `ValueError` with a sentence for staff if they are too much together.
+    """
     made = re2.Set.SearchSet(_options(SET_MEMORY, any_case=any_case))
-    for pattern in patterns:
-        made.Add(pattern)
-    if patterns:
-        made.Compile()
+    try:
+        for pattern in patterns:
+            made.Add(pattern)
+        if patterns:
+            made.Compile()
+    except RefusedError:
+        raise ValueError("all patterns together need more memory than a search may use") from None
     return made
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -10,12 +9,20 @@ from typing import Final
 
 from chat.moderation.matching.disguised import DisguisedIndex
 from chat.moderation.matching.forms import Form, folded, plain
-from chat.moderation.matching.linear import expressions
+from chat.moderation.matching.linear import expression, expressions
 from chat.moderation.matching.patterns import Pattern, PatternIndex
-from chat.moderation.matching.pii import LABELS, PersonalData, Pii, PiiIndex
+from chat.moderation.matching.pii import (
+    LABELS,
+    PersonalData,
+    Pii,
+    PiiIndex,
+    begun_iban_pattern,
+    unfinished_iban_from,
+)
 from chat.moderation.matching.words import Word, WordIndex
 
-_WORDS: Final = re.compile(r"\b\w+|(?<!\S)[^\w\s]")  # also those that begin with a symbol
+NOTHING_TO_FIND: Final = "a rule needs a word, a pattern or a kind of personal data"
+_HARMLESS: Final = ("Hello", "12")
 WORD_CONTEXT: Final = 16
 REACH: Final = 64  # characters that a hit in a stream may have; a longer one is found when it is complete
 
@@ -40,6 +47,11 @@ class Rule:
     pii: tuple[Pii, ...] = ()
     locale: str = ""
     disguised: bool = False
+
+    @property
+    def searches(self) -> bool:
+        """Whether there is anything to be searched for."""
+        return bool(self.words or self.patterns or self.pii)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -77,60 +89,73 @@ class Matcher:
         self._beginnings = WordIndex(word for _, word in withheld)
         self._disguises = DisguisedIndex(word for rule, word in withheld if rule.disguised)
         self.withholds_patterns = any((rule.patterns or rule.pii) and rule.action is not Action.FLAG for rule in listed)
-        self._has_patterns = any(rule.patterns for rule in listed)
         self._is_disguised = any(rule.disguised for rule in listed)
+        # All that is searched for in the plain form, in one pass; the patterns come first.
         proposals = [(kind, pattern) for kind, index in self._pii.items() for pattern in index.proposals()]
         self._proposed = [kind for kind, _ in proposals]
-        self._proposals = expressions([pattern for _, pattern in proposals])
+        own = [pattern for _, pattern in proposals]
+        if any(Pii.IBAN in rule.pii and rule.action is not Action.FLAG for rule in listed):
+            own.append(begun_iban_pattern())
+        self._begun_iban = len(self._patterns.texts) + len(proposals)
+        self._suspects = expressions([*self._patterns.texts, *(f"(?-i:{each})" for each in own)], any_case=True)
+        self._has_suspects = bool(self._patterns.texts or own)
 
     def find(self, text: str) -> list[Hit]:
         """All hits, in the order of the text. Offsets are those of `text` and never split what a reader sees as one
         character. A rule may hit the same place more than once."""
-        return self._find(folded(text))
+        return self._find(folded(text), self._suspects_in(text))
 
-    def find_unfinished(self, text: str) -> tuple[list[Hit], int]:
-        """The hits in the end of an unfinished text; and where in it, among its last `REACH` characters, the first word
-        begins that may become a listed one which must not be shown: its length if there is none.
+    def find_unfinished(self, text: str, after: int = 0) -> tuple[list[Hit], int]:
+        """The hits in the end of an unfinished text: all that end after `after`, and perhaps more. And where in it,
+        among its last `REACH` characters, the first word or bank account begins that may become one which must not be
+        shown: its length if there is none.
         """
-        form = folded(text)
-        return self._find(form), self._unfinished_from(form)
+        form, suspects = folded(text), self._suspects_in(text)
+        return self._find(form, suspects, after), self._unfinished_from(form, suspects)
 
-    def _unfinished_from(self, form: Form) -> int:
-        text = form.text
-        listed, disguised = self._beginnings.reach(text), self._disguises.reach(text)
-        for match in _WORDS.finditer(text, max(0, len(text) - REACH, min(listed, disguised))):
-            start = match.start()
-            beginning = text[start:]
-            if (start >= listed and self._beginnings.may_begin(beginning)) or (
-                start >= disguised and self._disguises.may_begin(beginning)
-            ):
-                return form.span(start, start + 1)[0]
-        return len(form.original)
+    def _suspects_in(self, text: str) -> Sequence[int]:
+        """The numbers of what may be found in the plain form of `text`, besides words."""
+        if not self._has_suspects:
+            return ()
+        return self._suspects.Match((text if text.isascii() else plain(text).text).encode()) or ()
+
+    def _unfinished_from(self, form: Form, suspects: Sequence[int]) -> int:
+        text, first = form.text, len(form.original)
+        start = min(self._beginnings.unfinished_from(text), self._disguises.unfinished_from(text))
+        if start < len(text):
+            first = form.span(start, start + 1)[0]
+        if self._begun_iban in suspects:
+            form = plain(form.original)
+            start = unfinished_iban_from(form.text)
+            if start < len(form.text):
+                first = min(first, form.span(start, start + 1)[0])
+        return first
 
     @property
     def context(self) -> int:
         """How many characters before a text must be searched with it: where all beginnings of hits are known from a
         list, only those that tell whether a word begins.
         """
-        return REACH if self._has_patterns or self._pii or self._is_disguised else WORD_CONTEXT
+        return REACH if self._has_suspects or self._is_disguised else WORD_CONTEXT
 
-    def _find(self, words: Form) -> list[Hit]:
-        found = set(self._find_words(words))
-        if self._has_patterns or self._pii:
-            found.update(self._find_in_plain(plain(words.original)))
-        return sorted(found) if found else []
+    def _find(self, form: Form, suspects: Sequence[int], after: int = 0) -> list[Hit]:
+        text = form.text
+        words = self._words.find(text, after if form.has_same_offsets else 0) + self._disguised.find(text)
+        if not (words or suspects):
+            return []
+        found = {self._hit(form, *each) for each in words}
+        found.update(self._find_suspects(plain(form.original), suspects))
+        return sorted(found)
 
-    def _find_words(self, form: Form) -> Iterator[Hit]:
-        for find in (self._words.find, self._disguised.find):
-            for rule, start, end in find(form.text):
-                yield self._hit(form, rule, start, end)
-
-    def _find_in_plain(self, form: Form) -> Iterator[Hit]:
-        for rule, start, end in self._patterns.find(form.text):
-            yield self._hit(form, rule, start, end)
-        if not self._proposed:
-            return
-        for kind in {self._proposed[number] for number in self._proposals.Match(form.text) or ()}:
+    def _find_suspects(self, form: Form, suspects: Sequence[int]) -> Iterator[Hit]:
+        patterns, kinds = len(self._patterns.texts), set[Pii]()
+        for number in suspects:
+            if number < patterns:
+                for rule, start, end in self._patterns.find(number, form.text):
+                    yield self._hit(form, rule, start, end)
+            elif number != self._begun_iban:
+                kinds.add(self._proposed[number - patterns])
+        for kind in kinds:
             for rule, start, end in self._pii[kind].find(form.text):
                 yield self._hit(form, rule, start, end, self._labels[rule, kind])
 
@@ -139,10 +164,34 @@ class Matcher:
 
 
 def check(rule: Rule) -> None:
-    """Raises `ValueError` with a sentence for staff, as for an empty word or a pattern that RE2 refuses."""
-    if not (rule.words or rule.patterns or rule.pii):
-        raise ValueError("a rule needs a word, a pattern or a kind of personal data")
+    """Raises `ValueError` with a sentence for staff, as for an empty word, a pattern that RE2 refuses, or one that is
+    found in whatever people write.
+    """
+    if not rule.searches:
+        raise ValueError(NOTHING_TO_FIND)
     Matcher([rule])
+    for pattern in rule.patterns:
+        if all(expression(pattern, any_case=True).search(text) for text in _HARMLESS):
+            raise ValueError(f"the pattern {pattern} is found in nearly every text")
+
+
+def compile_fitting(rules: Iterable[Rule]) -> tuple[Matcher, dict[int, str]]:
+    """As many of the rules as can be compiled together, from the first one on; and, by number, why others are left
+    out.
+    """
+    listed = list(rules)
+    try:
+        return Matcher(listed), {}
+    except ValueError:
+        kept, left_out = list[Rule](), dict[int, str]()
+    for rule in listed:
+        try:
+            Matcher([*kept, rule])
+        except ValueError as error:
+            left_out[rule.number] = str(error)
+        else:
+            kept.append(rule)
+    return Matcher(kept), left_out
 
 
 def action_of(hits: Sequence[Hit]) -> Action | None:

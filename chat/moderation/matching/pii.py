@@ -6,11 +6,14 @@ vendors publish for their keys.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib import import_module
+from itertools import product
+from string import ascii_uppercase
 from typing import Any, Final
 
 from stdnum import iban, luhn, numdb
@@ -62,7 +65,7 @@ _REGIONS: Final = {
 _EMAIL: Final = expression(r"[\pL\pN._%+\-]+@[\pL\pN\-]+(?:\.[\pL\pN\-]+)*\.\pL{2,}")
 _PHONE: Final = expression(r"(?:\+|\b00|\(|\b)\d(?:[ ().\-/]{0,2}\d){6,17}\b")
 _CARD: Final = expression(r"\b[2-6]\d{3}(?:[ \-]?\d){9,15}\b")
-_IBAN: Final = expression(r"(?i)\b[a-z]{2}\d{2}(?: ?[a-z0-9]){11,30}")
+_BEGUN_IBAN: Final = re.compile(r"\b(?=([a-z]{2})[0-9]{2}((?: ?[a-z0-9])*) ?\Z)", re.ASCII | re.IGNORECASE)
 _KEYS: Final = expression(
     r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?:[\sA-Za-z0-9+/=]*-----END (?:[A-Z]+ )*PRIVATE KEY-----)?"
     r"|\b(?:sk-(?:ant-|proj-|or-v1-|svcacct-)?[A-Za-z0-9_\-]{20,}|[rs]k_live_[A-Za-z0-9]{16,}"
@@ -119,20 +122,52 @@ def _cards(text: str, _locale: str) -> Iterator[tuple[int, int]]:
 
 def _ibans(text: str, _locale: str) -> Iterator[tuple[int, int]]:
     def validate(proposed: str) -> tuple[int, int] | None:
-        if not _has_ibans(proposed[:2].upper()):
-            return None
-        for end in range(len(proposed), 14, -1):  # the pattern may have taken the next words, too
-            if proposed[end - 1] != " " and iban.is_valid(proposed[:end]):
-                return 0, end
-        return None
+        return (0, len(proposed)) if iban.is_valid(proposed) else None
 
-    yield from _validated(text, _IBAN, validate)
+    yield from _validated(text, _compiled(_iban_pattern()), validate)
+
+
+def unfinished_iban_from(text: str) -> int:
+    """Where in the last `LONGEST` characters of `text`, which is in plain form, an IBAN begins that is not finished at
+    its end: its length if there is none. Not those of which only a part of the first four characters is there.
+    """
+    for match in _BEGUN_IBAN.finditer(text, max(0, len(text) - LONGEST)):
+        country, rest = match.groups()
+        parts = _iban_parts().get(country.upper(), ())
+        if len(rest.replace(" ", "")) < sum(many for many, _ in parts):
+            return match.start()
+    return len(text)
+
+
+def begun_iban_pattern() -> str:
+    """What every text has of which `unfinished_iban_from` is not the length."""
+    return rf"(?i)\b(?:{'|'.join(_iban_parts())})\d{{2}}(?: ?[a-z0-9])* ?$"
 
 
 @cache
-def _has_ibans(country: str) -> bool:
-    """Whether accounts of this country have an IBAN: hashes and codes look like one, and each check takes long."""
-    return bool(numdb.get("iban").info(country)[0][1])
+def _iban_pattern() -> str:
+    # With what the numbers of each country are made of: hashes and codes look like an IBAN otherwise, and each
+    # validation takes long.
+    classes = {"n": "0-9", "a": "a-z", "c": "a-z0-9"}
+    ibans = (
+        rf"{country}\d{{2}}" + "".join(f"(?: ?[{classes[kind]}]){{{many}}}" for many, kind in parts)
+        for country, parts in _iban_parts().items()
+    )
+    return rf"(?i)\b(?:{'|'.join(ibans)})"
+
+
+@cache
+def _iban_parts() -> dict[str, tuple[tuple[int, str], ...]]:
+    """By country, what follows the first four characters of an IBAN: digits ("n"), letters ("a") or either ("c"), and
+    how many of them.
+    """
+    registry = numdb.get("iban")
+    parts = {}
+    for country in map("".join, product(ascii_uppercase, repeat=2)):
+        if properties := registry.info(country)[0][1]:
+            found = re.findall(r"(\d+)!([nac])", properties["bban"])
+            parts[country] = tuple((int(many), kind) for many, kind in found)
+    return parts
 
 
 def _phones(text: str, locale: str) -> Iterator[tuple[int, int]]:
@@ -174,7 +209,9 @@ def _national_numbers(locale: str) -> tuple[tuple[str, str], ...]:
 def _proposals(each: PersonalData) -> list[str]:
     if each.kind is Pii.NATIONAL_ID:
         return [pattern for _, pattern in _national_numbers(each.locale)]
-    patterns = {Pii.EMAIL: _EMAIL, Pii.PHONE: _PHONE, Pii.CARD: _CARD, Pii.IBAN: _IBAN, Pii.SECRET_KEY: _KEYS}
+    if each.kind is Pii.IBAN:
+        return [_iban_pattern()]
+    patterns = {Pii.EMAIL: _EMAIL, Pii.PHONE: _PHONE, Pii.CARD: _CARD, Pii.SECRET_KEY: _KEYS}
     return [patterns[each.kind].pattern]
 
 

@@ -1,14 +1,15 @@
 """Rules on a text that is still being written: what may be shown now, and what is held back until it is clear.
 
 Held back is the end of the text that may still become a hit: from the word on that a listed one may begin with; where
-there are patterns or personal data, from the last white space on. Never more than `REACH` characters, and nothing for
-rules that only flag.
+there are patterns or personal data, from the last white space on, or from the beginning of a number or bank account.
+Never more than `REACH` characters, and nothing for rules that only flag.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from chat.moderation.matching.matcher import REACH, Action, Hit, Matcher, masked
@@ -27,8 +28,8 @@ class Released:
     """
 
     text: str
-    hits: list[Hit] = field(default_factory=list)
-    late: list[Hit] = field(default_factory=list)
+    hits: Sequence[Hit] = ()
+    late: Sequence[Hit] = ()
     blocked: bool = False
 
 
@@ -56,18 +57,15 @@ class StreamFilter:
             raise ValueError("this answer was blocked")
         window = self._context + self._held + piece
         base = len(self._context)
-        pending = window[base:]
         if last:
-            found, keep = [hit for hit in self._matcher.find(window) if hit.end > base], 0
+            hits, until = self._matcher.find(window), len(window)
         else:
-            hits, unfinished = self._matcher.find_unfinished(window)
-            found = [hit for hit in hits if hit.end > base]
-            keep = self._to_hold(window, found, unfinished)
-        until = len(window) - min(keep, len(pending))
-        if not found:
+            hits, unfinished = self._matcher.find_unfinished(window, base)
+            until = max(base, self._held_from(window, unfinished, hits))
+        if not hits:
             return self._release(window, base, until, Released(window[base:until]))
         # A hit that ends at the very end may still grow, and so does one that reaches into what is held back.
-        ready = [hit for hit in found if hit.end <= until]
+        ready = [hit for hit in hits if base < hit.end <= until]
         stopping = [hit for hit in ready if hit.action in {Action.HOLD, Action.BLOCK}]
         self.blocked = bool(stopping)
         if stopping:
@@ -87,17 +85,17 @@ class StreamFilter:
         self.shown += until - base
         return released
 
-    def _to_hold(self, window: str, found: list[Hit], unfinished: int) -> int:
-        """How many characters at the end of `window` may still become, or belong to, a hit."""
+    def _held_from(self, window: str, unfinished: int, hits: list[Hit]) -> int:
+        """From where on `window` may still become, or belong to, a hit: its length if it ends in none."""
         tail = max(0, len(window) - REACH)
         start = max(tail, unfinished)
         if self._matcher.withholds_patterns:
-            start = min(start, max(window.rfind(" ", tail), window.rfind("\n", tail), tail - 1) + 1)
-            start = min(start, _number_from(window, tail))
-        for hit in sorted(found, key=lambda one: one.end, reverse=True):  # one that is held back may hold back another
+            blank = max(window.rfind(" ", tail), window.rfind("\n", tail), tail - 1)
+            start = min(start, blank + 1, _number_from(window, tail))
+        for hit in sorted(hits, key=lambda one: one.end, reverse=True):  # one that is held back may hold back another
             if hit.end > start and hit.action is not Action.FLAG:
                 start = min(start, max(hit.start, tail))
-        return len(window) - start
+        return start
 
 
 def _number_from(window: str, tail: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,8 +23,19 @@ ENDINGS: Final[dict[str, frozenset[str]]] = {
     "pt": frozenset({"s", "es", "a", "as", "o", "os"}),
     "nl": frozenset({"s", "e", "en", "er", "ers", "t"}),
 }
+PART: Final = 4  # characters of a part of a word by which most of a text is known to be no part of any
 LONGEST_ENDING: Final = max(len(ending) for endings in ENDINGS.values() for ending in endings)
+LONGEST_REST: Final = LONGEST_ENDING + 1  # with a doubled letter
 _VOWELS: Final = frozenset("aeiouy")
+# The beginnings of these endings: of all, and of those that begin with a vowel (also the empty one).
+_BEGINNINGS: Final = {
+    locale: (
+        frozenset(ending[:many] for ending in endings for many in range(1, len(ending) + 1)),
+        frozenset(ending[:many] for ending in endings if ending[0] in _VOWELS for many in range(len(ending) + 1)),
+    )
+    for locale, endings in ENDINGS.items()
+}
+_NO_BEGINNINGS: Final = (frozenset[str](), frozenset[str]())
 # Scripts that write no blanks between words, as ranges of code points. Korean has blanks, but adds particles to words.
 _UNSPACED: Final = (
     range(0x0E00, 0x0F00), range(0x1000, 0x10A0), range(0x1780, 0x1800), range(0x3040, 0x3100), range(0x3400, 0xA000),
@@ -67,29 +78,55 @@ class WordIndex:
         self._longest = max(map(len, found), default=0)
         if found:
             self._automaton.make_automaton()
+        self._parts = parts_of(found)
+        self._is_inflected = any(locale in ENDINGS for readings in found.values() for _, locale, _ in readings)
 
-    def find(self, text: str) -> Iterator[tuple[int, int, int]]:
-        """Yields rule, start and end in `text`, which is in folded form."""
+    def find(self, text: str, after: int = 0) -> list[tuple[int, int, int]]:
+        """Rule, start and end in `text`, which is in folded form, of all words that end after `after`, and perhaps of
+        more.
+        """
+        found: list[tuple[int, int, int]] = []
         if self._empty:
-            return
-        for last, (length, readings) in self._automaton.iter(text):
+            return found
+        first = max(0, after - self._longest - LONGEST_ENDING - 2)
+        for last, (length, readings) in self._automaton.iter(text, first):
             start, end = last + 1 - length, last + 1
-            if not _begins_word(text, start):
+            if not begins_word(text, start):
                 continue
             rest = following_letters(text, end)
             for rule, locale, shortened in readings:
                 if (to := _end(text, end, rest, locale, shortened=shortened)) is not None:
-                    yield rule, start, to
+                    found.append((rule, start, to))
+        return found
 
-    def reach(self, text: str) -> int:
-        """Where in `text`, which is in folded form, a listed word may begin that is not finished at its end: what is
-        before that is too far away.
+    def unfinished_from(self, text: str) -> int:
+        """Where in `text`, which is in folded form, the first listed word begins that is not finished at its end, or
+        could have another ending: its length if there is none.
         """
-        return max(0, len(text) - self._longest)
+        first = length = len(text)
+        for at in range(length - 1, max(0, length - self._longest) - 1, -1):
+            if text[at : at + PART] not in self._parts:
+                break
+            if self._automaton.match(text[at:]) and begins_word(text, at):
+                first = at
+        return min(first, self._inflected_from(text)) if self._is_inflected and text[-1:].isalnum() else first
 
-    def may_begin(self, text: str) -> bool:
-        """Whether a listed word begins with `text`, or is `text`."""
-        return not self._empty and bool(self._automaton.match(text))
+    def _inflected_from(self, text: str) -> int:
+        """Likewise, of words with the beginning of an ending."""
+        first = length = len(text)
+        for last, (letters, readings) in self._automaton.iter(text, max(0, length - self._longest - LONGEST_REST)):
+            start, end = last + 1 - letters, last + 1
+            rest = text[end:]
+            if start < first and 0 < len(rest) <= LONGEST_REST and begins_word(text, start):
+                before = text[end - 1]
+                if any(_may_end(before, rest, locale, shortened=shortened) for _, locale, shortened in readings):
+                    first = start
+        return first
+
+
+def parts_of(forms: Iterable[str]) -> frozenset[str]:
+    """All that is in one of `forms` and has at most `PART` characters."""
+    return frozenset(form[at : at + many] for form in forms for at in range(len(form)) for many in range(1, PART + 1))
 
 
 def _end(text: str, end: int, rest: str, locale: str, *, shortened: bool) -> int | None:
@@ -104,6 +141,14 @@ def _end(text: str, end: int, rest: str, locale: str, *, shortened: bool) -> int
     return end + len(rest) if doubled else None
 
 
+def _may_end(before: str, rest: str, locale: str, *, shortened: bool) -> bool:
+    """Whether `rest` is the beginning of an ending that a word may have whose last letter is `before`."""
+    anything, vowel_first = _BEGINNINGS.get(locale, _NO_BEGINNINGS)
+    if shortened:
+        return rest in vowel_first
+    return rest in anything or (rest[0] == before and rest[1:] in vowel_first)
+
+
 def following_letters(text: str, at: int) -> str:
     """The letters and digits from `at` on, at most two more than the longest ending has."""
     end = at
@@ -112,7 +157,8 @@ def following_letters(text: str, at: int) -> str:
     return text[at:end]
 
 
-def _begins_word(text: str, start: int) -> bool:
+def begins_word(text: str, start: int) -> bool:
+    """Whether a word, or a symbol, that is at `start` is the beginning of a word."""
     return start == 0 or not text[start - 1].isalnum() or is_unspaced(text[start])
 
 

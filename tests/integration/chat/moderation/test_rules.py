@@ -18,7 +18,7 @@ from chat.models import ModerationRule
 from chat.models.moderation import Direction
 from chat.moderation.matching.matcher import Action
 from chat.moderation.portable import FORMAT, ImportRefused, export_rules, import_rules
-from chat.moderation.rules import Audience, clear_rules_cache, rules_in_force
+from chat.moderation.rules import Audience, check_rule, clear_rules_cache, rules_in_force
 from tests.fixtures.people import staff_client
 
 pytestmark = pytest.mark.django_db
@@ -51,6 +51,29 @@ def test_only_enabled_rules_of_the_direction() -> None:
     assert found("hello, damn it", direction=Direction.ANSWERED) == []
     ModerationRule.objects.filter(pk=made.pk).update(words="hello")
     assert found("hello, damn it") == ["hello"]
+
+
+def disguised(letter: str, many: int = 200) -> str:
+    return "\n".join(f"{letter}{number}" for number in range(many))
+
+
+def test_rules_that_cannot_be_searched_for_together_leave_the_others_in_force() -> None:
+    rule("First", words=disguised("w"), disguised=True)
+    rule("Second", words=disguised("v"), disguised=True)
+    rule("Third")
+    assert found("damn w7 v7") == ["damn", "w7"]
+
+
+def test_a_rule_that_does_not_fit_to_those_in_force_is_refused() -> None:
+    first = rule("First", words=disguised("w"), disguised=True)
+    second = ModerationRule(
+        name="Second", action="mask", directions=["asked"], words=disguised("v"), disguised=True, enabled=True
+    )
+    with pytest.raises(ValueError, match="300 words of all rules together"):
+        check_rule(second)
+    check_rule(first)  # itself does not count twice
+    second.directions = ["answered"]
+    check_rule(second)
 
 
 def test_every_change_is_a_new_version() -> None:

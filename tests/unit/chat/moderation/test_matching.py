@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chat.moderation.matching.matcher import Action, Matcher, Rule, action_of, check, masked
+from chat.moderation.matching import linear
+from chat.moderation.matching.matcher import Action, Matcher, Rule, action_of, check, compile_fitting, masked
 from chat.moderation.matching.pii import Pii
 from chat.moderation.matching.words import ENDINGS
 
@@ -111,6 +112,8 @@ def test_patterns_know_no_case() -> None:
         (Rule(1, Action.FLAG, patterns=(r"(?<=a)b",)), "RE2 refuses"),
         (Rule(1, Action.FLAG, patterns=("(a{1000}){1000}",)), "RE2 refuses"),
         (Rule(1, Action.FLAG, patterns=("a*",)), "would match everything"),
+        (Rule(1, Action.FLAG, patterns=(".",)), "in nearly every text"),
+        (Rule(1, Action.FLAG, patterns=("x-1", r"\w+")), "in nearly every text"),
         (Rule(1, Action.FLAG, patterns=("a" * 1001,)), "at most 1000"),
         (Rule(1, Action.FLAG, words=tuple(f"w{n}" for n in range(301)), disguised=True), "in disguise"),
     ],
@@ -118,6 +121,24 @@ def test_patterns_know_no_case() -> None:
 def test_a_rule_that_cannot_be_used_is_refused_with_a_reason(rule: Rule, reason: str) -> None:
     with pytest.raises(ValueError, match=reason.replace("(", r"\(")):
         check(rule)
+
+
+def test_rules_that_are_too_much_together_are_left_out_one_by_one() -> None:
+    """The others stay in force."""
+    first, second = (
+        Rule(number, Action.MASK, words=tuple(f"{letter}{n}" for n in range(200)), disguised=True)
+        for number, letter in ((1, "w"), (2, "v"))
+    )
+    matcher, left_out = compile_fitting([first, second, Rule(3, Action.MASK, words=("damn",))])
+    assert "in disguise" in left_out.pop(2)
+    assert left_out == {}
+    assert [hit.rule for hit in matcher.find("damn w7 v7")] == [3, 1]
+
+
+def test_patterns_that_need_too_much_memory_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "SET_MEMORY", 1 << 14)
+    with pytest.raises(ValueError, match="memory"):
+        check(Rule(1, Action.MASK, patterns=tuple(f"x{n}[a-z]{{200}}" for n in range(20))))
 
 
 def test_the_most_severe_action_holds() -> None:

@@ -116,7 +116,7 @@ def test_hits_of_a_stream_are_those_of_the_whole_text(cut: list[str]) -> None:
     text = "".join(cut)
     assume(all(len(run) <= REACH for run in text.split()))
     stream = StreamFilter(MATCHER)
-    found = [hit for piece in cut for hit in stream.feed(piece).hits] + stream.feed("", last=True).hits
+    found = [hit for piece in cut for hit in stream.feed(piece).hits] + [*stream.feed("", last=True).hits]
     masks = {hit for hit in found if hit.action is Action.MASK}
     assert masked(text, masks) == masked(text, [hit for hit in MATCHER.find(text) if hit.action is Action.MASK])
     edges = {match.start() for match in regex.finditer(r"\X", text)} | {len(text)}
