@@ -249,3 +249,11 @@ def test_a_restored_backup_says_which_keys_are_lost(settings: Settings, keeper: 
     keeper.post(page_of(row), form(api_key=KEY))
     row.refresh_from_db()
     assert row.read_key() == KEY
+
+
+def test_an_endpoint_is_not_offered_as_its_own_fallback(keeper: Client) -> None:
+    row, other = add(keeper), add(keeper, name="Other")
+    page = keeper.get(page_of(row)).content.decode()
+    assert f'<option value="{other.pk}"' in page
+    assert f'<option value="{row.pk}"' not in page
+    assert f'<option value="{row.pk}"' in keeper.get(ADD).content.decode()
