@@ -292,7 +292,9 @@ class TopUp(models.Model):
 
     class Meta:
         verbose_name, verbose_name_plural = _("top-up"), _("top-ups")
-        constraints: ClassVar = (models.CheckConstraint(condition=Q(amount__gt=0, amount__lte=MOST), name="top_up_sane"),)
+        constraints: ClassVar = (
+            models.CheckConstraint(condition=Q(amount__gt=0, amount__lte=MOST), name="top_up_sane"),
+        )
 
     def __str__(self) -> str:
         return gettext("Top-up of %(amount)s") % {"amount": f"{self.amount.normalize():f}"}

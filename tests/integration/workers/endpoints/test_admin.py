@@ -184,7 +184,7 @@ def test_what_cannot_be_is_refused_with_a_sentence(keeper: Client, values: dict[
 
 def test_a_stand_in_must_be_another_and_in_use(keeper: Client) -> None:
     row, off = add(keeper), add(keeper, name="Off", use="off")
-    for other, words in ((row, "cannot be its own fallback"), (off, "That endpoint is off.")):
+    for other, words in ((row, "Select a valid choice."), (off, "That endpoint is off.")):
         answer = keeper.post(page_of(row), form(fallback=str(other.pk)))
         assert words in answer.content.decode()
 
