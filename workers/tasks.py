@@ -24,6 +24,7 @@ from workers.push import mention_mails
 from workers.push.delivery import deliver
 from workers.runtime import claim_strategy
 from workers.runtime.loop import runtime
+from workers.runtime.periodic import recorded_round
 from workers.tools.search import search_test
 from workers.tools.servers import requests
 from workers.webhooks.delivery import deliver_due
@@ -97,13 +98,13 @@ def push(kind: str, conversation_id: str, message_id: str | None, users: list[st
 @shared_task(name="workers.tasks.mail_mentions", ignore_result=True)  # type: ignore[untyped-decorator]  # as above
 def mail_mentions() -> None:
     """Mails people what mentions them and they have not seen for a while (settings.CELERY_BEAT_SCHEDULE)."""
-    runtime().start_soon(mention_mails.mail_mentions())
+    runtime().start_soon(recorded_round("mail-mentions", mention_mails.mail_mentions))
 
 
 @shared_task(name=record.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
 def send_webhooks() -> None:
     """Sends the events of webhooks that are due; beat asks for it as well (settings.CELERY_BEAT_SCHEDULE)."""
-    runtime().start_soon(deliver_due())
+    runtime().start_soon(recorded_round("send-webhooks", deliver_due))
 
 
 @shared_task(name=transfers.IMPORT_TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above

@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWi
 
 from accounts import audit
 from accounts.auth.requests import user_of
+from accounts.lib.formatting import grouped
 from accounts.models import Quota, User
 from accounts.quotas.raising import raise_quotas
 
@@ -55,7 +56,9 @@ class RaiseQuotas:
         people = self._people(request)
         form = RaiseForm(request.POST or None)
         if len(people) > MOST_USERS:
-            form.add_error(None, gettext("These are more than %(most)d users. Filter the list.") % {"most": MOST_USERS})
+            form.add_error(
+                None, gettext("These are more than %(most)s users. Filter the list.") % {"most": grouped(MOST_USERS)}
+            )
         if request.method == "POST" and form.is_valid():
             self._raise(request, people, form.cleaned_data["percent"], form.cleaned_data["reason"])
             return redirect(f"../?{request.GET.urlencode()}")

@@ -24,6 +24,11 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}".replace(",", "\u202f")
 
 
+def grouped(value: int | Decimal) -> str:
+    """A whole number with its digits grouped as in the language of the page: 1,000 in English."""
+    return number_format(value, use_l10n=True, force_grouping=True)
+
+
 def milliseconds(value: int | None) -> str:
     """For example "1 200 ms"."""
     return NOTHING if value is None else f"{value:,}\u202fms".replace(",", "\u202f")

@@ -81,8 +81,6 @@ DERIVED_NAMES: Final = (
     gettext_noop("starts at"),
     gettext_noop("state"),
     gettext_noop("time zone"),
-    gettext_noop("top up"),
-    gettext_noop("top ups"),
     gettext_noop("unit"),
     gettext_noop("unpriced"),
     gettext_noop("usage entry"),

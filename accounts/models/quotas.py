@@ -291,6 +291,7 @@ class TopUp(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
+        verbose_name, verbose_name_plural = _("top-up"), _("top-ups")
         constraints: ClassVar = (
             models.CheckConstraint(condition=Q(amount__gt=0, amount__lte=MOST), name="top_up_sane"),
         )

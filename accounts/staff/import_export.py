@@ -27,6 +27,7 @@ from unfold.contrib.import_export.forms import ExportForm, ImportForm
 
 from accounts import audit, four_eyes
 from accounts.auth.requests import user_of
+from accounts.lib.formatting import grouped
 from accounts.lib.replica import reports_database
 from accounts.lib.streaming import CSV_TYPE, ROWS_LINE, csv_pieces, pages_by_key, rows_line, stream_file
 from accounts.models import ActKind
@@ -75,7 +76,9 @@ class ExportedCSV(CSV):  # type: ignore[misc]  # import_export ships no types
 def read_table(data: bytes) -> list[list[str]]:
     """The lines of a CSV file, starting with the header. Raises `ValidationError`."""
     if len(data) > MAX_BYTES:
-        raise ValidationError(gettext("The file is larger than %(most)d kB. Split it.") % {"most": MAX_BYTES // 1000})
+        raise ValidationError(
+            gettext("The file is larger than %(most)s kB. Split it.") % {"most": grouped(MAX_BYTES // 1000)}
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -94,7 +97,7 @@ def read_table(data: bytes) -> list[list[str]]:
     if len(lines) < 2:
         raise ValidationError(gettext("The file has no rows. It needs a first line with column names, then the rows."))
     if len(lines) > MAX_ROWS + 1:
-        raise ValidationError(gettext("The file has more than %(most)d rows. Split it.") % {"most": MAX_ROWS})
+        raise ValidationError(gettext("The file has more than %(most)s rows. Split it.") % {"most": grouped(MAX_ROWS)})
     return lines
 
 
@@ -133,7 +136,7 @@ class CheckedImportForm(ImportForm):  # type: ignore[misc]  # unfold ships no ty
         file = self.cleaned_data["import_file"]
         if file.size > MAX_BYTES:
             raise ValidationError(
-                gettext("The file is larger than %(most)d kB. Split it.") % {"most": MAX_BYTES // 1000}
+                gettext("The file is larger than %(most)s kB. Split it.") % {"most": grouped(MAX_BYTES // 1000)}
             )
         lines = read_table(file.read())
         file.seek(0)

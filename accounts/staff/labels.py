@@ -27,4 +27,4 @@ def test_label(tested_at: datetime | None, passed: bool | None) -> Label:
     """The result of the last test of a row, such as an endpoint's connection; "–" if there was none."""
     if tested_at is None:
         return Label("untested", "–")
-    return Label("works", gettext("works")) if passed else Label("fails", gettext("fails"))
+    return Label("works", gettext("passed")) if passed else Label("fails", gettext("failed"))

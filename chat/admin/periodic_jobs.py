@@ -16,9 +16,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.lib.formatting import NOTHING, clock, seconds
+from accounts.auth.adapter import mail_is_configured
+from accounts.lib.formatting import NOTHING, clock, number, seconds
 from accounts.staff.recorded import HistoryAdmin
-from chat.models import PeriodicJob
+from chat.models import PeriodicJob, Webhook
 
 
 @admin.register(PeriodicJob)
@@ -70,9 +71,11 @@ class PeriodicJobAdmin(HistoryAdmin):
     def state(self, row: PeriodicJob) -> str:
         if row.error:
             return gettext("failed: %(error)s") % {"error": row.error}
+        if _is_idle(row.name):
+            return gettext("not set up")
         if left := row.report.get("left"):
             rows = sum(one["rows"] for one in left.values())
-            return gettext("%(count)s expired rows are left") % {"count": f"{rows:,}".replace(",", "\u202f")}
+            return gettext("%(count)s expired rows are left") % {"count": number(rows)}
         return gettext("succeeded") if row.ended_at else NOTHING
 
     @admin.display(description=_("Outcome"))
@@ -80,6 +83,13 @@ class PeriodicJobAdmin(HistoryAdmin):
         if not row.report:
             return NOTHING
         return format_html('<pre class="whitespace-pre-wrap break-words">{}</pre>', json.dumps(row.report, indent=2))
+
+
+def _is_idle(name: str) -> bool:
+    """Whether a job has nothing to do because what it is for is not set up."""
+    if name == "mail-mentions":
+        return not (settings.MENTION_MAIL_MINUTES and mail_is_configured())
+    return name == "send-webhooks" and not Webhook.objects.filter(enabled=True).exists()
 
 
 def _interval(row: PeriodicJob) -> timedelta | None:

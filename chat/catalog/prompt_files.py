@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from accounts.lib.formatting import grouped
 from accounts.models import User
 from chat.catalog.own_items import check_room, sentence_of
 from chat.catalog.prompts import check_variables, clean_name
@@ -96,7 +97,7 @@ def _read(body: bytes) -> list[Entry]:
 
 def _checked(entries: list[Entry]) -> list[Entry]:
     if len(entries) > MAX_ENTRIES:
-        raise Invalid(_("A file can have at most %(most)s prompts.") % {"most": f"{MAX_ENTRIES:,}"})
+        raise Invalid(_("A file can have at most %(most)s prompts.") % {"most": grouped(MAX_ENTRIES)})
     return entries
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.utils.translation import gettext as _
 
+from accounts.lib.formatting import grouped
 from accounts.models import User
 from chat.catalog.tool_servers import servers_of
 from chat.protocol.errors import Invalid, NotFound
@@ -50,7 +51,7 @@ def check_prompt(user: User, server_id: uuid.UUID, name: str, arguments: str) ->
         if len(value) > MAX_VALUE_CHARS:
             raise Invalid(
                 _("“%(name)s” is too long: at most %(max_value_chars)s characters.")
-                % {"name": one["name"], "max_value_chars": f"{MAX_VALUE_CHARS:,}"}
+                % {"name": one["name"], "max_value_chars": grouped(MAX_VALUE_CHARS)}
             )
         if value.strip():
             filled[one["name"]] = value

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Count, Max, Q
 from django.utils.translation import gettext as _
 
+from accounts.lib.formatting import grouped
 from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.conversations.collections import choose_for_folder
@@ -201,7 +202,7 @@ def _checked(user_id: uuid.UUID, given: dict[str, str], target_id: uuid.UUID) ->
     if "instructions" in given:
         text = clean_controls(given["instructions"].replace("\r\n", "\n")).strip()
         if len(text) > MAX_FOLDER_INSTRUCTIONS:
-            raise TooLarge(_(LONG_INSTRUCTIONS) % {"most": f"{MAX_FOLDER_INSTRUCTIONS:,}"})
+            raise TooLarge(_(LONG_INSTRUCTIONS) % {"most": grouped(MAX_FOLDER_INSTRUCTIONS)})
         values["instructions"] = screen_field(
             text, user_id, CaseTarget.PRESET, target_id, direction=Direction.ASKED, longest=MAX_FOLDER_INSTRUCTIONS
         )

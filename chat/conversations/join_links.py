@@ -15,6 +15,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.lib.formatting import grouped
 from accounts.lib.link_secrets import hash_of, new_secret
 from accounts.lib.texts import gettext_noop
 from accounts.models import User
@@ -42,7 +43,7 @@ def create_link(
     if not 1 <= days <= MOST_DAYS:
         raise Invalid(_("A link can be valid for 1 to %(most_days)s days.") % {"most_days": MOST_DAYS})
     if most_uses is not None and not 1 <= most_uses <= MOST_USES:
-        raise Invalid(_("A link can be used 1 to %(most_uses)s times.") % {"most_uses": f"{MOST_USES:,}"})
+        raise Invalid(_("A link can be used 1 to %(most_uses)s times.") % {"most_uses": grouped(MOST_USES)})
     secret, token_hash = new_secret()
     with transaction.atomic():
         conversation, _member = lock_as_owner(actor_id, conversation_id)

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from accounts.lib.formatting import grouped
 from accounts.models import User
 from chat.conversations.file_removal import remove_collection, remove_file
 from chat.files.access import own_file
@@ -77,10 +78,10 @@ def add_file(user_id: uuid.UUID, collection_id: uuid.UUID, file_id: uuid.UUID) -
             return known, False
         if File.objects.filter(collection=collection).count() >= MAX_COLLECTION_FILES:
             said = ngettext(
-                "A collection can have at most %(most)d file.", "A collection can have at most %(most)d files.",
+                "A collection can have at most %(most)s file.", "A collection can have at most %(most)s files.",
                 MAX_COLLECTION_FILES,
             )  # fmt: skip
-            raise Invalid(said % {"most": MAX_COLLECTION_FILES})
+            raise Invalid(said % {"most": grouped(MAX_COLLECTION_FILES)})
         if not waits:
             file = File(blob=file.blob, owner=User(pk=user_id), name=file.name, pasted=file.pasted)
         file.collection = collection

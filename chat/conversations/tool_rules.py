@@ -13,6 +13,7 @@ from typing import Any, Final
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from accounts.lib.formatting import grouped
 from accounts.models import User
 from accounts.quotas.plans import plan_field
 from chat.conversations.membership import WRITERS, member_of
@@ -84,11 +85,11 @@ def _read(name: str, text: str) -> int | str | None:
         value = Decimal("NaN")
     if name == "cost":
         if not value.is_finite() or not 0 < value <= MOST_COST or value != round(value, COST_DIGITS):
-            raise Invalid(_("Enter an amount in USD, above 0 and up to %(most)s.") % {"most": f"{MOST_COST:,}"})
+            raise Invalid(_("Enter an amount in USD, above 0 and up to %(most)s.") % {"most": grouped(MOST_COST)})
         return _spell(value)
     least, most = WHOLE[name]
     if not value.is_finite() or value != int(value) or not least <= value <= most:
-        raise Invalid(_("Enter a whole number from %(least)s to %(most)s.") % {"least": least, "most": f"{most:,}"})
+        raise Invalid(_("Enter a whole number from %(least)s to %(most)s.") % {"least": least, "most": grouped(most)})
     return int(value)
 
 

@@ -22,6 +22,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lib import encryption
+from accounts.lib.formatting import grouped
 from accounts.lib.ids import uuid7
 from accounts.lib.texts import gettext_noop
 from accounts.lib.urls import is_http, split_url
@@ -223,7 +224,7 @@ def check_server(server: ToolServer) -> None:
         raise ValidationError({"document_address": gettext("Enter where the document is, or paste it below.")})
     if len(server.document) > MAX_DOCUMENT_CHARS:
         raise ValidationError(
-            {"document": gettext("A document has at most %(most)d characters.") % {"most": MAX_DOCUMENT_CHARS}}
+            {"document": gettext("A document has at most %(most)s characters.") % {"most": grouped(MAX_DOCUMENT_CHARS)}}
         )
     if server.kind == ServerKind.OPENAPI and server.auth == ServerAuth.OAUTH:
         raise ValidationError({"auth": gettext("An HTTP API cannot be logged in to by OAuth. Use headers.")})
@@ -261,6 +262,6 @@ def check_headers(text: str) -> dict[str, str]:
             raise ValueError(gettext("“%(name)s” cannot be the name of a header here.") % {"name": name[:40]})
         if not (value.isascii() and value.isprintable()) or len(value) > 8000:
             raise ValueError(
-                gettext("The value of %(name)s must be one line of at most 8000 ASCII characters.") % {"name": name}
+                gettext("The value of %(name)s must be one line of at most 8,000 ASCII characters.") % {"name": name}
             )
     return given

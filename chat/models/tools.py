@@ -37,7 +37,7 @@ class CallStatus(models.TextChoices):
     """asked (-> waiting -> allowed) -> running -> one of the rest; denied and cancelled also from the first three."""
 
     ASKED = "asked", _("Requested")
-    WAITING = "waiting", _("Waits for a person")
+    WAITING = "waiting", _("Waiting for a person")
     ALLOWED = "allowed", _("Allowed")
     RUNNING = "running", _("Running")
     OK = "ok", _("Done")

@@ -64,7 +64,7 @@ def _members(archive: zipfile.ZipFile) -> tuple[list[zipfile.ZipInfo], bool]:
     """The members to read, and whether they are exports by their names."""
     everything = archive.infolist()
     if len(everything) > MAX_MEMBERS:
-        raise ImportRefusedError(refusals.MANY_FILES % {"most": MAX_MEMBERS})
+        raise ImportRefusedError(refusals.MANY_FILES % {"most": f"{MAX_MEMBERS:,}"})
     named = _wanted(everything, _WANTED)
     found = named or _wanted(everything, _ANY)
     if not found:

@@ -20,6 +20,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from accounts.lib import rate_limit
+from accounts.lib.formatting import grouped
 from accounts.models import User
 from accounts.suspension import is_suspended
 from chat.conversations.trashing import trash_made
@@ -53,8 +54,8 @@ def check_import(user: User, name: str, size: int) -> None:
     if not name or not size:
         raise Invalid(_("Choose a file that is not empty."))
     if size > settings.IMPORT_MAX_MB * 2**20:
-        said = _("This file has %(size)d MB; at most %(most)d MB can be imported.")
-        raise TooLarge(said % {"size": math.ceil(size / 2**20), "most": settings.IMPORT_MAX_MB})
+        said = _("This file has %(size)s MB; at most %(most)s MB can be imported.")
+        raise TooLarge(said % {"size": grouped(math.ceil(size / 2**20)), "most": grouped(settings.IMPORT_MAX_MB)})
     if ImportJob.objects.filter(user=user, state__in=(TransferState.WAITING, TransferState.RUNNING)).exists():
         raise Conflict(_("One of your imports is still in progress. Wait until it’s finished, or cancel it."))
     check_room(user.pk, size, limits_of(user.pk))
@@ -241,4 +242,4 @@ def _read_and_import(job: ImportJob, is_stopping: Callable[[], bool]) -> tuple[T
 def _check_number(chats: ImportFile) -> None:
     most = settings.IMPORT_CONVERSATIONS
     if len(chats) > most:
-        raise ImportRefusedError(refusals.MANY_CONVERSATIONS % {"count": len(chats), "most": most})
+        raise ImportRefusedError(refusals.MANY_CONVERSATIONS % {"count": f"{len(chats):,}", "most": f"{most:,}"})

@@ -114,7 +114,7 @@ class JsonStream:
         while True:
             self._entries += 1
             if self._entries > MAX_ENTRIES:
-                raise ImportRefusedError(refusals.MANY_ENTRIES % {"file": self.name, "most": MAX_ENTRIES})
+                raise ImportRefusedError(refusals.MANY_ENTRIES % {"file": self.name, "most": f"{MAX_ENTRIES:,}"})
             yield self._value()
             if self._separator("]"):
                 return
@@ -150,7 +150,7 @@ class JsonStream:
         self._peek()
         while True:
             if self._is_dense and count_values(self._text, self._at) > MAX_VALUES:
-                raise ImportRefusedError(refusals.MANY_VALUES % {"file": self.name, "most": MAX_VALUES})
+                raise ImportRefusedError(refusals.MANY_VALUES % {"file": self.name, "most": f"{MAX_VALUES:,}"})
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError:
@@ -173,7 +173,7 @@ class JsonStream:
         if kept.characters > MAX_ENTRY:
             raise ImportRefusedError(refusals.LARGE_ENTRY % {"file": self.name, "size": megabytes(MAX_ENTRY)})
         if kept.values > MAX_VALUES:
-            raise ImportRefusedError(refusals.MANY_VALUES % {"file": self.name, "most": MAX_VALUES})
+            raise ImportRefusedError(refusals.MANY_VALUES % {"file": self.name, "most": f"{MAX_VALUES:,}"})
 
     def _read(self, size: int) -> None:
         try:

@@ -52,7 +52,7 @@ def normalise_tree(conversation: ImportedConversation) -> None:
     tree that is too large or broken.
     """
     if len(conversation.messages) > MAX_MESSAGES:
-        raise ImportRefusedError(refusals.MANY_MESSAGES % {"most": MAX_MESSAGES})
+        raise ImportRefusedError(refusals.MANY_MESSAGES % {"most": f"{MAX_MESSAGES:,}"})
     nodes = {node.id: replace(node, text=clean_text(node.text).strip()) for node in conversation.messages}
     if len(nodes) < len(conversation.messages):
         raise ImportRefusedError(refusals.SAME_IDS)
@@ -79,9 +79,9 @@ def normalise_tree(conversation: ImportedConversation) -> None:
             text = merged.text
             size += len(text)
             if len(text) > MAX_TEXT:
-                raise ImportRefusedError(refusals.LONG_MESSAGE % {"most": MAX_TEXT, "id": merged.last.id})
+                raise ImportRefusedError(refusals.LONG_MESSAGE % {"most": f"{MAX_TEXT:,}", "id": merged.last.id})
             if size > MAX_CHARACTERS:
-                raise ImportRefusedError(refusals.MANY_CHARACTERS % {"most": MAX_CHARACTERS})
+                raise ImportRefusedError(refusals.MANY_CHARACTERS % {"most": f"{MAX_CHARACTERS:,}"})
             kept[merged.last.id] = replace(merged.last, parent=merged.parent, text=text, files=merged.files)
     if lost := next((name for name in nodes if name not in ends), None):
         raise ImportRefusedError(refusals.OWN_ANCESTORS % {"id": lost})

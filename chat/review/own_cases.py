@@ -104,10 +104,10 @@ def _happened(case: ModerationCase) -> str:
 
 def _status(case: ModerationCase) -> str:
     if is_appeal(case):
-        return _("Your appeal waits for another reviewer")
+        return _("Your appeal is waiting for another reviewer")
     if case.status == CaseStatus.DECIDED:
         return _("Decided")
-    return _("Waits for a reviewer")
+    return _("Waiting for a reviewer")
 
 
 def export_cases(user: User) -> dict[str, list[dict[str, Any]]]:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.lib.formatting import file_size
+from accounts.lib.names import isolate
 from accounts.lib.texts import gettext_noop
 
 register = template.Library()
@@ -115,7 +116,7 @@ def file_words(file: dict[str, Any]) -> str:
     parts = ["PDF" if kind == "pdf" else str(_(KINDS.get(kind, KINDS["other"]))), file_size(file["size"])]
     if kind == "pdf" and pages:
         parts.append(ngettext("%(count)s page", "%(count)s pages", pages) % {"count": pages})
-    return " · ".join(part for part in (*parts, _state(file)) if part)
+    return " · ".join(isolate(part) for part in (*parts, _state(file)) if part)
 
 
 @register.filter
@@ -152,7 +153,8 @@ def uses_words(uses: list[dict[str, Any]]) -> str:
 
 def use_words(use: dict[str, Any]) -> str:
     """What a model got of one file: `3 of 40 pages of report.pdf`."""
-    name, given, total, reason = use["name"] or _("a deleted file"), use["given"], use["total"], use.get("reason")
+    given, total, reason = use["given"], use["total"], use.get("reason")
+    name = isolate(use["name"] or _("a deleted file"))
     match use["use"]:
         case "image":
             return str(name)

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.lib.formatting import money, one_digit
+from accounts.lib.names import isolate
 from chat.catalog.model_names import file_name
 from chat.eventlog.payloads import finish_note
 from chat.markdown.plain import plain
@@ -203,4 +204,4 @@ def meta(message: dict[str, Any]) -> str:
         parts.append(left_out(dropped))
     if trace := run.get("trace"):
         parts.append(_("error %(id)s") % {"id": trace})
-    return " · ".join(parts)
+    return " · ".join(isolate(part) for part in parts)

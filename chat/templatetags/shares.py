@@ -34,7 +34,7 @@ def shared_note(message: dict[str, Any]) -> str:
         return str(_("This message is not shown."))
     if message["status"] in ACTIVE:
         if (message.get("run") or {}).get("status") == "waiting":
-            return str(_("This answer waits for a decision."))
+            return str(_("This answer is waiting for a decision."))
         return str(_("This answer is still being written."))
     if message["status"] in ("stopped", "interrupted"):
         return str(_("This answer was stopped before its end."))

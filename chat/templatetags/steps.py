@@ -18,8 +18,8 @@ register.filter(file_size)
 LONGEST_ABOUT: Final = 80  # characters
 RUNNING: Final = ("asked", "allowed", "running")
 _TREATED: Final = {
-    "asked": gettext_noop("Waits for its turn"),
-    "waiting": gettext_noop("Waits for a person"),
+    "asked": gettext_noop("Waiting for its turn"),
+    "waiting": gettext_noop("Waiting for a person"),
     "allowed": gettext_noop("Allowed"),
     "running": gettext_noop("Running…"),
     "error": gettext_noop("Failed"),

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from accounts.lib.db import in_db
+from accounts.lib.formatting import grouped
 from accounts.lib.outage import OUTAGE
 from accounts.lib.texts import gettext_noop
 from chat.conversations.membership import check_may_write, member_of
@@ -29,7 +30,7 @@ from chat.runs.decisions import EXPIRED, Decided, WaitChanged, decide
 from chat.runs.questions import check_answer
 
 MAX_ARGUMENTS_BYTES: Final = 64 * 1024
-OVER: Final = gettext_noop("This call doesn't wait for a decision any more.")
+OVER: Final = gettext_noop("This call is no longer waiting for a decision.")
 NO_OBJECT: Final = gettext_noop("The arguments are not a JSON object.")
 QUESTION: Final = gettext_noop("This call asks a question. Answer it, or decline.")
 NO_QUESTION: Final = gettext_noop("This call asks no question.")
@@ -174,7 +175,7 @@ def _reason(text: str | None) -> str:
     if len(reason) > MAX_REASON_CHARS:
         raise TooLarge(
             _("A reason can have at most %(max_reason_chars)s characters.")
-            % {"max_reason_chars": f"{MAX_REASON_CHARS:,}"}
+            % {"max_reason_chars": grouped(MAX_REASON_CHARS)}
         )
     return reason
 

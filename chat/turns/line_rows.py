@@ -13,7 +13,7 @@ from chat.models import Conversation, Member, QueuedMessage, QueuedState
 from chat.protocol.errors import Forbidden, NotFound
 from chat.telemetry import metrics
 
-GONE: Final = gettext_noop("This message waits no more: it was sent or removed.")
+GONE: Final = gettext_noop("This message is no longer waiting: it was sent or removed.")
 NOT_YOURS: Final = gettext_noop("Only its author can change a message that waits.")
 
 

@@ -30,8 +30,8 @@ from chat.turns.statements import PlaceRow, begin_conversation, lock_place, lock
 FOLLOWED: Final = gettext_noop(
     "Only answers can be regenerated, and the model asked about the last message of a branch."
 )
-WAITS: Final = gettext_noop("The answer before waits for a decision about a tool. Decide, or stop it.")
-HELD: Final = gettext_noop("The message before waits for a reviewer. Withdraw it, or wait for the decision.")
+WAITS: Final = gettext_noop("The answer before is waiting for a decision about a tool. Decide, or stop it.")
+HELD: Final = gettext_noop("The message before is waiting for a reviewer. Withdraw it, or wait for the decision.")
 _WAITS_FOR: Final = {WaitingFor.MODERATION.value: HELD, WaitingFor.APPROVAL.value: WAITS}
 
 

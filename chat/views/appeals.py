@@ -29,7 +29,7 @@ def moderation_words() -> dict[str, tuple[str, str]]:
     """By action, what the author of a message and what other members read below it."""
     return {
         "mask": (_("Parts of this message were replaced."),) * 2,
-        "hold": (_("Waiting for a reviewer."), _("A message waits for a reviewer.")),
+        "hold": (_("Waiting for a reviewer."), _("A message is waiting for a reviewer.")),
         "block": (_("This message was refused."), _("A message was refused.")),
         "withdrawn": (_("This message was withdrawn."), _("A message was withdrawn.")),
     }

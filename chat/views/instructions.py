@@ -13,6 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from accounts.auth.requests import user_of
+from accounts.lib.formatting import grouped
 from chat.models import MAX_INSTRUCTIONS, Instructions
 from chat.models.moderation import CaseTarget, Direction
 from chat.moderation.screening import screen_field
@@ -44,7 +45,7 @@ class InstructionsForm(forms.ModelForm):  # type: ignore[type-arg]  # the parame
         if len(text) > MAX_INSTRUCTIONS:
             raise forms.ValidationError(
                 _("At most %(most)s characters; these are %(count)s."),
-                params={"most": f"{MAX_INSTRUCTIONS:,}", "count": f"{len(text):,}"},
+                params={"most": grouped(MAX_INSTRUCTIONS), "count": grouped(len(text))},
             )
         user_id = self.instance.user_id
         try:

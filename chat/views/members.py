@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.auth.adapter import client_ip, site_url
 from accounts.auth.requests import user_of
 from accounts.lib import rate_limit
+from accounts.lib.formatting import grouped
 from chat.conversations import join_links, members
 from chat.conversations.answering import describe_rule
 from chat.conversations.directory import find_people
@@ -168,5 +169,5 @@ def _id(post: Any, name: str) -> uuid.UUID | None:
 def _number(text: str, most: int) -> int:
     """A positive whole number. Raises `Invalid`."""
     if not text.isascii() or not text.isdecimal() or len(text) > 6:
-        raise Invalid(_("Enter a whole number from 1 to %(most)s.") % {"most": f"{most:,}"})
+        raise Invalid(_("Enter a whole number from 1 to %(most)s.") % {"most": grouped(most)})
     return int(text)

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.auth.requests import user_of
+from accounts.lib.formatting import grouped
 from chat.conversations import own_collections
 from chat.conversations.membership import check_may_write
 from chat.files.collections import Readiness, readiness_of, usable_collections
@@ -56,7 +57,7 @@ def show_collection(request: HttpRequest, collection_id: uuid.UUID) -> HttpRespo
         "collection": collection,
         "own": collection.owner_id == user.pk,
         "shown": own_collections.list_collection_files(collection, max(page, 1)),
-        "limit": MAX_COLLECTION_FILES,
+        "limit": grouped(MAX_COLLECTION_FILES),
         "root": reverse("chat:new"),
     }
     return render(request, "chat/library/collection.html", context)

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -26,6 +25,7 @@ from config.stack.logs import EVERY_SECONDS, bound
 from config.stack.ports import open_socket, url_of
 from config.stack.postgres import USER, PrivatePostgres
 from config.stack.prepared import Prepared
+from config.stack.preparing import command_of, run_prepare
 from config.stack.reach import check_database, check_redis
 from config.stack.readiness import await_quiet, await_ready
 from config.stack.steps import steps
@@ -207,17 +207,8 @@ class LocalStack:
         if (email := prepared.admin()) is not None:
             return {"email": email, "password": ""}
         steps.begin("Preparing the database and the static files")
-        command = [sys.executable, "manage.py", "prepare", f"--admin-email={options.admin_email}"]
-        process = subprocess.run(
-            command,
-            cwd=self.root,
-            env=env | {"ADMIN_PASSWORD": options.admin_password} if options.admin_password else env,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if process.returncode != 0:
-            lines = [line for line in process.stderr.strip().splitlines() if line.strip()] or ["it said nothing."]
-            raise StackError(f"The database could not be prepared: {lines[-1].strip()}")
-        found: dict[str, str] = json.loads(process.stdout.strip().splitlines()[-1])
+        secret = {"ADMIN_PASSWORD": options.admin_password} if options.admin_password else {}
+        found = run_prepare(command_of(options.admin_email), self.root, env | secret, steps.begin)
         prepared.remember()
         return found
 

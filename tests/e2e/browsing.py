@@ -33,6 +33,14 @@ ARGUMENTS = [
     *("--disable-gpu", "--disable-software-rasterizer"),
 ]
 
+# Keeps the notes that the page shows for some seconds, in `notesShown`.
+NOTES_SHOWN = """() => {
+  window.notesShown = [];
+  const place = document.getElementById("toasts");
+  const keep = () => place.textContent && window.notesShown.push(place.textContent);
+  new MutationObserver(keep).observe(place, { childList: true, subtree: true });
+}"""
+
 
 @contextmanager
 def chromium(playwright: Playwright, *arguments: str) -> Iterator[Browser]:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.axe import violations
-from tests.e2e.browsing import Watch, send, shoot_views
+from tests.e2e.browsing import NOTES_SHOWN, Watch, send, shoot_views
 from tests.e2e.calling import FIRST, SECOND, call
 from tests.e2e.calling import calling as calling  # a fixture
 from tests.e2e.calling import loud as loud  # a fixture
@@ -80,3 +80,17 @@ def test_leaving_the_page_frees_the_microphone_at_once(page: Page) -> None:
     left = "() => { dispatchEvent(new Event('pagehide')); return tracks.map((track) => track.readyState); }"
     assert page.evaluate(left) == ["ended"], "before anything that waits"
     expect(page.locator("#call-sheet")).to_have_count(0)
+
+
+def test_without_any_voice_the_way_on_is_said(page: Page) -> None:
+    page.evaluate("delete document.getElementById('aloud').dataset.served")  # and a headless browser has none
+    page.evaluate(NOTES_SHOWN)
+    page.get_by_role("button", name="Start a call").click()
+    page.wait_for_function("notesShown.length > 0")
+    [note] = page.evaluate("notesShown")
+    assert "no voice for reading aloud. Install one" in note
+    assert "Let the server read" not in note
+    expect(page.locator("#call-sheet")).to_have_count(0)
+    page.evaluate("document.getElementById('call').dataset.help = '/admin/help/'")  # as of staff
+    page.get_by_role("button", name="Start a call").click()
+    page.wait_for_function("notesShown.some((note) => note.includes('Let the server read'))")

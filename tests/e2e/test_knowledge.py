@@ -64,7 +64,7 @@ def test_an_answer_cites_the_page_of_a_file(page: Page, stack: Stack, upstream: 
     button.click()
     sheet = page.get_by_role("dialog", name="Knowledge")
     sheet.get_by_role("checkbox", name="Handbook").check()
-    expect(sheet.get_by_role("status")).to_have_text("Goes with your message")
+    expect(sheet.get_by_role("status")).to_have_text("Will be sent with your message")
     assert violations(page, "#knowledge") == []
     shoot_views(page, "knowledge-sheet")
     sheet.get_by_role("button", name="Close").click()

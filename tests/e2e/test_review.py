@@ -101,7 +101,7 @@ def test_report_own_cases_and_appeal(page: Page, stack: Stack) -> None:
     shoot_views(page, "cases")
     page.get_by_role("button", name="Send the appeal").click()
     expect(page.get_by_text("It has been sent to the reviewers.")).to_be_visible()
-    expect(page.get_by_text("Your appeal waits for another reviewer")).to_be_visible()
+    expect(page.get_by_text("Your appeal is waiting for another reviewer")).to_be_visible()
     assert stack.sql("SELECT status FROM chat_moderationcase")[0]["status"] == "appealed"
     assert not watch.complaints, watch.complaints
 

@@ -192,3 +192,20 @@ def test_importing_a_file_with_progress_report_and_undo(page: Page, stack: Stack
     page.get_by_role("button", name="Close", exact=True).click()
     expect(page.locator("#conversations").get_by_text("Oslo trip")).to_have_count(0)
     assert (watch.complaints, watch.foreign) == ([], [])
+
+
+def test_each_shortcut_stands_beside_its_keys(page: Page, stack: Stack) -> None:
+    """On the page, where nothing is read aloud, and in the sheet."""
+    keys = """() => [...document.querySelectorAll(".settings-body dt")].map((dt) => {
+      if (!dt.checkVisibility()) return "";
+      const [name, keys] = [dt, dt.nextElementSibling].map((one) => one.getBoundingClientRect());
+      return name.top === keys.top && name.right <= keys.left ? "" : dt.textContent;
+    }).filter(Boolean)"""
+    page.goto(f"{stack.url}/accounts/settings/keys/")
+    expect(page.locator(".settings-body dt").first).to_be_visible()
+    assert page.evaluate(keys) == []
+    page.goto(f"{stack.url}/")
+    open_settings(page)
+    go_to(page, "Keys")
+    expect(page.locator(".settings-body dt").first).to_be_visible()
+    assert page.evaluate(keys) == []

@@ -92,7 +92,7 @@ def test_tools_are_followed_live(page: Page, browser: Browser, stack: Stack, ups
     steps.do(("end", ("search_web",), found), ("begin", (MAIL,), {"waiting": True}))
     expect(line.locator("> summary")).to_contain_text("1.2 s")
     waits = reader.locator(".step-call", has_text="Send a mail").locator("> summary")
-    expect(waits).to_contain_text("Waits for a person")
+    expect(waits).to_contain_text("Waiting for a person")
     line.locator("> summary").click()
     expect(line.locator(".call-output")).to_contain_text("43 % of the light")
     shoot_views(reader, "shared-live-steps")

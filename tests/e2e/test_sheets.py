@@ -7,17 +7,13 @@ from typing import Final
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.browsing import ended, send
+from tests.e2e.axe import violations
+from tests.e2e.browsing import NOTES_SHOWN, ended, send
 from tests.stack import Stack
 
 pytestmark = pytest.mark.timeout(180)  # the first waits for the stack
 
-NOTES_SHOWN: Final = """() => {
-  window.notesShown = [];
-  const place = document.getElementById("toasts");
-  const keep = () => place.textContent && window.notesShown.push(place.textContent);
-  new MutationObserver(keep).observe(place, { childList: true, subtree: true });
-}"""
+SCHEMES: Final = ("light", "dark")
 OPENERS: Final = {  # the dialog: the button, with what opens its menu before it
     "people": ["#people-button"],
     "shares": ["#shares-button"],
@@ -28,6 +24,13 @@ OPENERS: Final = {  # the dialog: the button, with what opens its menu before it
     "jump-date": ["#chat-menu", "[data-action=go-date]"],
     "folder-dialog": [".list-name", "[data-action=new-folder]"],
     "report": [".message-assistant [data-action=report]"],
+}
+
+MORE_OPENERS: Final = {
+    "move-dialog": ["#chat-menu", "[data-action=move]"],
+    "tags-dialog": ["#chat-menu", "[data-action=tags]"],
+    "ask-dialog": [".list-name", "[data-action=delete-all]"],
+    "models": ["#model"],
 }
 
 
@@ -44,6 +47,28 @@ def test_each_opener_loads_its_dialog(page: Page, stack: Stack) -> None:
         assert name == "search" or not page.locator(f"#{name}").count(), f"{name} came with the page"
         press(page, path)
         expect(page.locator(f"#{name}[open]")).to_be_visible()
+
+
+@pytest.mark.timeout(400)  # axe reads thirteen dialogs twice
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_dialog_breaks_a_rule_of_accessibility(page: Page, stack: Stack, width: int) -> None:
+    send(page, "Hello [[tokens=5 rate=1000]]")
+    ended(page)
+    page.set_viewport_size({"width": width, "height": 844})
+    found: list[str] = []
+    for name, path in (OPENERS | MORE_OPENERS).items():
+        page.reload()
+        opener = page.get_by_role("button", name="Open sidebar")
+        if width < 500 and (path[0] in (".account", ".list-name") or name == "search"):
+            opener.click()
+        press(page, path)
+        expect(page.locator(f"#{name}[open]")).to_be_visible()
+        expect(page.locator(f"#{name} h2").first).to_be_visible()
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.evaluate("Promise.allSettled(document.getAnimations().map((one) => one.finished))")  # of colours
+            found += [f"{name}, {scheme}: {one}" for one in violations(page, f"#{name}")]
+    assert found == []
 
 
 def test_a_load_that_failed_is_said_and_tried_again(page: Page, stack: Stack) -> None:

@@ -183,7 +183,7 @@ def test_tools_are_chosen_for_a_conversation(
     first = sheet.locator("input").first
     was = first.is_checked()
     first.click()
-    expect(sheet.locator(".parameters-status")).to_have_text("Goes with your message")
+    expect(sheet.locator(".parameters-status")).to_have_text("Will be sent with your message")
     page.keyboard.press("Escape")
     expect(sheet).to_be_hidden()
     expect(button).to_be_focused()

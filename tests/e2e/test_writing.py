@@ -64,3 +64,14 @@ def test_a_word_without_an_end_does_not_freeze_the_tab(page: Page, upstream: Fak
     page.locator("#text").fill("A" * 20_000)
     assert page.locator("#text").evaluate(LAY_OUT) < 1_000
     page.locator("#text").fill("")
+
+
+def test_half_a_hint_is_not_shown(page: Page) -> None:
+    hint, name = page.locator("#composer-hint"), page.locator("#model .model-name")
+    expect(hint).to_be_visible()
+    before = name.inner_text()
+    page.set_viewport_size({"width": 900, "height": 800})
+    name.evaluate("name => { name.textContent = 'Qwen3-235B-A22B-Instruct-2507-FP8-and-more-of-it'.repeat(3); }")
+    expect(hint).to_be_hidden()
+    name.evaluate("(name, before) => { name.textContent = before; }", before)
+    expect(hint).to_be_visible()

@@ -80,6 +80,8 @@ class EndpointForm(HeadersForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._before = self.instance.base_url
+        if "fallback" in self.fields and self.instance.pk:
+            self.fields["fallback"].queryset = Endpoint.objects.exclude(pk=self.instance.pk)  # type: ignore[attr-defined]
         if "api_key" in self.fields:
             set_at = self.instance.key_set_at
             if set_at is None:

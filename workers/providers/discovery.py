@@ -150,10 +150,14 @@ def make_client(definition: Definition, facts: ModelFacts | None = None) -> Chat
     return make_http_client(definition, facts)
 
 
-def describe() -> str:
-    """One line for the operator about the environment's model and how to change it."""
+def describe(*, others_serve: bool = False) -> str:
+    """One line for the operator about the environment's model and how to change it. `others_serve`: endpoints of the
+    admin offer models, so the demo model is not offered.
+    """
     endpoint = find_endpoint()
     if endpoint.kind == "demo":
+        if others_serve:
+            return "no endpoint; those of the admin serve all models"
         return "demo model; set OPENAI_API_KEY or OPENAI_BASE_URL in .env, or start Ollama, for a real one"
     models = ", ".join(settings.CHAT_MODELS) or "the models it offers; CHAT_MODELS chooses"
     if endpoint.local:

@@ -31,7 +31,7 @@ _PLAIN: Final = {
     Kind.WROTE: gettext_noop("There is a new message in a shared conversation."),
     Kind.MENTIONED: gettext_noop("You were mentioned in a conversation."),
     Kind.ADDED: gettext_noop("You were added to a conversation."),
-    Kind.DECIDE: gettext_noop("An answer waits for your decision."),
+    Kind.DECIDE: gettext_noop("An answer is waiting for your decision."),
 }
 
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
 import django.db
 import structlog
+from django.conf import settings
 from django.db.models.functions import Now
 
-from accounts.lib.db import release_connections
+from accounts.lib.db import in_db, release_connections
 from accounts.lib.outage import OUTAGE
 from chat.models import PeriodicJob
 
 AWAY: Final = (django.db.Error, *OUTAGE)  # also: not migrated yet
 
 logger = structlog.get_logger(__name__)
+_recorded_at: dict[str, float] = {}  # by job: when `recorded_round` last wrote, by `time.monotonic`
 
 
 def last_published(names: list[str]) -> dict[str, datetime]:
@@ -60,6 +62,25 @@ def recorded(name: str) -> Callable[[Callable[[], dict[str, Any] | None]], Calla
         return wrapped
 
     return decorate
+
+
+async def recorded_round(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Carries out a periodic job of the event loop. What else starts it may do so often, so this process records it at
+    most once in the job's interval. Raises what `run` does, which is recorded.
+    """
+    began = time.monotonic()
+    interval = settings.CELERY_BEAT_SCHEDULE[name]["schedule"]
+    if began - _recorded_at.get(name, -interval) < interval / 2:
+        await run()
+        return
+    _recorded_at[name] = began
+    await in_db(_write, name, started_at=Now(), error="")
+    try:
+        await run()
+    except Exception as error:
+        await in_db(_write, name, error=type(error).__name__, seconds=time.monotonic() - began)
+        raise
+    await in_db(_write, name, ended_at=Now(), error="", seconds=time.monotonic() - began)
 
 
 @contextmanager

@@ -29,6 +29,9 @@ MAX_URL: Final = 4000
 MAX_HEADER: Final = 64 * 1024  # of one header field; some sites' security policies are long
 USER_AGENT: Final = "Mozilla/5.0 (compatible; Antiphon; reads a page for a person)"
 
+# Of a name that does not resolve and of one that leads to an internal network: who asks would learn its names.
+NOT_PUBLIC: Final = "That name leads to no server on the public internet, so it is not fetched. Check the address."
+
 FetchFailure = Literal["address", "refused", "network", "time", "redirects", "size", "type", "encoding"]
 
 
@@ -228,11 +231,11 @@ def _explain(error: Exception) -> FetchError:
         causes.append(cause)
     detail = type(causes[-1]).__name__
     if any(isinstance(one, RefusedAddressError) for one in causes):
-        return FetchError("refused", "The address leads to a network that is not public, so it is not fetched.")
+        return FetchError("refused", NOT_PUBLIC)
     if isinstance(error, aiohttp.InvalidURL):
         return FetchError("address", "That is not a valid address.")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return FetchError("network", "There is no server of that name.", detail=detail)
+        return FetchError("refused", NOT_PUBLIC, detail=detail)
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
         return FetchError("network", "The server's certificate or encryption is not valid.", detail=detail)
     if isinstance(error, aiohttp.ClientConnectorError):

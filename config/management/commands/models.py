@@ -106,7 +106,7 @@ async def ask(rows: Sequence[Definition], test: str | None) -> dict[str, Any]:
             results = await asyncio.gather(*map(run_connection_test, rows)) if test == "" else [None] * len(rows)
             names = [offer["id"] for offer in router.catalog]
             found: dict[str, Any] = {
-                "endpoint": discovery.describe(),
+                "endpoint": discovery.describe(others_serve=any(row.offered for row in rows)),
                 "endpoints": [_told(router, row, result) for row, result in zip(rows, results, strict=True)],
                 "models": names,
                 "counted": [name for name in names if vocabularies.of(name) is not None],

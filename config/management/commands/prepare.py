@@ -8,6 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -16,7 +17,9 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.commands.migrate import Command as Migrate
 from django.db import OperationalError, connection, transaction
+from django.db.migrations.loader import MigrationLoader
 
 from accounts.lib.outage import is_lock_timeout
 from accounts.models import User
@@ -28,6 +31,7 @@ PAUSE: Final = "60s"
 LOCK_SECONDS: Final = 1  # for a lock, while others wait behind
 LOCK_TRIES: Final = 60
 LOCK_PAUSE_SECONDS: Final = 2.0
+PROGRESS: Final = "progress: "  # begins such a line on stderr
 
 logger = structlog.get_logger(__name__)
 
@@ -38,16 +42,43 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--admin-email", default="", help="create this administrator if there is none")
+        parser.add_argument("--progress", action="store_true", help="write to stderr how far it is, a line each step")
         parser.epilog = "The administrator's password comes from ADMIN_PASSWORD; without one it is made up."
 
     def handle(self, *_args: object, **options: Any) -> None:
         """Prints one line of JSON: the administrator's `email`, and `password` when it was made up just now."""
         allow_pauses()
-        migrate(call_command)
+        migrate(partial(run_counted, self._report) if options["progress"] else call_command)
         if settings.STATIC_VERSIONED and not settings.STATIC_COLLECTED:
+            if options["progress"]:
+                self._report("collecting the static files")
             gather_static()
         email, password = first_admin(options["admin_email"], os.environ.get("ADMIN_PASSWORD", ""))
         self.stdout.write(json.dumps({"email": email, "password": password}))
+
+    def _report(self, what: str) -> None:
+        self.stderr.write(PROGRESS + what)
+
+
+class CountedMigrate(Migrate):
+    """Says how many migrations are applied after each of them."""
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        super().__init__()
+        loader = MigrationLoader(connection)
+        self._left = len(loader.graph.nodes.keys() - loader.applied_migrations.keys())
+        self._done = 0
+        self._say = report
+
+    def migration_progress_callback(self, action: str, migration: Any = None, fake: bool = False) -> None:
+        if action == "apply_success":
+            self._done += 1
+            self._say(f"{self._done} of {self._left} migrations applied")
+
+
+def run_counted(report: Callable[[str], None], name: str, **options: Any) -> None:
+    """`call_command`, by which migrations report how far they are."""
+    call_command(CountedMigrate(report) if name == "migrate" else name, **options)
 
 
 def allow_pauses() -> None:

@@ -45,7 +45,7 @@ def test_groups_and_states() -> None:
     ]
     assert [group_words(step) for step in tool_groups(steps)] == ["2 tools · 1 failed"]
     assert tool_groups(None) == []
-    assert (call_state("ok"), call_state("waiting"), call_state("new")) == ("", "Waits for a person", "")
+    assert (call_state("ok"), call_state("waiting"), call_state("new")) == ("", "Waiting for a person", "")
     assert [file_size(size) for size in (999, 12_400, 3_600_000, 2_000 * 2**20)] == [
         "999 bytes",
         "12 kB",

@@ -38,7 +38,7 @@ class ReadPage:
         if self.part == 1 and await in_db(count_pages, context) >= MAX_PAGES:
             raise ToolError(f"{MAX_PAGES} pages have been read for this answer, and no more can be. Answer with those.")
         host = urlsplit(self.url).hostname if "://" in self.url else ""
-        context.report(f"Reads {host or 'a page'}")
+        context.report(f"Reading {host or 'a page'}")
         fetched = await fetch(FetchRequest(self.url, types=TEXT_TYPES, cut=True))
         if fetched.status >= 400:
             raise ToolError(f"The server has no page there for us (HTTP {fetched.status}).")

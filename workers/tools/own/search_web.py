@@ -23,7 +23,7 @@ class SearchWeb:
 
     async def run(self, context: ToolContext) -> ToolResult:
         query = " ".join(self.query.split())
-        context.report(f"Searches for “{query[:100]}”")
+        context.report(f"Searching for “{query[:100]}”")
         found, provider = await search(query)
         cost = provider.price or None
         if not found:

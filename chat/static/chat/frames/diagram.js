@@ -10,6 +10,7 @@
       startOnLoad: false,
       securityLevel: "strict",
       theme: dark ? "dark" : "neutral",
+      themeVariables: dark ? { edgeLabelBackground: "#1a1917" } : {}, // the page's, not a lighter box (tokens.css)
       htmlLabels: false, // labels as text of the drawing: HTML within an image can't be saved as PNG
       flowchart: { htmlLabels: false },
       suppressErrorRendering: true,

@@ -226,7 +226,7 @@ class TestIn:
             (b"", "empty"),
             ("email,name\nx@example.org,Müller\n".encode("latin-1"), "not UTF-8"),
             (b"email,password\nx@example.org,x\n", "Unknown column “password”"),
-            (b"email\n" + b"x" * 1_000_001, "larger than 1000 kB"),
+            (b"email\n" + b"x" * 1_000_001, "larger than 1,000 kB"),
             (b"email\nnobody\n", "valid email"),
             (b"email,name\nx@example.org,=cmd|' /C calc'!A0\n", "looks like a formula"),
             (b"email,plan\nx@example.org,Platinum\n", "“Platinum” does not exist (plan)"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEntry, User
-from chat.models import Conversation, PeriodicJob
+from chat.models import Conversation, PeriodicJob, Webhook
 from tests.fixtures.people import staff_client
 from tests.integration.config.ops.operating import conversation, days_ago
 
@@ -56,3 +58,15 @@ def test_the_periodic_jobs_are_shown_with_what_they_have_left() -> None:
     assert "overdue since" in page
     assert "failed: OperationalError" in page
     assert "overdue_seconds" in root.get("/admin/chat/periodicjob/purge/change/").content.decode()
+
+
+def test_jobs_that_have_nothing_to_do_are_said_to_be_not_set_up(settings: Any) -> None:
+    """Without a mail server and webhooks they have no success to show."""
+    settings.EMAIL_HOST, settings.EMAIL_BACKEND = "", "django.core.mail.backends.dummy.EmailBackend"
+    for name in ("mail-mentions", "send-webhooks"):
+        PeriodicJob.objects.create(name=name, published_at=timezone.now())
+    root = staff_client(superuser=True)
+    assert root.get("/admin/chat/periodicjob/").content.decode().count("not set up") == 2
+    settings.EMAIL_HOST = "mail.example.org"
+    Webhook.objects.create(name="Hook", url="https://example.org/", events=["user.created"])
+    assert "not set up" not in root.get("/admin/chat/periodicjob/").content.decode()

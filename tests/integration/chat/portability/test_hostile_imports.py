@@ -82,7 +82,7 @@ def test_hostile_archives_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         (None, "conversation: it is not an object"),
         ({"title": "No tree"}, "it has no “mapping”"),
         ({"mapping": {"a" * 300: {"message": None}}}, "length <= 200"),
-        (chatgpt(node("a", None, "user", "x" * 1_000_001)), "more than 1000000 characters: a"),
+        (chatgpt(node("a", None, "user", "x" * 1_000_001)), "more than 1,000,000 characters: a"),
     ],
 )  # fmt: skip
 def test_a_hostile_conversation_is_left_out_and_the_others_come(alice: User, hostile: Any, why: str) -> None:

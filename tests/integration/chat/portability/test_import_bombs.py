@@ -42,8 +42,8 @@ def many_entries() -> bytes:
 
 @pytest.mark.parametrize(
     ("make", "why"),
-    [(one_entry, "more than 2000000 values"), (beside_the_lists, "more than 2000000 values"),
-     (many_entries, "more than 1000000 entries")],
+    [(one_entry, "more than 2,000,000 values"), (beside_the_lists, "more than 2,000,000 values"),
+     (many_entries, "more than 1,000,000 entries")],
 )  # fmt: skip
 def test_what_unpacks_to_many_values_is_refused(make: Callable[[], bytes], why: str) -> None:
     packed = archive(("conversations.json", make()))

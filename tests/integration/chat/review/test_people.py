@@ -113,7 +113,7 @@ def test_one_own_cases_and_the_appeal(hers: Client, alice: User) -> None:
 
     said = hers.post(f"/cases/{refused.pk}/appeal/", {"text": "Line 1\r\nLine 2"}, follow=True).content.decode()
     assert "sent to the reviewers" in said
-    assert "Your appeal waits for another reviewer" in said
+    assert "Your appeal is waiting for another reviewer" in said
     refused.refresh_from_db()
     assert refused.appeal == "Line 1\nLine 2"
     assert "already appealed" in hers.post(

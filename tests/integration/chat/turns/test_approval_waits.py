@@ -221,12 +221,12 @@ class TestEnds:
         erase(bob)
         assert (ToolDecision.objects.get().by, found.call().decided_by) == (None, None)
         assert not ToolApproval.objects.exists()
-        with pytest.raises(Conflict, match="doesn't wait"):
+        with pytest.raises(Conflict, match="no longer waiting"):
             decide(alice, found)
         decide(alice, found, place=1)
 
 
 def test_a_question_below_a_waiting_answer_says_what_it_waits_for(alice: User) -> None:
     found = waiting(alice)
-    with pytest.raises(ChatError, match="waits for a decision about a tool"):
+    with pytest.raises(ChatError, match="waiting for a decision about a tool"):
         accept(alice.pk, message("And?", conversation_id=found.run.conversation_id, ask=True))

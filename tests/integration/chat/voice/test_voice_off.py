@@ -41,6 +41,15 @@ def test_the_page_offers_a_microphone_only_where_there_is_a_recogniser(alice: Us
     assert RECORDINGS not in page
 
 
+def test_staff_find_how_to_have_answers_read(alice: User, settings: Any) -> None:
+    """The button of a call leads to the handbook where the browser has no voice."""
+    settings.ASR_BACKENDS = ["deepgram"]
+    assert "data-help" not in page_of(alice)
+    alice.is_staff = True
+    alice.save()
+    assert 'data-help="/admin/help/#:~:text=has%20no%20voice"' in page_of(alice)
+
+
 def test_staff_find_how_to_turn_it_on(settings: Any) -> None:
     settings.ASR_BACKENDS = []
     root = User.objects.create_superuser("root@example.org", "x")

@@ -184,7 +184,7 @@ def test_what_cannot_be_is_refused_with_a_sentence(keeper: Client, values: dict[
 
 def test_a_stand_in_must_be_another_and_in_use(keeper: Client) -> None:
     row, off = add(keeper), add(keeper, name="Off", use="off")
-    for other, words in ((row, "cannot be its own fallback"), (off, "That endpoint is off.")):
+    for other, words in ((row, "Select a valid choice."), (off, "That endpoint is off.")):
         answer = keeper.post(page_of(row), form(fallback=str(other.pk)))
         assert words in answer.content.decode()
 
@@ -249,3 +249,11 @@ def test_a_restored_backup_says_which_keys_are_lost(settings: Settings, keeper: 
     keeper.post(page_of(row), form(api_key=KEY))
     row.refresh_from_db()
     assert row.read_key() == KEY
+
+
+def test_an_endpoint_is_not_offered_as_its_own_fallback(keeper: Client) -> None:
+    row, other = add(keeper), add(keeper, name="Other")
+    page = keeper.get(page_of(row)).content.decode()
+    assert f'<option value="{other.pk}"' in page
+    assert f'<option value="{row.pk}"' not in page
+    assert f'<option value="{row.pk}"' in keeper.get(ADD).content.decode()

@@ -49,6 +49,7 @@ class TestChoice:
         assert discovery.find_endpoint().kind == "demo"
         assert clients(discovery.open_router()) == [DemoModel]
         assert discovery.describe().startswith("demo model; set OPENAI_API_KEY or OPENAI_BASE_URL")
+        assert discovery.describe(others_serve=True) == "no endpoint; those of the admin serve all models"
 
     async def test_a_local_ollama_is_asked_in_its_own_api(self, settings: Settings) -> None:
         with DialectServer(OllamaWire()) as server:

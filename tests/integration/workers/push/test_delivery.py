@@ -227,7 +227,7 @@ async def test_who_may_decide_is_told_while_an_answer_waits(
     await tell(bob, Kind.DECIDE, shared)  # it waits again: that is news
     said = browser.read(service.requests[-1].body)
     assert (said["title"], said["body"], said["kind"]) == (
-        "Trip to Rome", "An answer waits for your decision.", "decide",
+        "Trip to Rome", "An answer is waiting for your decision.", "decide",
     )  # fmt: skip
     assert len(service.requests) == 2
     await Member.objects.filter(user=bob).aupdate(role=Role.VIEWER)

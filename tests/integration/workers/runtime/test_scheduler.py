@@ -11,8 +11,9 @@ from accounts.lib.redis import sync_redis
 from chat.models import PeriodicJob
 from config.celery import app
 from tests.integration.config.ops.operating import days_ago
+from workers.runtime import periodic
 from workers.runtime.beat_lease import LEASE, beat_owner
-from workers.runtime.periodic import recorded
+from workers.runtime.periodic import recorded, recorded_round
 from workers.runtime.scheduler import RENEW_SECONDS, LeasedScheduler
 
 pytestmark = pytest.mark.django_db
@@ -146,3 +147,36 @@ def test_a_run_is_recorded_with_its_report_or_its_error() -> None:
     done, failed = PeriodicJob.objects.get(name="seal-audit"), PeriodicJob.objects.get(name="purge")
     assert (done.report, done.error, done.ended_at is not None) == ({"sealed": 3}, "", True)
     assert (failed.error, failed.ended_at) == ("ZeroDivisionError", None)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestRounds:
+    """`recorded_round`: jobs of the event loop."""
+
+    @pytest.fixture(autouse=True)
+    def unknown(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(periodic, "_recorded_at", {})
+
+    async def test_a_round_is_recorded_once_in_its_interval(self) -> None:
+        ran = 0
+
+        async def work() -> None:
+            nonlocal ran
+            ran += 1
+
+        await recorded_round("send-webhooks", work)
+        first = await PeriodicJob.objects.aget(name="send-webhooks")
+        assert first.started_at is not None
+        assert first.ended_at is not None
+        await recorded_round("send-webhooks", work)
+        assert ran == 2
+        assert (await PeriodicJob.objects.aget(name="send-webhooks")).started_at == first.started_at
+
+    async def test_what_fails_is_recorded_and_raised(self) -> None:
+        async def work() -> None:
+            raise ValueError("no")
+
+        with pytest.raises(ValueError, match="no"):
+            await recorded_round("mail-mentions", work)
+        row = await PeriodicJob.objects.aget(name="mail-mentions")
+        assert (row.error, row.ended_at) == ("ValueError", None)

@@ -6,7 +6,7 @@ import pytest
 from django.utils.formats import number_format
 from django.utils.translation import override
 
-from accounts.lib.formatting import one_digit
+from accounts.lib.formatting import grouped, one_digit
 
 pytestmark = pytest.mark.unit
 
@@ -29,3 +29,10 @@ def test_numbers_are_written_as_browsers_write_them(language: str, wanted: str) 
     """As `Number.toLocaleString` of the language does; of blanks, only their width differs."""
     with override(language):
         assert number_format(1_234_567.5, 1, use_l10n=True, force_grouping=True) == wanted
+
+
+def test_limits_in_sentences_are_grouped_as_in_the_page() -> None:
+    with override("en"):
+        assert (grouped(1_000), grouped(999)) == ("1,000", "999")
+    with override("de"):
+        assert grouped(20_000) == "20.000"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.utils.translation import override
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.lib.names import shown_name
+from accounts.lib.names import isolate, shown_name
 from accounts.models import User
 
 
@@ -44,3 +45,11 @@ def test_it_is_stable_and_has_no_control(name: str) -> None:
 
 def test_nothing_to_be_seen_is_part_of_the_address() -> None:
     assert User(email="eve@example.org", name="\u202e\u200b").display_name == "eve"
+
+
+def test_parts_of_a_line_keep_their_order_in_right_to_left_pages() -> None:
+    with override("en"):
+        assert isolate("2 kB") == "2 kB"
+        assert isolate("أمل") == "\u2068أمل\u2069"
+    with override("ar"):
+        assert isolate("2 kB") == "\u20682 kB\u2069"

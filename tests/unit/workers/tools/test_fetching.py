@@ -107,6 +107,18 @@ async def test_a_name_is_resolved_once_and_its_address_is_the_one_connected_to(
     assert len(pages.asked) == 1
 
 
+async def test_internal_names_are_not_told_from_unknown_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(host: Any, port: Any, *_: Any, **__: Any) -> Any:
+        if host == "unknown.example":
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    unknown, internal = [await refused(f"http://{name}.example/", policy=PUBLIC) for name in ("unknown", "internal")]
+    assert (unknown.reason, unknown.sentence) == (internal.reason, internal.sentence)
+    assert "Check the address" in unknown.sentence
+
+
 @pytest.mark.parametrize("target", [METADATA, "http://127.0.0.2/", "//127.0.0.2/", "http://2852039166/"])
 async def test_a_redirect_to_an_internal_address_is_not_followed(pages: WebPages, target: str) -> None:
     assert (await refused(pages.redirect("/away", target))).reason == "refused"

@@ -59,7 +59,7 @@ export class ApprovalBox {
     this.place(call);
     this.changed();
     const what = call.question ? call.question.sentence : call.title;
-    this.conversation.announcer.say(this.mayDecide ? t("The answer waits for your decision: {what}", { what }) : t("The answer waits for a decision: {what}", { what }));
+    this.conversation.announcer.say(this.mayDecide ? t("The answer is waiting for your decision: {what}", { what }) : t("The answer is waiting for a decision: {what}", { what }));
   }
 
   /** @param {WaitingCall} call */

@@ -30,6 +30,7 @@ export class Composer {
     this.stopButton = /** @type {HTMLButtonElement} */ (form.querySelector("#stop"));
     this.hint = /** @type {HTMLElement} */ (form.querySelector("#composer-hint"));
     this.sendsHint = this.hint.textContent;
+    new ResizeObserver(() => this.fitHint()).observe(this.hint);
     this.readEnterKey();
     addEventListener("antiphon:choice", (event) => {
       if (/** @type {CustomEvent} */ (event).detail.name !== "enter") return;
@@ -91,6 +92,11 @@ export class Composer {
     this.options.onSend(text, files?.length ? { ...how, files } : how);
   }
 
+  /** Beside the long name of a model there may be room for half a hint, which is not shown. */
+  fitHint() {
+    this.hint.classList.toggle("is-cut", this.hint.scrollHeight > this.hint.clientHeight + 1);
+  }
+
   /** Says what Enter does, and to whom the text goes; empty: as usual. @param {string} [hint] @param {string} [placeholder] */
   explain(hint, placeholder) {
     this.hintText = (this.enterSends && hint) || this.usualHint;
@@ -128,7 +134,11 @@ export class Composer {
   show() {
     const over = this.field.value.length * 3 > this.limit && this.size > this.limit;
     this.hint.classList.toggle("is-over", over);
-    this.hint.textContent = over ? t("Too long: about {percent}% over the limit", { percent: Math.ceil((this.size / this.limit - 1) * 100) }) : this.busy && this.queues && this.enterSends && !this.mayInterject ? (this.hint.dataset.busy ?? "") : this.hintText;
+    const words = over ? t("Too long: about {percent}% over the limit", { percent: Math.ceil((this.size / this.limit - 1) * 100) }) : this.busy && this.queues && this.enterSends && !this.mayInterject ? (this.hint.dataset.busy ?? "") : this.hintText;
+    if (words !== this.hint.textContent) {
+      this.hint.textContent = words;
+      this.fitHint();
+    }
     this.field.setAttribute("aria-invalid", String(over));
     this.sendButton.disabled = this.isEmpty || over || this.held;
     const queues = this.busy && !this.mayInterject;

@@ -7,14 +7,13 @@ import { showNote } from "antiphon/conversation/status";
 import { loadStyles } from "antiphon/files/loader";
 import { loadSheetStyles } from "antiphon/lib/sheets";
 import { fetchJson, post } from "antiphon/lib/fetch";
-import { closeOnEscape } from "antiphon/lib/keys";
+import { SideSheet } from "antiphon/lib/side-sheet";
 import { recall, remember } from "antiphon/lib/storage";
 import { t, tn } from "antiphon/lib/texts";
 
 /** @typedef {{id: string, name: string, description: string, owner?: string, files: number, ready: number, failed: number, on: boolean}} Collection */
 /** @typedef {{collections: Collection[], missing: number, may_change: boolean}} Shown */
 
-const WIDE = "(width >= 72rem)"; // the sheet has room beside the text; parameters.css has the same
 const POLL_MS = 3000; // while files are being read
 
 /** @param {Collection} one */
@@ -29,12 +28,31 @@ export function readinessWords(one) {
   return one.failed ? `${words} · ${tn("{count} without readable text", "{count} without readable text", one.failed)}` : words;
 }
 
-export class KnowledgeSheet {
+/** Its dialog. @param {any} page what the server put into the page */
+function build(page) {
+  const sheet = document.createElement("dialog");
+  sheet.className = "parameters knowledge";
+  sheet.id = "knowledge";
+  sheet.setAttribute("aria-labelledby", "knowledge-title");
+  sheet.innerHTML = '<div class="parameters-inner"><header class="parameters-head"><h2 id="knowledge-title" tabindex="-1"></h2><button class="icon-button" type="button" data-close><svg class="icon" aria-hidden="true"><use></use></svg></button></header><div class="parameters-body"><p class="parameters-lead"></p><p class="parameters-trouble" role="alert" hidden></p><ul class="knowledge-list" role="list"></ul><p class="parameter-hint knowledge-missing" hidden></p><p><a class="button" data-sheet></a></p><p class="parameters-status" role="status"></p></div></div>';
+  const part = (/** @type {string} */ name) => /** @type {HTMLElement} */ (sheet.querySelector(name));
+  part("h2").textContent = t("Knowledge");
+  part("[data-close]").setAttribute("aria-label", t("Close"));
+  part("use").setAttribute("href", `${page.urls.icons}#close`);
+  part(".parameters-lead").textContent = t("Collections of files that answers in this conversation are looked up in, from the next answer on.");
+  const link = /** @type {HTMLAnchorElement} */ (part("a"));
+  link.href = page.urls.collections;
+  link.textContent = t("Your collections");
+  document.body.append(sheet);
+  return sheet;
+}
+
+export class KnowledgeSheet extends SideSheet {
   /** @param {import("antiphon/conversation/conversation").Conversation} conversation @param {HTMLButtonElement} button @param {string} key of the draft */
   constructor(conversation, button, key) {
+    super(button, build(conversation.page));
     this.page = conversation.page;
     this.picker = conversation.picker;
-    this.button = button;
     this.key = key;
     this.timer = 0;
     /** @type {Shown | null} */
@@ -44,7 +62,8 @@ export class KnowledgeSheet {
     this.line.toggleAttribute("data-none", true);
     this.line.addEventListener("click", () => this.toggle());
     conversation.composer.form.prepend(this.line);
-    this.sheet = this.build();
+    this.part(".knowledge-list").addEventListener("change", () => this.choose());
+    this.part("a").addEventListener("click", () => this.sheet.close());
     void Promise.all([loadStyles(), loadSheetStyles()]);
     const before = this.picker.onPreset;
     this.picker.onPreset = (preset) => {
@@ -55,47 +74,17 @@ export class KnowledgeSheet {
     void this.load();
   }
 
-  build() {
-    const sheet = document.createElement("dialog");
-    sheet.className = "parameters knowledge";
-    sheet.id = "knowledge";
-    sheet.setAttribute("aria-labelledby", "knowledge-title");
-    sheet.innerHTML = '<div class="parameters-inner"><header class="parameters-head"><h2 id="knowledge-title" tabindex="-1"></h2><button class="icon-button" type="button" data-close><svg class="icon" aria-hidden="true"><use></use></svg></button></header><div class="parameters-body"><p class="parameters-lead"></p><p class="parameters-trouble" role="alert" hidden></p><ul class="knowledge-list" role="list"></ul><p class="parameter-hint knowledge-missing" hidden></p><p><a class="button" data-sheet></a></p><p class="parameters-status" role="status"></p></div></div>';
-    const part = (/** @type {string} */ name) => /** @type {HTMLElement} */ (sheet.querySelector(name));
-    part("h2").textContent = t("Knowledge");
-    part("[data-close]").setAttribute("aria-label", t("Close"));
-    part("use").setAttribute("href", `${this.page.urls.icons}#close`);
-    part(".parameters-lead").textContent = t("Collections of files that answers in this conversation are looked up in, from the next answer on.");
-    const link = /** @type {HTMLAnchorElement} */ (part("a"));
-    link.href = this.page.urls.collections;
-    link.textContent = t("Your collections");
-    part("[data-close]").addEventListener("click", () => this.close());
-    part(".knowledge-list").addEventListener("change", () => this.choose());
-    sheet.addEventListener("keydown", (event) => closeOnEscape(event, this));
-    sheet.addEventListener("close", () => this.button.setAttribute("aria-expanded", "false"));
-    link.addEventListener("click", () => this.sheet.close());
-    document.body.append(sheet);
-    return sheet;
-  }
-
-  /** @param {string} selector @returns {HTMLElement} */
-  part(selector) {
-    return /** @type {HTMLElement} */ (this.sheet.querySelector(selector));
-  }
-
   toggle() {
-    if (this.sheet.open) return this.close();
-    this.button.setAttribute("aria-expanded", "true");
-    if (matchMedia(WIDE).matches) this.sheet.show();
-    else this.sheet.showModal();
-    this.part("#knowledge-title").focus();
-    void this.load();
+    if (this.isOpen) this.close();
+    else this.open();
   }
 
-  close() {
-    const inside = this.sheet.contains(document.activeElement);
-    this.sheet.close();
-    if (inside) (this.button.offsetParent ? this.button : this.line).focus();
+  get opener() {
+    return this.button.offsetParent ? this.button : this.line;
+  }
+
+  opened() {
+    void this.load();
   }
 
   get url() {
@@ -185,7 +174,7 @@ export class KnowledgeSheet {
     if (!this.page.conversation_id) {
       remember(this.key, JSON.stringify(ids), "session");
       this.take({ ...shown, collections: shown.collections.map((one) => ({ ...one, on: ids.includes(one.id) })) });
-      this.part(".parameters-status").textContent = t("Goes with your message");
+      this.part(".parameters-status").textContent = t("Will be sent with your message");
       return;
     }
     this.saving = this.saving.then(() => this.save(ids));
@@ -233,12 +222,5 @@ export class KnowledgeSheet {
     remember(this.key, null, "session");
     this.part(".parameters-status").textContent = "";
     void this.load();
-  }
-
-  /** @param {string} words empty: there is no trouble */
-  fail(words) {
-    const trouble = this.part(".parameters-trouble");
-    trouble.textContent = words;
-    trouble.hidden = !words;
   }
 }

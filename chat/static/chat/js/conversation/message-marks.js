@@ -1,6 +1,7 @@
 /** What stands beside a message: its time, that it was edited or deleted, how the reader rated it, what it cost. */
 
 import { leftOut } from "antiphon/conversation/parameter-words";
+import { isolate } from "antiphon/lib/names";
 import { LOCALE, oneDigit, t, tn } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
@@ -66,7 +67,7 @@ export function describeAnswer(view, run, sum) {
   parts.push(costOf(usage?.cost ?? view.cost));
   if (run.parameters?.dropped) parts.push(leftOut(run.parameters.dropped));
   if (run.trace) parts.push(t("error {id}", { id: run.trace }));
-  if (place) place.textContent = parts.filter(Boolean).join(" · ");
+  if (place) place.textContent = parts.filter(Boolean).map(isolate).join(" · ");
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The picker's list, without the page: how models are found, ranked, grouped and described. */
 
+import { isolate } from "antiphon/lib/names";
 import { LOCALE, t } from "antiphon/lib/texts";
 
 /**
@@ -43,7 +44,7 @@ export function modelEntry(model, rank) {
 
 /** @param {Preset} preset @param {boolean} gone @returns {Entry} */
 export function presetEntry(preset, gone) {
-  const about = [preset.owner ? `by ${preset.owner}` : "", preset.description].filter(Boolean).join(" · ");
+  const about = [preset.owner ? t("by {name}", { name: isolate(preset.owner) }) : "", preset.description].filter(Boolean).join(" · ");
   const keys = [preset.name, preset.model, about].map(fold);
   const value = PRESET + preset.id;
   return { value, label: preset.name, about, model: null, gone, keys: [...keys, ...keys.map(squeeze)], rank: -1 };

@@ -16,7 +16,7 @@ const { cases = "/cases/", words = {}, usual = [] } = PAGE.moderation ?? {};
 /** Announced when it happens to a message that is shown. @type {Record<string, string>} */
 export const ANNOUNCED = {
   mask: t("Parts of the message were replaced."),
-  hold: t("The message waits for a reviewer."),
+  hold: t("The message is waiting for a reviewer."),
   release: t("The message was released."),
   block: t("The message was refused."),
   withdrawn: t("The message was withdrawn."),

@@ -5,8 +5,8 @@
  */
 
 import { fetchJson, post } from "antiphon/lib/fetch";
-import { isComposing } from "antiphon/lib/keys";
 import { Field } from "antiphon/conversation/parameter-fields";
+import { SideSheet } from "antiphon/lib/side-sheet";
 import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
@@ -31,19 +31,16 @@ const REFUSED = {
   max_tokens: (model) => t("{model} does not accept a longest answer. It is left out.", { model }),
   effort: (model) => t("{model} does not accept a choice of how long it thinks. It is left out.", { model }),
 };
-const WIDE = "(width >= 72rem)"; // the sheet has room beside the text; parameters.css has the same
 const TYPING_MS = 900; // after the last key, until a text is saved
 
-export class ParametersSheet {
+export class ParametersSheet extends SideSheet {
   /** @param {import("antiphon/conversation/parameters").Parameters} owner */
   constructor(owner) {
+    super(owner.button, /** @type {HTMLDialogElement} */ (document.getElementById("parameters")));
     this.owner = owner;
     this.page = owner.page;
     this.picker = owner.picker;
     this.draft = owner.draft;
-    this.button = owner.button;
-    this.sheet = /** @type {HTMLDialogElement} */ (document.getElementById("parameters"));
-    this.trouble = this.part(".parameters-trouble");
     this.status = this.part(".parameters-status");
     /** @type {Shown | null} */
     this.shown = null;
@@ -55,63 +52,16 @@ export class ParametersSheet {
       onChange: (text, soon) => this.change(name, text, soon),
       onReset: () => this.reset([name]),
     }));
-    this.part("[data-close]").addEventListener("click", () => this.close());
     this.part("[data-reset-all]").addEventListener("click", () => this.reset(NAMES));
-    this.sheet.addEventListener("keydown", (event) => this.onKey(event));
-    this.sheet.addEventListener("close", () => this.closed());
-    matchMedia(WIDE).addEventListener("change", () => this.isOpen && this.show());
   }
 
-  /** @param {string} selector @returns {HTMLElement} */
-  part(selector) {
-    return /** @type {HTMLElement} */ (this.sheet.querySelector(selector));
-  }
-
-  get isOpen() {
-    return this.sheet.open;
-  }
-
-  open() {
-    if (this.isOpen) return;
-    const before = document.activeElement;
-    this.before = before instanceof HTMLElement && before !== document.body ? before : this.button;
-    this.show();
-    this.button.setAttribute("aria-expanded", "true");
+  opened() {
     for (const field of this.fields) field.lock(); // until what is set is known
-    this.part("#parameters-title").focus();
     this.load();
   }
 
-  /** Beside the text where there is room, else over it. */
-  show() {
-    if (this.isOpen) {
-      this.moving = true;
-      this.sheet.close();
-    }
-    if (matchMedia(WIDE).matches) this.sheet.show();
-    else this.sheet.showModal();
-  }
-
-  /** Closes it. The focus goes back to where it was, unless the user has left the sheet meanwhile. */
-  close() {
-    const inside = this.sheet.contains(document.activeElement);
-    this.sheet.close();
-    if (inside) this.before?.focus();
-  }
-
   closed() {
-    if (this.moving) return void (this.moving = false); // it was only moved
     this.save();
-    this.button.setAttribute("aria-expanded", "false");
-    return undefined;
-  }
-
-  /** @param {KeyboardEvent} event */
-  onKey(event) {
-    if (event.key !== "Escape" || isComposing(event)) return;
-    event.preventDefault();
-    event.stopPropagation(); // it would stop the answer
-    this.close();
   }
 
   /** Asks for what is set, and shows it. */
@@ -211,7 +161,7 @@ export class ParametersSheet {
     for (const [name, text] of Object.entries(this.waiting)) if (this.shown) this.shown.values[name] = text || null;
     this.waiting = {};
     this.render();
-    this.say(t("Goes with your message"));
+    this.say(t("Will be sent with your message"));
   }
 
   async send() {
@@ -246,11 +196,5 @@ export class ParametersSheet {
   /** @param {string} words */
   say(words) {
     this.status.textContent = words;
-  }
-
-  /** @param {string} words empty: there is no trouble */
-  fail(words) {
-    this.trouble.textContent = words;
-    this.trouble.hidden = !words;
   }
 }

@@ -90,7 +90,7 @@ export class Queue {
     const { announcer } = this.conversation;
     const who = this.isOwn(one) ? "" : `${one.author.name}: `;
     if (!known) announcer.say(`${who}${t("Message queued. {line}.", { line: this.title.textContent ?? "" })}`);
-    else if (one.reason && one.reason !== known.reason && one.message) announcer.say(`${who}${t("A queued message waits. {reason}", { reason: told(one.message) })}`);
+    else if (one.reason && one.reason !== known.reason && one.message) announcer.say(`${who}${t("A queued message is waiting. {reason}", { reason: told(one.message) })}`);
     return undefined;
   }
 
@@ -178,14 +178,14 @@ export class Queue {
     }
     this.root.hidden = line.length === 0;
     this.goOn.hidden = busy || page.role === "viewer" || !INCOMPLETE.includes(own[0]?.reason ?? "") || Boolean(own[0]?.steers);
-    this.title.textContent = tn("{count} message waits", "{count} messages wait", line.length);
+    this.title.textContent = tn("{count} message waiting", "{count} messages waiting", line.length);
     if (focused instanceof HTMLElement && focused !== document.activeElement && this.list.contains(focused) && !focused.hidden) focused.focus();
   }
 
   /** @param {Queued} one @param {boolean} busy */
   noteOf(one, busy) {
     if (one.local) return one.message ?? "";
-    if (one.steers && busy) return t("Goes as soon as the answer has stopped.");
+    if (one.steers && busy) return t("Will be sent as soon as the answer has stopped.");
     return busy && THEIR_TURN.includes(one.reason ?? "") ? "" : told(one.message ?? "");
   }
 

@@ -6,7 +6,7 @@ import { oneDigit, spellSeconds, t, tn } from "antiphon/lib/texts";
 
 const LONGEST_ABOUT = 80; // characters
 const STATES = /** @type {Record<string, string>} */ ({
-  asked: t("Waits for its turn"), waiting: t("Waits for a person"), allowed: t("Allowed"), running: t("Running…"), error: t("Failed"),
+  asked: t("Waiting for its turn"), waiting: t("Waiting for a person"), allowed: t("Allowed"), running: t("Running…"), error: t("Failed"),
   denied: t("Denied"), cancelled: t("Cancelled"), unknown: t("It may have happened"),
 });
 

@@ -5,7 +5,7 @@
  */
 
 import { fetchJson, post } from "antiphon/lib/fetch";
-import { closeOnEscape } from "antiphon/lib/keys";
+import { SideSheet } from "antiphon/lib/side-sheet";
 import { remember } from "antiphon/lib/storage";
 import { t, tn } from "antiphon/lib/texts";
 
@@ -16,17 +16,15 @@ import { t, tn } from "antiphon/lib/texts";
  */
 
 const SEARCH_WEB = "search_web";
-const WIDE = "(width >= 72rem)"; // the sheet has room beside the text; parameters.css has the same
 
-export class ToolsSheet {
+export class ToolsSheet extends SideSheet {
   /** @param {import("antiphon/conversation/tools").Tools} owner */
   constructor(owner) {
+    super(owner.button, /** @type {HTMLDialogElement} */ (document.getElementById("tools")));
     this.owner = owner;
     this.page = owner.page;
     this.picker = owner.picker;
-    this.button = owner.button;
     this.key = owner.key;
-    this.sheet = /** @type {HTMLDialogElement} */ (document.getElementById("tools"));
     this.list = this.part(".tools-list");
     this.status = this.part(".parameters-status");
     /** The parts below the list, which are loaded when the sheet opens first. @type {{load: () => Promise<unknown>}[] | null} */
@@ -34,35 +32,12 @@ export class ToolsSheet {
     /** @type {Shown | null} */
     this.shown = null;
     this.saving = Promise.resolve();
-    this.part("[data-close]").addEventListener("click", () => this.close());
     this.part("[data-reset-all]").addEventListener("click", () => this.choose(null));
     this.list.addEventListener("change", () => this.choose(this.checked()));
-    this.sheet.addEventListener("keydown", (event) => closeOnEscape(event, this));
-    this.sheet.addEventListener("close", () => this.button.setAttribute("aria-expanded", "false"));
   }
 
-  /** @param {string} selector @returns {HTMLElement} */
-  part(selector) {
-    return /** @type {HTMLElement} */ (this.sheet.querySelector(selector));
-  }
-
-  get isOpen() {
-    return this.sheet.open;
-  }
-
-  open() {
-    if (this.isOpen) return;
-    this.button.setAttribute("aria-expanded", "true");
-    if (matchMedia(WIDE).matches) this.sheet.show();
-    else this.sheet.showModal();
-    this.part("#tools-title").focus();
-    this.load();
-  }
-
-  close() {
-    const inside = this.sheet.contains(document.activeElement);
-    this.sheet.close();
-    if (inside) this.button.focus();
+  opened() {
+    void this.load();
   }
 
   get url() {
@@ -167,7 +142,7 @@ export class ToolsSheet {
     if (!this.page.conversation_id) {
       remember(this.key, keys && JSON.stringify(keys), "session");
       this.take({ ...this.shown, ...this.choice(this.shown, keys) });
-      this.status.textContent = t("Goes with your message");
+      this.status.textContent = t("Will be sent with your message");
       return;
     }
     this.saving = this.saving.then(() => this.save(keys));
@@ -196,12 +171,5 @@ export class ToolsSheet {
   begun() {
     this.status.textContent = "";
     if (this.isOpen) void this.load();
-  }
-
-  /** @param {string} words empty: there is no trouble */
-  fail(words) {
-    const trouble = this.part(".parameters-trouble");
-    trouble.textContent = words;
-    trouble.hidden = !words;
   }
 }

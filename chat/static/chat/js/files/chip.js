@@ -86,7 +86,7 @@ function noteOf(entry) {
   const size = spellSize(entry.size);
   switch (entry.state) {
     case "waiting":
-      return `${size} · ${t("waits for its turn")}`;
+      return `${size} · ${t("waiting for its turn")}`;
     case "sending":
       return t("{done} of {size}", { done: spellSize(entry.sent), size });
     case "checking":

@@ -1,6 +1,7 @@
 /** What is said of files. Kept level with chat/templatetags/chat_files.py. */
 
 import { spellSize } from "antiphon/conversation/step-words";
+import { isolate } from "antiphon/lib/names";
 import { t, tn } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/files/requests").FileObject} FileObject */
@@ -27,7 +28,7 @@ export function kindWords(kind) {
 export function fileWords(file) {
   const parts = [kindWords(file.kind), spellSize(file.size)];
   if (file.kind === "pdf" && file.parts) parts.push(tn("{count} page", "{count} pages", file.parts));
-  return [...parts, stateWords(file)].filter(Boolean).join(" · ");
+  return [...parts, stateWords(file)].filter(Boolean).map(isolate).join(" · ");
 }
 
 /** @param {FileObject} file */
@@ -42,7 +43,7 @@ export function stateWords(file) {
 /** What the model got of one file. @param {Use} use */
 export function useWords(use) {
   const { given, total } = use;
-  const name = use.name ?? t("a deleted file");
+  const name = isolate(use.name ?? t("a deleted file"));
   if (use.use === "image") return name;
   if (use.use === "collection") {
     if (!given) return use.reason ? t("nothing of {name}: {reason}", { name, reason: use.reason }) : t("nothing of {name}", { name });

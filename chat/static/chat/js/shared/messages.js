@@ -13,7 +13,7 @@ const ENDINGS = /** @type {Record<string, string>} */ ({
   "run.done": "complete", "run.stopped": "stopped", "run.failed": "failed", "run.interrupted": "interrupted",
 });
 
-const WAITS = t("This answer waits for a decision.");
+const WAITS = t("This answer is waiting for a decision.");
 
 class View {
   /** @param {HTMLElement} element */

@@ -9,7 +9,7 @@ import { t } from "antiphon/lib/texts";
 const MOST = 100; // the server counts no further
 const REFRESH_MS = 2_000; // pages that come back together do not read their lists at the same moment
 const ENDS = /** @type {Record<string, string>} */ ({ "run.done": t("Answer ready"), "run.failed": t("Answer failed"), "run.interrupted": t("Answer failed") });
-const YOURS = t("Waits for you");
+const YOURS = t("Waiting for you");
 
 export class Marks {
   /**
@@ -99,7 +99,7 @@ export class Marks {
     if (!place) return;
     const { unread, running, waiting, decides, failed } = this.of(id);
     const parts = [];
-    if (waiting) parts.push(sign("waits", "II", waiting === "moderation" ? t("Waits for a reviewer") : decides ? YOURS : t("Waits for a decision")));
+    if (waiting) parts.push(sign("waits", "II", waiting === "moderation" ? t("Waiting for a reviewer") : decides ? YOURS : t("Waiting for a decision")));
     else if (running) parts.push(sign("runs", "", t("Answer in progress")));
     else if (failed) parts.push(sign("failed", "!", t("An answer failed")));
     if (unread) parts.push(sign("unread", counted(unread), t("{count} unread", { count: counted(unread) })));
@@ -138,7 +138,7 @@ export class Marks {
 function showClosed(unread, yours) {
   const button = /** @type {HTMLElement | null} */ (document.querySelector("[data-action=open-sidebar]"));
   if (!button) return;
-  const words = yours ? t("Open sidebar: an answer waits for you") : unread ? t("Open sidebar: {count} unread", { count: counted(unread) }) : t("Open sidebar");
+  const words = yours ? t("Open sidebar: an answer is waiting for you") : unread ? t("Open sidebar: {count} unread", { count: counted(unread) }) : t("Open sidebar");
   button.toggleAttribute("data-news", yours || unread > 0);
   button.setAttribute("aria-label", words);
 }

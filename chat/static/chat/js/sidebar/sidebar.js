@@ -109,7 +109,7 @@ export class Sidebar {
     const item = this.find(id);
     const link = /** @type {HTMLAnchorElement | null} */ (item?.querySelector(".item-link"));
     if (link) link.textContent = link.title = title || t("Conversation");
-    item?.querySelector(".item-menu")?.setAttribute("aria-label", t("Options for “{title}”", { title }));
+    item?.querySelector(".item-menu")?.setAttribute("aria-label", t("Options for “{title}”", { title: title || t("Conversation") }));
     if (id === this.page.conversation_id) this.onTitle(title);
   }
 

@@ -14,7 +14,7 @@ import { recall, remember } from "antiphon/lib/storage";
 const RECENT_MS = 2_000; // what was said can still be heard as an echo
 const RECENT_SENTENCES = 3;
 const SILENT_MS = 4_000; // a voice that has not begun by then will not
-const NO_VOICE = t("This browser has no voice for reading aloud.");
+export const NO_VOICE = t("This browser has no voice for reading aloud. Install one in the settings of your device, or use another browser.");
 const TROUBLE = /** @type {Record<string, string>} */ ({
   "not-allowed": t("Click or type on this page first, then the browser can read aloud."),
   network: t("This voice needs a network connection, which is not available."),

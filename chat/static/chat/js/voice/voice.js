@@ -8,6 +8,7 @@ import { SEE_CASES } from "antiphon/conversation/moderation";
 import { makeId } from "antiphon/wire/protocol";
 import { dropNote, showNote } from "antiphon/conversation/status";
 import { recall } from "antiphon/lib/storage";
+import { NO_VOICE } from "antiphon/voice/speech-playback";
 import { TalkOver } from "antiphon/voice/talk-over";
 import { VoicePanel } from "antiphon/voice/voice-panel";
 import { Recorder } from "antiphon/voice/voice-recorder";
@@ -43,8 +44,7 @@ export class Voice {
     this.held = false;
     this.sends = false; // of this recording: final transcripts are sent automatically
     this.here = false; // this page sends them, not the server
-    /** @type {string[]} final transcripts that this page sends once no answer is in progress */
-    this.finals = [];
+    this.finals = /** @type {string[]} */ ([]); // transcripts that this page sends once no answer is in progress
     conversation.onChanged = () => this.sendFinals();
     conversation.listeners.push((/** @type {Frame} */ frame) => this.onFrame(frame));
     button.addEventListener("click", () => (this.phase === "off" ? this.start("auto") : this.finish()));
@@ -141,14 +141,15 @@ export class Voice {
 
   /** @param {HTMLElement} button */
   async openCall(button) {
-    if (this.phase !== "off" || !this.playback?.hasVoice) return this.tell(this.playback?.hasVoice ? t("Stop the recording first.") : t("This browser has no voice for reading aloud."));
+    const staff = button.dataset.help && { label: t("Let the server read"), run: () => void open(button.dataset.help) };
+    if (!this.playback?.hasVoice) return void showNote(NO_VOICE, staff || undefined);
+    if (this.phase !== "off") return void this.tell(t("Stop the recording first."));
     try {
       const { Call } = await import("antiphon/voice/call");
       await new Call(this).open(button.dataset.styles ?? "");
     } catch {
       this.tell(t("The server can’t be reached. Try again in a moment."));
     }
-    return undefined;
   }
 
   /** What ended a recording, or one that did not begin. @param {string} message @param {string} [reason] */
