@@ -15,7 +15,6 @@ from chat.models import Embedding, EmbeddingState
 from config.env import stack_url
 from config.ops.findings import FAIL, LOOPBACK_NAMES, OK, WARN, Found
 from workers.asr.registry import open_chain
-from workers.embeddings.service import load_embedder
 from workers.endpoints.connection_test import explain
 from workers.endpoints.service import load_endpoints
 from workers.providers import discovery
@@ -111,6 +110,8 @@ def check_voice(_url: str) -> Found:
 
 def check_embeddings(_url: str) -> Found:
     """Whether collections are searched by vectors, and how far these are made."""
+    from workers.embeddings.service import load_embedder  # it loads numpy and the client, which `health` needs not
+
     embedder = load_embedder()
     if embedder is None:
         advice = "To find passages that say it in other words, enable an embedding model in the admin (docs/files.md)."

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.attaching import choose, picture, uploaded
-from tests.e2e.browsing import known_model
+from tests.e2e.browsing import known_model, shoot_views
 from tests.stack import Stack
 
 pytestmark = pytest.mark.timeout(180)
@@ -88,6 +88,7 @@ def test_the_note_follows_the_files_and_the_model(page: Page, stack: Stack) -> N
     choose(page, picture("other.png", (600, 500)))
     uploaded(page, 2)
     expect(note).to_have_text("The images cost about 800 tokens.")
+    shoot_views(page, "image-cost")
     page.get_by_role("button", name="Remove other.png").click()
     expect(note).to_have_text("The image costs about 400 tokens.")
     with known_model(page, stack, "small", sees=False):

@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import replace
-from typing import Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Final
 
 from accounts.lib.db import in_db
 from accounts.lib.texts import gettext_noop
@@ -17,9 +15,12 @@ from workers.embeddings.client import Embedder
 from workers.embeddings.config import EmbedderDefinition
 from workers.embeddings.service import define_embedder
 from workers.embeddings.vectors import as_bytes
-from workers.embeddings.wire import EmbeddingError, Matrix
+from workers.embeddings.wire import EmbeddingError
 from workers.endpoints.connection_test import ConnectionTestResult, answer_page, ask_worker
 from workers.models import Embedder as EmbedderRow
+
+if TYPE_CHECKING:
+    from workers.embeddings.wire import Matrix
 
 TASK: Final = "workers.tasks.test_embedder"
 SECONDS: Final = 15.0  # for the question; an embedding model may be slower than its timeout, and the test says so
@@ -98,6 +99,8 @@ async def run_embedding_test(definition: EmbedderDefinition) -> ConnectionTestRe
 
 def _similarities(question: Matrix, passages: Matrix) -> tuple[float, float]:
     """As they are computed from what is stored."""
+    import numpy as np
+
     stored = [np.frombuffer(one, dtype=np.int8).astype(np.float32) for one in as_bytes(passages)]
     first, second = (float(one @ question / max(float(np.linalg.norm(one)), 1.0)) for one in stored)
     return first, second

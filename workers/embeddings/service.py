@@ -36,7 +36,11 @@ def load_embedder() -> EmbedderDefinition | None:
     """The one that is enabled. Raises a database error."""
     rows = EmbedderRow.objects.filter(enabled=True).select_related("endpoint").prefetch_related("endpoint__models")
     row = rows.first()
-    return None if row is None else define_embedder(row)
+    if row is None:
+        return None
+    import numpy  # noqa: F401 -- here in a thread: the first question does not wait for it
+
+    return define_embedder(row)
 
 
 class EmbedderSync:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from workers.embeddings.wire import Matrix
+if TYPE_CHECKING:  # numpy is loaded where an embedding model is set up
+    from workers.embeddings.wire import Matrix
 
 _GREATEST: Final = 127
 
@@ -38,6 +37,8 @@ class Near:
 
 def as_bytes(vectors: Matrix) -> list[bytes]:
     """Each vector with a byte for each number."""
+    import numpy as np
+
     greatest = np.abs(vectors).max(axis=1, keepdims=True)
     return [row.tobytes() for row in np.rint(vectors / greatest * _GREATEST).astype(np.int8)]
 
@@ -46,6 +47,8 @@ def nearest(blocks: Iterable[Block], question: Matrix, least: float, most: int) 
     """The passages that are most similar to the question, the most similar first: at most `most`, none below `least`.
     Blocks whose vectors have another length are left out. `question` is one vector of length 1.
     """
+    import numpy as np
+
     length = len(question)
     fitting = [one for one in blocks if one.starts and len(one.vectors) == len(one.starts) * length]
     if not fitting:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
-Matrix = npt.NDArray[np.float32]
+if TYPE_CHECKING:  # numpy is loaded where an embedding model is set up
+    import numpy as np
+    import numpy.typing as npt
+
+    Matrix = npt.NDArray[np.float32]
+
 MOST_BYTES: Final = 15 * 1024 * 1024  # of an answer: the transport reads no more than 16 MiB
 LEAST_DIMENSIONS, GREATEST_DIMENSIONS = 2, 8_192
 
@@ -100,6 +103,8 @@ def _ordered(items: Sequence[_Item]) -> list[list[float]]:
 
 def _normalised(rows: Sequence[Sequence[float]]) -> Matrix:
     """Raises `EmbeddingError`."""
+    import numpy as np
+
     wide = np.asarray(rows, dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.linalg.norm(wide, axis=1)

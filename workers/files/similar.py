@@ -7,13 +7,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from chat.models import Embedding, EmbeddingState, PassageVectors
 from workers.embeddings.vectors import Block, Near, nearest, ranked
-from workers.embeddings.wire import Matrix
+
+if TYPE_CHECKING:
+    from workers.embeddings.wire import Matrix
 
 MOST_NEAR: Final = 48  # passages: twice what an answer gets
 READ_AT_ONCE: Final = 4_000  # passages whose vectors are in memory together: 24 MB for each 1,536 numbers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ import pytest
 from chat.models import Blob, Embedding, EmbeddingState, PassageVectors
 from tests.fixtures.measurements import measured
 from workers.embeddings.vectors import as_bytes
-from workers.embeddings.wire import Matrix
 from workers.files import similar
 from workers.files.similar import Asked, find_similar
+
+if TYPE_CHECKING:
+    from workers.embeddings.wire import Matrix
 
 pytestmark = pytest.mark.django_db
 PASSAGES = 4  # of a part

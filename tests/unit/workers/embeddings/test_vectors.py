@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 import uuid
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from tests.fixtures.measurements import measured
 from workers.embeddings.vectors import Block, as_bytes, nearest, ranked
-from workers.embeddings.wire import Matrix
+
+if TYPE_CHECKING:
+    from workers.embeddings.wire import Matrix
 
 
 def random_vectors(count: int, length: int, seed: int = 1) -> Matrix:
