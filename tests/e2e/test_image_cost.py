@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import base64
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -34,11 +35,17 @@ EXAMPLES = [
     ("llama3", 10, 10, 100, False),
     ("gpt-4o", 1080, 9000, 5525, True),  # cut into five
 ]
-COSTS = """all => import("antiphon/files/image-cost").then(({ costOf }) => all.map(([model, width, height]) => {
+SCRIPTS = Path(__file__).parents[2] / "chat/static/chat/js"
+TEXTS = """
+export const LOCALE = "en";
+export const t = (text, values = {}) => text.replace(/\\{(\\w+)\\}/g, (_, name) => values[name]);
+export const tn = (one, many, count, values) => t(count === 1 ? one : many, values);
+"""
+COSTS = """([module, all]) => import(module).then(({ costOf }) => all.map(([model, width, height]) => {
   const { tokens, published } = costOf(model, [width, height]);
   return [model, width, height, tokens, published];
 }))"""
-NOTES = """models => import("antiphon/files/cost-note").then(({ costNote }) => {
+NOTES = """([module, models]) => import(module).then(({ costNote }) => {
   const note = document.createElement("p");
   document.createElement("div").append(note);
   const file = { kind: "image", width: 1024, height: 1024 };
@@ -52,11 +59,24 @@ NOTES = """models => import("antiphon/files/cost-note").then(({ costNote }) => {
 })"""
 
 
-def test_the_formulas_give_what_vendors_have_published(page: Page) -> None:
-    assert page.evaluate(COSTS, EXAMPLES) == [list(one) for one in EXAMPLES]
+def module(source: str) -> str:
+    """An address of a script, which a page without a content security policy can import."""
+    return "data:text/javascript;base64," + base64.b64encode(source.encode()).decode()
 
 
-def test_the_words_with_and_without_a_price(page: Page) -> None:
+@pytest.fixture
+def empty(page: Page) -> Page:
+    """A page where the scripts can be tried by themselves: those of the site are in bundles."""
+    page.goto("about:blank")
+    return page
+
+
+def test_the_formulas_give_what_vendors_have_published(empty: Page) -> None:
+    script = module((SCRIPTS / "files/image-cost.js").read_text())
+    assert empty.evaluate(COSTS, [script, EXAMPLES]) == [list(one) for one in EXAMPLES]
+
+
+def test_the_words_with_and_without_a_price(empty: Page) -> None:
     exact = {"level": 2, "input": "2.5", "output": "10", "currency": "USD"}
     models = [
         {"id": "gpt-4o", "price": exact},
@@ -68,7 +88,10 @@ def test_the_words_with_and_without_a_price(page: Page) -> None:
         [{"id": "gpt-4o", "price": exact}, {"id": "gpt-5", "price": exact}],
         [{"id": "gpt-4o", "price": exact}, {"id": "gpt-5"}],
     ]
-    assert json.loads(json.dumps(page.evaluate(NOTES, models))) == [
+    costs = module((SCRIPTS / "files/image-cost.js").read_text())
+    source = (SCRIPTS / "files/cost-note.js").read_text()
+    source = source.replace("antiphon/files/image-cost", costs).replace("antiphon/lib/texts", module(TEXTS))
+    assert empty.evaluate(NOTES, [module(source), models]) == [
         "The image costs 765 tokens, which is $0.0019.",
         "The image costs 765 tokens.",
         "The image costs about 1,399 tokens, which is about $0.000014.",
