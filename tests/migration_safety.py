@@ -24,8 +24,9 @@ from accounts.lib.index_migrations import BuildIndex
 SMALL: Final = frozenset({
     "accounts.invitation", "accounts.plan", "accounts.price", "accounts.quota", "accounts.sitesettings",
     "chat.knownmodel", "chat.knowntool", "chat.moderationrule", "chat.periodicjob", "chat.policystep", "chat.preset",
-    "chat.strikescale", "chat.toolpolicy", "chat.toolserver", "chat.toolswitch", "chat.webhook", "workers.endpoint",
-    "workers.endpointmodel", "workers.judge", "workers.judgedcategory", "workers.modelfact", "workers.searchprovider",
+    "chat.strikescale", "chat.toolpolicy", "chat.toolserver", "chat.toolswitch", "chat.webhook", "workers.embedder",
+    "workers.endpoint", "workers.endpointmodel", "workers.judge", "workers.judgedcategory", "workers.modelfact",
+    "workers.searchprovider",
 })  # fmt: skip
 LOCKING_SQL: Final = (
     (r"CREATE\s+(UNIQUE\s+)?INDEX(?!\s+CONCURRENTLY)", "builds an index while nobody can write"),

@@ -18,6 +18,7 @@ from chat.notifications import notify
 from chat.portability import export_jobs, import_jobs, staff_exports, transfers
 from chat.telemetry import latency_marks
 from chat.webhooks import record
+from workers.embeddings import embedding_test
 from workers.endpoints import connection_test
 from workers.moderation import judge_test
 from workers.push import mention_mails
@@ -77,6 +78,12 @@ def test_judge(judge_id: str, reply_to: str) -> None:
 def test_search(provider_id: str, reply_to: str) -> None:
     """Searches the web once, on the loop that also makes the calls of tools."""
     runtime().start_soon(search_test.answer_request(uuid.UUID(provider_id), reply_to))
+
+
+@shared_task(name=embedding_test.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
+def test_embedder(embedder_id: str, reply_to: str) -> None:
+    """Asks an embedding model for three vectors, on the loop that also asks for those of files."""
+    runtime().start_soon(embedding_test.answer_request(uuid.UUID(embedder_id), reply_to))
 
 
 @shared_task(name=tool_servers.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
 
-from chat.models import Collection, Conversation, File, FileState, Recognition, RecognitionState
+from chat.models import Collection, Conversation, EmbeddingState, File, FileState, Recognition, RecognitionState
 from chat.models.sharing import own_or_shared
 
 # The model of the table that says which collections a conversation has.
@@ -25,19 +25,23 @@ Chosen: Any = Conversation.collections.through
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """How many files collections have, how many of them were read, and how many can't be. `size` in bytes."""
+    """How many files collections have, how many of them were read, and how many can't be. `size` in bytes.
+    `embedding`: of how many vectors are still to be made; until then they are found by words.
+    """
 
     files: int = 0
     ready: int = 0
     failed: int = 0
     size: int = 0
+    embedding: int = 0
 
     @property
     def pending(self) -> int:
         return self.files - self.ready - self.failed
 
     def as_dict(self) -> dict[str, int]:
-        return {"files": self.files, "ready": self.ready, "failed": self.failed}
+        shown = {"files": self.files, "ready": self.ready, "failed": self.failed}
+        return {**shown, "embedding": self.embedding} if self.embedding else shown
 
 
 def usable_collections(user_id: uuid.UUID) -> QuerySet[Collection]:
@@ -57,10 +61,12 @@ def readiness_of(collection_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Readine
             ready=Count("pk", filter=ready),
             failed=Count("pk", filter=~ready & ~Q(blob__state=FileState.PENDING) & ~recognised_later),
             size=Sum("blob__size"),
+            embedding=Count("pk", filter=Q(blob__embedding__state=EmbeddingState.PENDING)),
         )
     )
     return {
-        row["collection"]: Readiness(row["files"], row["ready"], row["failed"], int(row["size"] or 0)) for row in rows
+        row["collection"]: Readiness(row["files"], row["ready"], row["failed"], int(row["size"] or 0), row["embedding"])
+        for row in rows
     }
 
 

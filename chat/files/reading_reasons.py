@@ -46,6 +46,12 @@ USE: Final = {
     "no_access": gettext_noop("Whoever asked cannot use this collection."),
     "no_files": gettext_noop("It has no files."),
     "not_all_ready": gettext_noop("The others were still being read, or could not be read."),
+    "words_only": gettext_noop(
+        "The embedding model could not be reached, so it was searched by words only. Ask again in a moment."
+    ),
+    "not_all_embedded": gettext_noop(
+        "Some of its files were searched by words only, because they are still being prepared."
+    ),
     "no_passage": gettext_noop("No passage in its files fits the question."),
     "masked": gettext_noop("This site's rules removed some of its contents."),
 }

@@ -6,6 +6,7 @@ from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibil
 from chat.models.collections import Collection
 from chat.models.comparisons import Comparison
 from chat.models.conversations import Answers, Conversation, Member, Role
+from chat.models.embeddings import Embedding, EmbeddingState, PassageVectors
 from chat.models.files import (
     Attachment,
     Blob,
@@ -99,6 +100,8 @@ __all__ = [
     "Decision",
     "DeliveryState",
     "Effort",
+    "Embedding",
+    "EmbeddingState",
     "ExportJob",
     "FavouriteModel",
     "File",
@@ -127,6 +130,7 @@ __all__ = [
     "ModerationDecision",
     "ModerationReport",
     "ModerationRule",
+    "PassageVectors",
     "PeriodicJob",
     "PolicyStep",
     "Preset",

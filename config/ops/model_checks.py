@@ -8,8 +8,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.db.models import Count
 
 from chat.catalog.offered_models import DEMO_MODEL
+from chat.models import Embedding, EmbeddingState
 from config.env import stack_url
 from config.ops.findings import FAIL, LOOPBACK_NAMES, OK, WARN, Found
 from workers.asr.registry import open_chain
@@ -104,3 +106,25 @@ def check_voice(_url: str) -> Found:
     speakers = open_backends()  # likewise
     aloud = f" Read aloud by the server: {', '.join(one.name for one in speakers)}." if speakers else ""
     return OK, f"Voice input is on: {', '.join(backend.name for backend in backends)}.{aloud}", ""
+
+
+def check_embeddings(_url: str) -> Found:
+    """Whether collections are searched by vectors, and how far these are made."""
+    from workers.embeddings.service import load_embedder  # it loads numpy and the client, which `health` needs not
+
+    embedder = load_embedder()
+    if embedder is None:
+        advice = "To find passages that say it in other words, enable an embedding model in the admin (docs/files.md)."
+        return OK, "Collections are searched by words only: no embedding model is enabled.", advice
+    if embedder.trouble:
+        return WARN, f"{embedder.name}: {embedder.trouble}", "Correct its endpoint in the admin."
+    counted = Embedding.objects.filter(model_key=embedder.key).values_list("state").annotate(count=Count("pk"))
+    counts = dict(counted)
+    total, failed = sum(counts.values()), counts.get(EmbeddingState.FAILED, 0)
+    said = f"{embedder.name} ({embedder.model}): vectors of {counts.get(EmbeddingState.DONE, 0)} of {total} files."
+    waits = Embedding.objects.filter(state=EmbeddingState.PENDING).exclude(reason="").values_list("reason", flat=True)
+    if reason := waits.exclude(reason="quota").first():
+        return WARN, f"{said} Others wait: {reason}.", "Its page in the admin has a test that says more."
+    if failed:
+        return OK, f"{said} Of {failed} they could not be made.", "`manage.py files embed` has workers try again."
+    return OK, said, ""

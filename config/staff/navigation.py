@@ -80,6 +80,7 @@ GROUPS: Final[tuple[tuple[StrPromise, tuple[tuple[str, str | StrPromise, str], .
         ("accounts.sitesettings", _("Site settings"), "palette"),
         ("workers.endpoint", "", "dns"),
         ("chat.knownmodel", "", "smart_toy"),
+        ("workers.embedder", "", "scatter_plot"),
         ("chat.webhook", "", "webhook"),
         ("chat.webhookdelivery", "", "outbox"),
         ("accounts.auditentry", _("Audit log"), "policy"),

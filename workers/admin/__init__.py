@@ -1,3 +1,3 @@
-"""The admin pages of endpoints, judges and search providers."""
+"""The admin pages of endpoints, embedding models, judges and search providers."""
 
-from workers.admin import endpoints, judges, search  # noqa: F401 -- they register their pages
+from workers.admin import embedders, endpoints, judges, search  # noqa: F401 -- they register their pages

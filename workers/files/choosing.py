@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from django.db import connection
 
 from chat.models import File, FileText
 from chat.runs.branch_files import read_texts
+from chat.search.folding import Word
 from chat.search.queries import Query
 from workers.files.giving import SURELY_CHARS
 from workers.files.loading import question_words
@@ -19,11 +20,14 @@ from workers.files.passages import (
     PASSAGE_TOKENS,
     Window,
     best_parts,
-    choose_windows,
+    fuse,
     names_with,
+    rank_windows,
+    take_windows,
     weights_of,
     windows_of,
 )
+from workers.files.similar import Asked, Similar, find_similar
 
 MOST_PARTS_READ: Final = 60  # whose texts are read to choose passages of them
 MOST_NUMBERS: Final = 999  # that a citation can have
@@ -36,21 +40,56 @@ WHERE t.blob_id = ANY(%(blobs)s::uuid[]) AND t.words @@ %(any)s::tsquery ORDER B
 
 @dataclass(slots=True)
 class Found:
-    """What was chosen, before it is screened and numbered."""
+    """What was chosen, before it is screened and numbered. `reason`: why passages were looked for by words only, a code
+    of `chat.files.reading_reasons`; empty: as well as it is set up. `unmade`: contents for which that was so because
+    their vectors are still to be made.
+    """
 
     windows: list[Window] = field(default_factory=list)
     whole: bool = False
+    reason: str = ""
+    unmade: frozenset[uuid.UUID] = frozenset()
 
 
-def choose(files: Sequence[File], question: Sequence[str], room: int, count: Callable[[str], int]) -> Found:
-    """What fits into `room` tokens: texts as windows, in their order. Blocks; raises a database error."""
+def choose_whole(files: Sequence[File], room: int, count: Callable[[str], int]) -> Found | None:
+    """All texts as windows, in their order, if they fit into `room` tokens. Blocks; raises a database error."""
     if not files:
         return Found()
     if sum(file.blob.characters for file in files) <= room * SURELY_CHARS:
         whole = _whole(files)
         if len(whole) <= MOST_NUMBERS and sum(count(one.text) + 8 for one in whole) <= room:
             return Found(whole, whole=True)
-    return Found(_fitting(files, question, min(room, PASSAGE_TOKENS), count))
+    return None
+
+
+def choose_passages(
+    files: Sequence[File], question: Sequence[str], room: int, count: Callable[[str], int], asked: Asked | None = None
+) -> Found:  # fmt: skip
+    """The passages that fit the question by its words and, with `asked`, by their vectors; where none does, the
+    beginnings of files whose names do. Blocks; raises a database error.
+    """
+    room = min(room, PASSAGE_TOKENS)
+    places = {file.blob_id: at for at, file in enumerate(files)}
+    words = question_words(question)
+    named = names_with([file.name for file in files], words)
+    ranked = _with_words(places, words, named) if words else []
+    similar = Similar() if asked is None else find_similar(list(places), asked)
+    if similar.places:
+        ranked = fuse(ranked, _at(places, similar.places))
+    chosen = take_windows(ranked, room, count)
+    if not chosen:
+        chosen = _beginnings([files[at].blob_id for at in list(named)[:MOST_PARTS_READ]], places, room, count)
+    return Found(chosen, unmade=similar.unmade)
+
+
+def _at(places: dict[uuid.UUID, int], wanted: Sequence[tuple[uuid.UUID, int, int]]) -> list[Window]:
+    """The windows at these places, in this order. One whose text has changed since is left out."""
+    windows = {
+        (one.file, one.position, one.start): one
+        for one in _windows(places, list(dict.fromkeys((blob, position) for blob, position, _ in wanted)))
+    }
+    found = [windows.get((places[blob], position, start)) for blob, position, start in wanted]
+    return [one for one in found if one is not None]
 
 
 def _whole(files: Sequence[File]) -> list[Window]:
@@ -63,15 +102,10 @@ def _whole(files: Sequence[File]) -> list[Window]:
     ]
 
 
-def _fitting(
-    files: Sequence[File], question: Sequence[str], room: int, count: Callable[[str], int]
-) -> list[Window]:  # fmt: skip
-    """The passages that fit the question; where none does, the beginnings of files whose names do."""
-    words = question_words(question)
-    if not words:
-        return []
-    named = names_with([file.name for file in files], words)
-    places = {file.blob_id: at for at, file in enumerate(files)}
+def _with_words(
+    places: dict[uuid.UUID, int], words: Sequence[Word], named: Mapping[int, Sequence[bool]]
+) -> list[Window]:
+    """The passages that have the question's words, the best first."""
     conditions = [Query([word]).condition() for word in words]
     values: dict[str, Any] = {f"word{at}": one for at, one in enumerate(conditions)}
     flags = ", ".join(f"t.words @@ %(word{at})s::tsquery" for at in range(len(words)))
@@ -84,9 +118,7 @@ def _fitting(
     weights = weights_of([row[2] for row in rows])
     best = [rows[at] for at in best_parts([row[2] for row in rows], weights, MOST_PARTS_READ)]
     windows = _windows(places, [(blob_id, position) for blob_id, position, _ in best])
-    if chosen := choose_windows(windows, words, weights, room, count, named):
-        return chosen
-    return _beginnings([files[at].blob_id for at in list(named)[:MOST_PARTS_READ]], places, room, count)
+    return rank_windows(windows, words, weights, named)
 
 
 def _beginnings(

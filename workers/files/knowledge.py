@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +21,7 @@ from chat.files.uses import COLLECTION, UsedFile
 from chat.models import Collection, File, FileState, FileUseKind
 from chat.runs.branch_files import BranchFile, note_outside_content
 from chat.runs.context import ClaimedRun
-from workers.files.choosing import MOST_NUMBERS, Found, choose
+from workers.files.choosing import MOST_NUMBERS, Found
 
 MOST_FILES: Final = 5_000  # of all collections together
 NAMED_FILES: Final = 20  # that the model is told of where nothing fits
@@ -54,13 +54,22 @@ class Passages:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """What of the conversation's collections fits the question, before moderation has read it."""
+class Chosen:
+    """The collections of a conversation. `rows` are the files of those that are usable, `files` one of each content
+    that was read.
+    """
 
-    chosen: Sequence[Collection]
+    collections: Sequence[Collection]
     usable: set[uuid.UUID]
     rows: Sequence[File]
     files: Sequence[File]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What of the conversation's collections fits the question, before moderation has read it."""
+
+    chosen: Chosen
     found: Found
 
     def passages(self) -> list[Passages]:
@@ -68,14 +77,12 @@ class Draft:
         texts: dict[int, list[str]] = {}
         for window in self.found.windows:
             texts.setdefault(window.file, []).append(window.text)
-        return [Passages(_as_branch_file(self.files[at]), every) for at, every in texts.items()]
+        return [Passages(_as_branch_file(self.chosen.files[at]), every) for at, every in texts.items()]
 
 
-def find_knowledge(
-    run: ClaimedRun, question: Sequence[str], room: int, count: Callable[[str], int]
-) -> Draft | None:  # fmt: skip
-    """What fits into `room` tokens; None without collections. `question`: the last texts of people, the newest first.
-    Blocks; raises a database error.
+def read_chosen(run: ClaimedRun) -> Chosen | None:
+    """The conversation's collections, and their files that whoever asks may use; None without collections. Blocks;
+    raises a database error.
     """
     chosen = list(Collection.objects.filter(conversations=run.conversation_id))
     if not chosen:
@@ -83,7 +90,7 @@ def find_knowledge(
     usable = set(usable_collections(run.user_id).values_list("pk", flat=True)) if run.user_id else set()
     rows = _files_of([one.pk for one in chosen if one.pk in usable])
     files = list({row.blob_id: row for row in rows if _is_ready(row)}.values())  # the same content once
-    return Draft(chosen, usable, rows, files, choose(files, question, room, count))
+    return Chosen(chosen, usable, rows, files)
 
 
 def number_knowledge(run: ClaimedRun, draft: Draft, screened: Sequence[Passages]) -> Knowledge:
@@ -92,7 +99,7 @@ def number_knowledge(run: ClaimedRun, draft: Draft, screened: Sequence[Passages]
     The numbers of the passages are stored with the run, so that another attempt cites by the same ones. Blocks; raises
     a database error.
     """
-    files, found = draft.files, draft.found
+    chosen, files, found = draft.chosen, draft.chosen.files, draft.found
     places = {file.pk: at for at, file in enumerate(files)}
     withheld = {places[one.file.id]: one.reason for one in screened if one.reason}
     text, sources = _numbered(run, files, found, {places[one.file.id]: list(one.texts) for one in screened}, withheld)
@@ -100,7 +107,7 @@ def number_knowledge(run: ClaimedRun, draft: Draft, screened: Sequence[Passages]
         note_outside_content(run.conversation_id)
     uses = [
         *_uses_of_files(files, found, withheld),
-        *_uses_of_collections(draft.chosen, draft.usable, draft.rows, found),
+        *_uses_of_collections(chosen.collections, chosen.usable, chosen.rows, found),
     ]
     if not sources and files and not withheld:
         text = _nothing_fits([file.name for file in files])
@@ -108,9 +115,9 @@ def number_knowledge(run: ClaimedRun, draft: Draft, screened: Sequence[Passages]
         with connection.cursor() as cursor:
             cursor.execute(_REMEMBER, [json.dumps([one.as_dict() for one in sources]), run.id, run.attempt])
     logger.info(
-        "collections_read", run=str(run.id), collections=len(draft.chosen),
-        usable=len(draft.usable & {one.pk for one in draft.chosen}), files=len(files), passages=len(sources),
-        whole=found.whole,
+        "collections_read", run=str(run.id), collections=len(chosen.collections),
+        usable=len(chosen.usable & {one.pk for one in chosen.collections}), files=len(files), passages=len(sources),
+        whole=found.whole, reason=found.reason, without_vectors=len(found.unmade),
     )  # fmt: skip
     return Knowledge(text, uses, sources)
 
@@ -219,6 +226,10 @@ def _uses_of_collections(
             reason = "no_files"
         elif ready < len(files):
             reason = "not_all_ready"
+        elif found.reason:
+            reason = found.reason
+        elif any(file.blob_id in found.unmade for file in files):
+            reason = "not_all_embedded"
         elif not found.windows:
             reason = "no_passage"
         if reason or found.whole:

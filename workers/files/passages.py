@@ -16,6 +16,7 @@ from chat.search.folding import Word, fold, words_of
 WINDOW_CHARS: Final = 1_600  # of one passage, about
 MOST_PASSAGES: Final = 24  # of one answer
 PASSAGE_TOKENS: Final = 8_000  # of all of them, at most
+RANK_OFFSET: Final = 60  # of reciprocal rank fusion, as its authors found it: the top of one ranking is not all
 FAR_BEHIND: Final = 0.25  # of the best passage's score: what has less is left out
 
 
@@ -63,15 +64,13 @@ def windows_of(text: str, most: int = WINDOW_CHARS) -> Iterator[tuple[int, str]]
         start = end
 
 
-def choose_windows(
+def rank_windows(
     windows: Sequence[Window],
     words: Sequence[Word],
     weights: Sequence[float],
-    room: int,
-    count: Callable[[str], int],
     named: Mapping[int, Sequence[bool]],
 ) -> list[Window]:
-    """The windows that fit a question best, with at most `room` tokens, in the order of files and pages.
+    """The windows that have the question's words, the best first. Those far behind the best are left out.
 
     `named`: which of the words are in the name of each file; they count half.
     """
@@ -84,10 +83,29 @@ def choose_windows(
             beside = sum(w or most for w, flag in zip(weights, named.get(window.file, ()), strict=False) if flag)
             scored.append((score + beside / 2, window))
     scored.sort(key=lambda pair: (-pair[0], pair[1].file, pair[1].position, pair[1].start))
+    return [window for score, window in scored if score >= FAR_BEHIND * scored[0][0]]
+
+
+def fuse(*rankings: Sequence[Window]) -> list[Window]:
+    """Several rankings as one, by reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009): what is near the top of
+    both comes first, whatever their scores mean.
+    """
+    scores: dict[tuple[int, int, int], float] = {}
+    windows: dict[tuple[int, int, int], Window] = {}
+    for ranking in rankings:
+        for rank, window in enumerate(ranking, 1):
+            place = (window.file, window.position, window.start)
+            scores[place] = scores.get(place, 0.0) + 1 / (RANK_OFFSET + rank)
+            windows[place] = window
+    return [windows[place] for place in sorted(scores, key=lambda one: (-scores[one], one))]
+
+
+def take_windows(ranked: Sequence[Window], room: int, count: Callable[[str], int]) -> list[Window]:
+    """The first of a ranking that have at most `room` tokens together, in the order of files and pages."""
     chosen: list[Window] = []
     left = room
-    for score, window in scored:
-        if len(chosen) >= MOST_PASSAGES or score < FAR_BEHIND * scored[0][0]:
+    for window in ranked:
+        if len(chosen) >= MOST_PASSAGES:
             break
         size = count(window.text) + 8
         if size <= left:

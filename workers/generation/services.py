@@ -8,6 +8,7 @@ from typing import Any
 
 from chat.runs.context import ClaimedRun
 from chat.runs.lost import Lost
+from workers.embeddings.service import EmbedderSync
 from workers.generation.emitter import Emitter
 from workers.generation.request_context import KnownModels, NothingKnown
 from workers.generation.titles import TitleWriter
@@ -32,4 +33,5 @@ class Services:
     models: KnownModels = field(default_factory=NothingKnown)
     judges: Panel = field(default_factory=no_judges)
     find_tools: FindTools = find_no_tools
+    embedders: EmbedderSync = field(default_factory=EmbedderSync)
     approvals: Approvals = field(default_factory=PolicyApprovals)

@@ -1,5 +1,6 @@
-"""The models of endpoints, judges and search providers."""
+"""The models of endpoints, embedding models, judges and search providers."""
 
+from workers.models.embedders import Embedder
 from workers.models.endpoints import (
     SMALLEST_WINDOW,
     Endpoint,
@@ -16,6 +17,7 @@ from workers.models.search import SearchKind, SearchProvider
 __all__ = [
     "SMALLEST_WINDOW",
     "AwayPolicy",
+    "Embedder",
     "Endpoint",
     "EndpointKind",
     "EndpointModel",

@@ -65,7 +65,7 @@ def make_http_client(definition: Definition, facts: ModelFacts | None = None) ->
     from workers.providers.http.client import HttpChat
 
     return HttpChat(
-        _make_dialect(definition),
+        make_dialect(definition),
         definition.base_url,
         definition.api_key,
         timeouts=definition.timeouts,
@@ -78,7 +78,8 @@ def make_http_client(definition: Definition, facts: ModelFacts | None = None) ->
     )
 
 
-def _make_dialect(definition: Definition) -> Dialect:
+def make_dialect(definition: Definition) -> Dialect:
+    """The dialect of an endpoint. It takes a second to import."""
     from workers.providers.anthropic.dialect import AnthropicDialect
     from workers.providers.gemini.dialect import GeminiDialect
     from workers.providers.ollama.dialect import OllamaDialect

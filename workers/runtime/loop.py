@@ -25,7 +25,7 @@ from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.jobs import processes, worker_heartbeats
 from chat.jobs.dispatch import look_at_queue
-from chat.jobs.queues import GENERATE_QUEUE, MODERATION_QUEUE
+from chat.jobs.queues import GENERATE_QUEUE
 from chat.markdown.pool import shared_pool
 from chat.moderation.answers import rules_for_answer
 from chat.moderation.rules import RuleSet
@@ -111,11 +111,12 @@ class Runtime:
             emitter, router, TitleWriter(router, router, self.judge_sync.panel), self.owner, self.spawn, self.give_back,
             models=router, judges=self.judge_sync.panel, find_tools=find_tools,
         )  # fmt: skip
+        await self.services.embedders.open()
         leases = LeaseKeeper(self.owner, self.active, emitter)
         self.spawn(repeat(self.stops.subscribe, every=1.0))
         for step in (leases.renew, leases.save):
             self.spawn(repeat(step, every=min(2.0, settings.RUN_LEASE_SECONDS / 3.5)))
-        for work in keep_in_step(self.services, self.endpoint_sync, self.judge_sync, self.may_judge):
+        for work in keep_in_step(self.services, self.endpoint_sync, self.judge_sync, self.takes):
             self.spawn(work)
         self.spawn(repeat(self._beat, every=worker_heartbeats.EVERY_SECONDS))
         metrics.gauges["runs_in_flight"] = lambda: len(self.active)
@@ -218,8 +219,9 @@ class Runtime:
         )  # fmt: skip
         await self.reporter.report(draining=self.draining, queues=tuple(sorted(self.queues)))
 
-    def may_judge(self) -> bool:
-        return MODERATION_QUEUE in self.queues and not self.draining
+    def takes(self, queue: str) -> bool:
+        """Whether this worker takes jobs of a queue, by its name in `chat.jobs.queues`."""
+        return queue in self.queues and not self.draining
 
     async def _check_queue(self) -> None:
         """Ends a worker that takes no more jobs, so that its supervisor restarts it."""
@@ -277,6 +279,7 @@ class Runtime:
         await emitter.stop()
         await self.services.model.close()
         await self.judge_sync.panel.aclose()
+        await self.services.embedders.aclose()
         await self.speaker.aclose()
 
 

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts.lib.formatting import file_size
 from accounts.models import User
 from chat.files import media_copy, storage, verifying
+from chat.files.embedding import request_embedding
 from chat.files.quota import limits_of, used_by
 from chat.files.recognising import request_recognition
 from chat.management.terminal import show_examples
@@ -23,7 +24,8 @@ class Command(BaseCommand):
         "are missing or have another size, and objects of which the database knows nothing; --delete removes those "
         "that are older than a day. `backup FOLDER` copies what the folder does not have of all files and recordings, "
         "also from a bucket, and `restore FOLDER` what the storage does not have. `recognise` has workers recognise "
-        "the text in pictures and scans that were read before a recogniser was installed, or where it failed. "
+        "the text in pictures and scans that were read before a recogniser was installed, or where it failed. `embed` "
+        "has workers make vectors of passages again where it failed, with --all of all collections. "
         "Exit code 0, or 1: contents are missing, there is no such user, or a copy failed."
     )
     requires_system_checks = ()
@@ -40,6 +42,8 @@ class Command(BaseCommand):
         ):
             commands.add_parser(name, help=words).add_argument("folder", type=Path)
         commands.add_parser("recognise", help="recognises text in earlier pictures and scans")
+        embedded = commands.add_parser("embed", help="makes vectors of passages again")
+        embedded.add_argument("--all", action="store_true", help="also those that are there")
         show_examples(
             parser,
             ("files list ana@example.org", "her files, and how much room they take"),
@@ -47,6 +51,7 @@ class Command(BaseCommand):
             ("files verify --delete", "delete what nobody knows of"),
             ("files backup /backup/media", "every night, after `backup`: what is new"),
             ("files recognise", "after `pip install -r requirements/ocr.txt`"),
+            ("files embed --all", "after another model has taken the place of the embedding model under its name"),
             ("files restore /backup/media", "after `restore`; then `files verify`"),
         )
 
@@ -57,6 +62,8 @@ class Command(BaseCommand):
             self._copy(options["what"], options["folder"])
         elif options["what"] == "recognise":
             self._recognise()
+        elif options["what"] == "embed":
+            self._embed(anew=options["all"])
         else:
             self._verify(delete=options["delete"])
 
@@ -79,6 +86,10 @@ class Command(BaseCommand):
         except storage.storage_errors() as error:
             raise CommandError(f"The copy is not complete; repeat it to go on: {error}") from None
         self.stdout.write(f"{done.found} contents; {done.copied} copied ({file_size(done.size)}).")
+
+    def _embed(self, *, anew: bool) -> None:
+        count = request_embedding(anew=anew)
+        self.stdout.write(f"Vectors of {count} contents will be made by the workers, in the background.")
 
     def _recognise(self) -> None:
         if settings.OCR == "off":

@@ -18,12 +18,15 @@ from chat.files.uses import UsedFile
 from chat.models import FileState, FileUseKind, RecognitionState
 from chat.runs.branch_files import BranchFile
 from chat.runs.claims import Claim
+from workers.files.choosing import choose_passages, choose_whole
 from workers.files.giving import SHARE, Given, Sight
-from workers.files.knowledge import Knowledge, find_knowledge, number_knowledge
+from workers.files.knowledge import Draft, Knowledge, number_knowledge, read_chosen
 from workers.files.knowledge_pictures import find_pictures
 from workers.files.loading import load_given, refresh
+from workers.files.similar import Asked
 from workers.generation.request_context import KnownModels, request_budget, usable_window
 from workers.generation.services import Services
+from workers.generation.steps.embedded_question import embed_question
 from workers.generation.steps.file_screening import screen_files, screen_passages
 from workers.generation.steps.stored import through_outages
 from workers.providers.base import SentOptions, ToolImage
@@ -54,6 +57,7 @@ class RunFiles:
     given: list[Given] = field(default_factory=list)
     knowledge: Knowledge = field(default_factory=Knowledge)
     _source: _Source | None = None  # once it is loaded
+    _asked: tuple[Asked | None, str] | None = None  # the question's vector, once it was asked for
 
     @property
     def is_empty(self) -> bool:
@@ -112,13 +116,31 @@ class RunFiles:
         if claim.has_collections:
             taken = sum(count(one.text) for one in self.given)
             room = int(max(budget * SHARE - taken, budget * LEAST_SHARE))
-            self.knowledge = await _look_up(services, claim, question, room, count)
+            self.knowledge = await self._look_up(services, claim, question, room, count)
             pictures = await through_outages(
                 lambda: in_db(find_pictures, claim.run, question, source.sight, attached)
             )  # fmt: skip
             self.given = [*attached, *await screen_files(services, claim.run, pictures)]
         used = {kind.value: sum(one.used.kind == kind for one in self.given) for kind in FileUseKind}
         logger.info("files_given", run=str(claim.run.id), **used)
+
+    async def _look_up(
+        self, services: Services, claim: Claim, question: Sequence[str], room: int, count: Callable[[str], int]
+    ) -> Knowledge:
+        """What the model gets of the conversation's collections. Waits for PostgreSQL and for the embedding model."""
+        chosen = await through_outages(lambda: in_db(read_chosen, claim.run))
+        if chosen is None:
+            return Knowledge()
+        found = await through_outages(lambda: in_db(choose_whole, chosen.files, room, count))
+        if found is None:
+            if self._asked is None:
+                self._asked = await embed_question(services.embedders.current, claim.run, question)
+            asked, reason = self._asked
+            found = await through_outages(lambda: in_db(choose_passages, chosen.files, question, room, count, asked))
+            found.reason = reason
+        draft = Draft(chosen, found)
+        screened = await screen_passages(services, claim.run, draft.passages())
+        return await through_outages(lambda: in_db(number_knowledge, claim.run, draft, screened))
 
     async def _sight(self, claim: Claim, models: KnownModels, endpoint: str) -> Sight:
         """Whether the model sees: as staff say, else as it has refused images lately, else as its endpoint lists it."""
@@ -183,17 +205,6 @@ class RunFiles:
 def _is_awaited(file: BranchFile, sight: Sight) -> bool:
     """Whether a file is still being read: for a model that does not see, also the text in its images."""
     return file.state == FileState.PENDING or (not sight.shown and file.recognition == RecognitionState.PENDING)
-
-
-async def _look_up(
-    services: Services, claim: Claim, question: Sequence[str], room: int, count: Callable[[str], int]
-) -> Knowledge:
-    """What the model gets of the conversation's collections. Waits for PostgreSQL."""
-    draft = await through_outages(lambda: in_db(find_knowledge, claim.run, question, room, count))
-    if draft is None:
-        return Knowledge()
-    screened = await screen_passages(services, claim.run, draft.passages())
-    return await through_outages(lambda: in_db(number_knowledge, claim.run, draft, screened))
 
 
 async def _look_again(files: Sequence[BranchFile]) -> list[BranchFile]:

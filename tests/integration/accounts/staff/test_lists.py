@@ -72,7 +72,7 @@ from tests.fixtures.called_tools import add_call
 from tests.fixtures.waiting_rows import waiting
 from tests.integration.accounts.staff.lists import path_of
 from tests.integration.accounts.staff.lists import root as root  # a fixture
-from workers.models import Endpoint, Judge, SearchProvider
+from workers.models import Embedder, Endpoint, Judge, SearchProvider
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
@@ -245,6 +245,7 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     Judge: lambda number: Judge.objects.create(
         name=f"j{number}", model="m", endpoint=endpoint(number), directions=["asked"]
     ),
+    Embedder: lambda number: Embedder.objects.create(name=f"v{number}", model="m", endpoint=endpoint(number)),
     SearchProvider: lambda number: SearchProvider.objects.create(name=f"s{number}", address="http://searxng:8080"),
 }  # fmt: skip
 

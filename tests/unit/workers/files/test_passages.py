@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from chat.search.folding import words_of
-from workers.files.passages import Window, best_parts, choose_windows, names_with, weights_of, windows_of
+from workers.files.passages import (
+    Window,
+    best_parts,
+    names_with,
+    rank_windows,
+    take_windows,
+    weights_of,
+    windows_of,
+)
 
 
 def count(text: str) -> int:
@@ -15,7 +23,7 @@ def choose(texts: list[str], question: str, room: int = 1_000, names: list[str] 
     windows = [Window(at, 1, "", 0, text) for at, text in enumerate(texts)]
     flags = [[word.text in text.lower() for word in words] for text in texts]
     named = names_with(names or [], words)
-    return [one.file for one in choose_windows(windows, words, weights_of(flags), room, count, named)]
+    return [one.file for one in take_windows(rank_windows(windows, words, weights_of(flags), named), room, count)]
 
 
 def test_windows_are_the_text_in_pieces_with_their_places() -> None:

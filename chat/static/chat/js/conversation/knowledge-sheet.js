@@ -11,7 +11,7 @@ import { SideSheet } from "antiphon/lib/side-sheet";
 import { recall, remember } from "antiphon/lib/storage";
 import { t, tn } from "antiphon/lib/texts";
 
-/** @typedef {{id: string, name: string, description: string, owner?: string, files: number, ready: number, failed: number, on: boolean}} Collection */
+/** @typedef {{id: string, name: string, description: string, owner?: string, files: number, ready: number, failed: number, embedding?: number, on: boolean}} Collection */
 /** @typedef {{collections: Collection[], missing: number, may_change: boolean}} Shown */
 
 const POLL_MS = 3000; // while files are being read
@@ -22,10 +22,12 @@ const pendingOf = (one) => one.files - one.ready - one.failed;
 /** How far the files of a collection are read. @param {Collection} one */
 export function readinessWords(one) {
   if (!one.files) return t("No files yet");
-  const words = pendingOf(one)
+  const words = [pendingOf(one)
     ? tn("{ready} of {count} file ready", "{ready} of {count} files ready", one.files, { ready: one.ready })
-    : tn("{count} file", "{count} files", one.files);
-  return one.failed ? `${words} · ${tn("{count} without readable text", "{count} without readable text", one.failed)}` : words;
+    : tn("{count} file", "{count} files", one.files)];
+  if (one.failed) words.push(tn("{count} without readable text", "{count} without readable text", one.failed));
+  if (one.embedding) words.push(tn("{count} found by words only until it is prepared", "{count} found by words only until they are prepared", one.embedding));
+  return words.join(" · ");
 }
 
 /** Its dialog. @param {any} page what the server put into the page */

@@ -1,14 +1,19 @@
-/** Says before sending that the chosen model does not see images. */
+/** Says before sending that the chosen model does not see images, or else what they will cost. */
 
 import { list, t } from "antiphon/lib/texts";
+import { costNote } from "antiphon/files/cost-note";
 import { fileIcon } from "antiphon/files/icons";
 
 /** @param {import("antiphon/files/file-box").FileBox} box @param {import("antiphon/conversation/picker").Picker} picker */
 export function noteUnseen(box, picker) {
-  const look = () => {
+  const wanted = () => {
     const { compared, asked } = picker;
-    const wanted = compared ? picker.models.filter((model) => compared.includes(model.id)) : asked ? [asked] : [];
-    const blind = wanted.filter((model) => model.sees === false).map((model) => model.label);
+    return compared ? picker.models.filter((model) => compared.includes(model.id)) : asked ? [asked] : [];
+  };
+  const showCost = costNote(box, wanted);
+  const look = () => {
+    showCost();
+    const blind = wanted().filter((model) => model.sees === false).map((model) => model.label);
     // Of an image in which text was recognised, a model that does not see gets that text.
     const hasImages = box.entries.some((entry) => fileIcon(entry.file?.kind, entry.name) === "image" && !entry.file?.characters);
     const before = box.warning;

@@ -22,11 +22,13 @@ export function startCollection(root, reload) {
 async function follow(state, adding, reload) {
   if (!state.isConnected) return; // another page is shown
   try {
-    const { files, ready, failed, pending } = await fetchJson(state.dataset.follow ?? "");
+    const { files, ready, failed, pending, embedding } = await fetchJson(state.dataset.follow ?? "");
     if (!state.isConnected) return;
-    if (!pending && !adding?.isBusy) return void reload();
-    const words = tn("{ready} of {count} file ready", "{ready} of {count} files ready", files, { ready });
-    state.textContent = failed ? `${words} · ${tn("{count} without readable text", "{count} without readable text", failed)}` : words;
+    if (!pending && !embedding && !adding?.isBusy) return void reload();
+    const words = [tn("{ready} of {count} file ready", "{ready} of {count} files ready", files, { ready })];
+    if (failed) words.push(tn("{count} without readable text", "{count} without readable text", failed));
+    if (embedding) words.push(tn("{count} found by words only until it is prepared", "{count} found by words only until they are prepared", embedding));
+    state.textContent = words.join(" · ");
   } catch {
     // The server can't be reached: the next turn tries again.
   }
