@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0058_recognition'),
+        ('chat', '0059_wording'),
     ]
 
     operations = [
