@@ -112,6 +112,7 @@ def begin(page: Page) -> None:
 def finish(page: Page) -> None:
     page.get_by_role("button", name="End call").click()
     expect(page.locator("#call-sheet")).to_have_count(0)
+    expect(page.locator("#voice")).to_be_hidden()  # once the last words are transcribed, another call can begin
 
 
 def test_a_cut_in_the_middle_of_a_sentence(page: Page, relay: Relay, upstream: FakeOpenAI) -> None:
