@@ -60,8 +60,11 @@ class Microphone:
         self._reply({"type": "ok"}, command.ref)
 
     async def stop(self, command: AudioStop) -> None:
-        """Ends the recording; what was said is still transcribed."""
-        await self._stop_and_free(self._current(command.recording_id), "stop")
+        """Ends the recording; what was said is still transcribed. It may be another connection's of the same user, as
+        after one that was lost, perhaps with its web process.
+        """
+        if command.recording_id.hex in self._recorders or not await self._stop_elsewhere(command.recording_id):
+            await self._stop_and_free(self._current(command.recording_id), "stop")
         self._reply({"type": "ok"}, command.ref)
 
     async def cancel(self, command: AudioCancel) -> None:
@@ -74,6 +77,13 @@ class Microphone:
         if recorder is None or recorder.id != recording_id:
             raise NotFound(_("That recording is not in progress on this connection."))
         return recorder
+
+    async def _stop_elsewhere(self, recording_id: uuid.UUID) -> bool:
+        """Whether it was in progress on another connection of this user's."""
+        if not await recordings.free_microphone(self._user_id, recording_id):
+            return False
+        await recordings.send(recording_id, [AudioChunk(0, command="stop")])
+        return True
 
     async def start(self, command: AudioStart) -> None:
         if not settings.ASR_BACKENDS:

@@ -189,11 +189,11 @@ async def send(recording_id: uuid.UUID, entries: Sequence[AudioChunk]) -> bool:
     return bool((await pipe.execute())[-1])
 
 
-async def free_microphone(user_id: uuid.UUID, recording_id: uuid.UUID) -> None:
-    """The user may begin another recording, though a worker still transcribes what was said in this one. Raises
-    `redis.RedisError`.
+async def free_microphone(user_id: uuid.UUID, recording_id: uuid.UUID) -> bool:
+    """The user may begin another recording, though a worker still transcribes what was said in this one. Whether it
+    held the microphone until now. Raises `redis.RedisError`.
     """
-    await async_redis().zrem(_sets(user_id)[0], recording_id.hex)
+    return bool(await async_redis().zrem(_sets(user_id)[0], recording_id.hex))
 
 
 async def release(user_id: uuid.UUID, recording_id: uuid.UUID) -> None:

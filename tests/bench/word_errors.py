@@ -1,9 +1,13 @@
-"""How many words of twenty sentences Moonshine gets wrong, spoken by espeak-ng and, where it is installed, by flite."""
+"""How many words Moonshine gets wrong: of twenty sentences spoken by espeak-ng and, where it is installed, by flite, as
+they are and in white noise; and of the two recordings of people that its package contains.
+"""
 
 from __future__ import annotations
 
 import array
 import asyncio
+import math
+import random
 import re
 import shutil
 import subprocess
@@ -39,6 +43,26 @@ SENTENCES: Final = (
     "how long does it take to boil an egg",
     "we will meet again next week at the same place",
 )
+NOISES: Final = (None, 20, 10)  # decibels of the speech above the noise
+RECORDINGS: Final = {
+    "beckett": "ever tried ever failed no matter try again fail again fail better",
+    "two_cities": (
+        "it was the best of times it was the worst of times it was the age of wisdom it was the age of "
+        "foolishness it was the epoch of belief it was the epoch of incredulity it was the season of light it "
+        "was the season of darkness it was the spring of hope it was the winter of despair we had everything "
+        "before us we had nothing before us we were all going direct to heaven we were all going direct the "
+        "other way in short the period was so far like the present period that some of its noisiest "
+        "authorities insisted on its being received for good or for evil in the superlative degree of "
+        "comparison only"
+    ),
+}
+
+
+def read(file: Path) -> bytes:
+    """A WAV file of one channel, as 16 kHz PCM16."""
+    with wave.open(str(file)) as spoken:
+        samples = array.array("h", spoken.readframes(spoken.getnframes()))
+        return resample(samples, spoken.getframerate(), RATE).tobytes()
 
 
 def flite(text: str) -> bytes:
@@ -46,9 +70,17 @@ def flite(text: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "speech.wav")
         subprocess.run(["flite", "-voice", "slt", "-t", text, "-o", str(file)], check=True, timeout=20)
-        with wave.open(str(file)) as spoken:
-            samples = array.array("h", spoken.readframes(spoken.getnframes()))
-            return resample(samples, spoken.getframerate(), RATE).tobytes()
+        return read(file)
+
+
+def in_noise(pcm: bytes, decibels: int | None) -> bytes:
+    """With white noise, the same for the same audio, so many decibels below the speech."""
+    if decibels is None:
+        return pcm
+    samples, dice = array.array("h", pcm), random.Random(1)
+    loudness = math.sqrt(sum(sample * sample for sample in samples) / len(samples)) / 10 ** (decibels / 20)
+    mixed = (round(sample + dice.gauss(0, loudness)) for sample in samples)
+    return array.array("h", (max(-32768, min(32767, sample)) for sample in mixed)).tobytes()
 
 
 def words_of(text: str) -> list[str]:
@@ -79,7 +111,9 @@ async def transcribe(backend: MoonshineBackend, pcm: bytes) -> str:
 
 
 async def show() -> None:
-    """Prints a row for each voice."""
+    """Prints a row for each voice, alone and in noise, and for each recording."""
+    import moonshine_voice  # optional
+
     voices: dict[str, Callable[[str], bytes]] = {"espeak-ng": speak}
     if shutil.which("flite"):
         voices["flite"] = flite
@@ -88,10 +122,17 @@ async def show() -> None:
     try:
         await backend.prepare()
         for name, voice in voices.items():
-            wrong = [
-                wrong_words(words_of(said), words_of(await transcribe(backend, voice(said)))) for said in SENTENCES
-            ]
-            share = sum(wrong) / sum(len(words_of(said)) for said in SENTENCES)
-            print(f"  {name:<12} {share:10.1%}       {wrong.count(0)}", flush=True)
+            for decibels in NOISES:
+                wrong = [
+                    wrong_words(words_of(said), words_of(await transcribe(backend, in_noise(voice(said), decibels))))
+                    for said in SENTENCES
+                ]
+                share = sum(wrong) / sum(len(words_of(said)) for said in SENTENCES)
+                label = name if decibels is None else f"  in {decibels} dB"
+                print(f"  {label:<12} {share:10.1%}       {wrong.count(0)}", flush=True)
+        folder = Path(moonshine_voice.__file__).parent / "assets"
+        for name, said in RECORDINGS.items():
+            heard = words_of(await transcribe(backend, read(folder / f"{name}.wav")))
+            print(f"  {name:<12} {wrong_words(words_of(said), heard) / len(words_of(said)):10.1%}", flush=True)
     finally:
         await backend.aclose()

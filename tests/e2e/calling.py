@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright
@@ -28,17 +29,25 @@ def speech() -> Iterator[FakeSpeech]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def calling(upstream: FakeOpenAI, speech: FakeSpeech, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@contextmanager
+def stack_of_calls(
+    upstream: FakeOpenAI, speech: FakeSpeech, folders: pytest.TempPathFactory, **settings: str
+) -> Iterator[Stack]:
     env = {
         "OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", "CHAT_MODELS": "small",
         "RECORDINGS_PER_USER": "9", "RECORDINGS_AT_ONCE": "9", "ASR_SPEAKERS": "9",
         "SPEECH_BACKENDS": "openai", "SPEECH_URL": speech.url, "SPEECH_API_KEY": KEY,
     }  # fmt: skip
     with (
-        recogniser_of_any_audio(tmp_path_factory.mktemp("grammar")) as asr,
-        run_stack(web=1, workers=1, env=env | asr.env) as running,
+        recogniser_of_any_audio(folders.mktemp("grammar")) as asr,
+        run_stack(web=1, workers=1, env=env | asr.env | settings) as running,
     ):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def calling(upstream: FakeOpenAI, speech: FakeSpeech, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with stack_of_calls(upstream, speech, tmp_path_factory) as running:
         yield running
 
 

@@ -68,9 +68,10 @@ def test_a_microphone_that_is_refused_ends_the_call(page: Page) -> None:
     page.get_by_role("button", name="Start a call").click()
     call(page, "ended")
     expect(page.locator(".call-trouble")).to_contain_text("blocks the microphone")
+    expect(page.locator(".call-theirs")).to_be_empty()
     assert violations(page, "#call-sheet") == []
     shoot_views(page, "call-ended")
-    page.get_by_role("button", name="End call").click()
+    page.locator("#call-sheet").get_by_role("button", name="Close").click()
     expect(page.locator("#call-sheet")).to_have_count(0)
 
 

@@ -32,6 +32,19 @@ addEventListener("DOMContentLoaded", () => {
 """
 
 
+# Each note, and whether it lies above all else when it comes.
+SEEN = """() => {
+    window.seenNotes = [];
+    new MutationObserver((changes) => {
+        for (const note of changes.flatMap((change) => [...change.addedNodes]).filter((one) => one.isConnected)) {
+            const { left, top, width, height } = note.getBoundingClientRect();
+            const above = document.elementFromPoint(left + width / 2, top + height / 2);
+            window.seenNotes.push({ text: note.textContent, on_top: note.contains(above) });
+        }
+    }).observe(document.getElementById("toasts"), { childList: true });
+}"""
+
+
 @pytest.fixture(autouse=True)
 def quick(speech: FakeSpeech) -> Iterator[None]:
     speech.ms_per_character = 20
@@ -140,6 +153,22 @@ def test_an_answer_that_fails_says_so(page: Page, upstream: FakeOpenAI) -> None:
     ask(page)
     expect(page.locator(".call-trouble")).not_to_be_empty()
     call(page, "listening")
+
+
+def test_what_is_noted_meanwhile_is_seen_in_the_call(page: Page, speech: FakeSpeech) -> None:
+    """As that the voice fails: over the whole screen of a phone nothing of the page below is seen."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_role("button", name="Start a call").click()
+    call(page, "listening")
+    speech.status = 500
+    page.evaluate(SEEN)
+    page.evaluate("text => speakInto(text)", FIRST)
+    page.wait_for_function("() => window.seenNotes.some((note) => note.text.includes('read aloud'))")
+    speech.status = 200
+    shoot_views(page, "call-note")
+    assert all(note["on_top"] for note in page.evaluate("seenNotes"))
+    page.get_by_role("button", name="End call").click()
+    expect(page.locator("body > #toasts")).to_have_count(1)
 
 
 def test_two_people_speak_in_two_browsers(

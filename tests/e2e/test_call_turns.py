@@ -25,6 +25,31 @@ def test_back_channel_and_unfinished_sentences(bare_page: Page) -> None:
         assert (bare_page.evaluate(TURN, ["pauseAfter", text]) > 0) is waits, text
 
 
+def test_an_unfinished_sentence_waits_for_words_and_not_for_a_noise(bare_page: Page) -> None:
+    sent = bare_page.evaluate(
+        """async () => {
+            const { Call } = await import("antiphon/voice/call");
+            const make = () => {
+                const sent = [];
+                const voice = { finals: [], sendFinals: () => sent.push(voice.finals.splice(0).join(" ")) };
+                return Object.assign(Object.create(Call.prototype), { voice, sent, waiting: 0, hear() {}, look() {} });
+            };
+            const [noise, words] = [make(), make()];
+            for (const call of [noise, words]) {
+                call.take("Tell me about the");
+                call.onSpeech(true);
+            }
+            await new Promise((resolve) => setTimeout(resolve, 2_000));
+            const meanwhile = [...noise.sent, ...words.sent];
+            for (const call of [noise, words]) call.onSpeech(false);
+            words.take("weather.");
+            while (!noise.sent.length || !words.sent.length) await new Promise((resolve) => setTimeout(resolve, 20));
+            return [meanwhile, noise.sent, words.sent];
+        }"""
+    )
+    assert sent == [[], ["Tell me about the"], ["Tell me about the weather."]]
+
+
 def test_an_echo_is_told_by_its_loudness(bare_page: Page) -> None:
     found = bare_page.evaluate(
         """async () => {

@@ -99,6 +99,23 @@ async def test_others_see_that_somebody_speaks(stack: Stack) -> None:
         await other.close()
 
 
+async def test_the_speaker_ends_a_recording_from_another_connection(stack: Stack) -> None:
+    """As after a connection that was lost, perhaps with its web process: the last words come at once."""
+    async with user(stack) as alice:
+        lost, other = await alice.connect(), await alice.connect(at=stack.webs[1].url)
+        speaker = await recording(lost)
+        await speaker.say(silence(200) + speak(FIRST))
+        assert (await other.ask("audio.cancel", recording_id=speaker.id))["code"] == "not_found"
+        assert (await other.ask("audio.stop", recording_id=speaker.id))["type"] == "ok"
+        final = await other.next("transcript.final", recording_id=speaker.id)
+        assert final["text"] == FIRST
+        assert (await lost.next("audio.closed", recording_id=speaker.id))["reason"] == "stopped"
+        assert (await other.ask("audio.stop", recording_id=speaker.id))["code"] == "not_found"
+        await (await recording(lost)).stop()
+        for client in (lost, other):
+            await client.close()
+
+
 async def test_the_next_recording_can_begin_at_once(stack: Stack) -> None:
     """Two at once are allowed here. The worker may be busy with the end of the one before."""
     async with user(stack) as alice:

@@ -223,7 +223,7 @@ export class Conversation {
     if (command.model && frame.run_id) this.page.model = command.model;
     if (command.models) this.picker.compare([]);
     if (this.page.conversation_id) return;
-    if (frame.duplicate) {
+    if (frame.duplicate && this.outbox.restored.has(frame.ref ?? "")) {
       this.parameters.draft.clear();
       location.replace(`${this.page.urls.root}c/${frame.conversation_id}/`); // an earlier life of this page made it
       return;
@@ -237,7 +237,7 @@ export class Conversation {
     element("bar").dataset.id = frame.conversation_id;
     element("chat-menu").hidden = this.people.button.hidden = this.people.sharing.hidden = false;
     this.open(frame.conversation_id, null);
-    this.subscription?.followed(frame.position);
+    void (frame.duplicate ? this.subscription?.subscribe() : this.subscription?.followed(frame.position)); // by the server
     if (this.listed && this.listed.conversation_id === frame.conversation_id) this.onListed?.(this.listed);
     const early = this.early.filter((event) => event.conversation_id === frame.conversation_id);
     this.early = [];

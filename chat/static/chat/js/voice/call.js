@@ -14,6 +14,7 @@ import { pauseAfter } from "antiphon/voice/turn-taking";
 const LOOK_MS = 120;
 const AGAIN = ["connection", "worker", "worker_stopped", "worker_lost"]; // what a call survives: the recording begins again
 const TRIES = 8;
+const NOISE_MS = 1_800; // within which the words come of what was found to be speech
 const TRY_MS = 500; // before the first one; so much longer before each further one
 const STATES = /** @type {Record<State, string>} */ ({
   starting: t("Starting…"),
@@ -41,6 +42,8 @@ export class Call {
     this.tries = -1; // since it was last heard; none before it began
     this.retry = 0; // the timer of the next one
     this.element = this.build();
+    this.notes = /** @type {HTMLElement} */ (document.getElementById("toasts"));
+    this.place = document.createComment("notes"); // where they are without a call
     this.look = this.look.bind(this);
   }
 
@@ -82,6 +85,8 @@ export class Call {
   async open(styles) {
     await loadStyles(styles);
     document.body.append(this.element);
+    this.notes.after(this.place);
+    this.part(this.element, ".call-captions").before(this.notes); // below a modal dialog nobody sees them
     this.element.showModal();
     this.voice.call = this;
     this.events = new CallEvents(this);
@@ -142,6 +147,7 @@ export class Call {
   onSpeech(speech) {
     this.speech = speech;
     if (speech) clearTimeout(this.waiting); // the sentence goes on
+    else if (this.waiting) this.sendAfter(NOISE_MS); // unless it was a noise, of which no words come
     this.look();
   }
 
@@ -165,11 +171,16 @@ export class Call {
   take(text) {
     this.voice.finals.push(text);
     this.hear("");
+    this.sendAfter(pauseAfter(text));
+  }
+
+  /** Sends what was said, unless somebody speaks before. @param {number} ms */
+  sendAfter(ms) {
     clearTimeout(this.waiting);
     this.waiting = setTimeout(() => {
       this.waiting = 0;
       this.voice.sendFinals();
-    }, pauseAfter(text));
+    }, ms);
   }
 
   /** Whether what was said is to be sent now. */
@@ -211,6 +222,9 @@ export class Call {
     }
     this.trouble(message);
     this.part(this.element, "[data-call=mute]").hidden = true;
+    /** @type {Text} */ (this.part(this.element, "[data-call=end]").lastChild).data = t("Close");
+    const theirs = this.part(this.element, ".call-theirs");
+    if (theirs.textContent === FIRST) theirs.textContent = "";
     this.over = true;
     clearInterval(this.timer);
     this.events?.close();
@@ -232,6 +246,7 @@ export class Call {
     this.turns.settle();
     playback.stop();
     playback.toggle.setAttribute("aria-pressed", String(this.before.on));
+    this.place.replaceWith(this.notes);
     this.element.close();
     this.element.remove();
     const left = voice.finals.splice(0).join(" ");

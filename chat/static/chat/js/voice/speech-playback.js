@@ -106,7 +106,8 @@ export class SpeechPlayback {
 
   /** The server took something of ours: its answer is read, in the tab one looks at. @param {Frame} frame `message.accepted` */
   onAccepted(frame) {
-    if (frame.duplicate) return;
+    const isRead = this.asked === frame.run_id || this.reading?.view.runId === frame.run_id;
+    if (frame.duplicate && (isRead || this.conversation.outbox.restored.has(frame.ref ?? ""))) return; // asked before
     this.stop();
     if (!this.on || document.visibilityState !== "visible" || frame.runs) return; // of several, the chosen one is read
     this.asked = frame.run_id;
@@ -121,7 +122,7 @@ export class SpeechPlayback {
   /** @param {Frame} event of the conversation's log, after the page has taken it in */
   onEvent(event) {
     const { reading } = this;
-    if (event.run_id === this.asked && this.asked) this.follow(event.run_id);
+    if (this.asked && (event.run_id === this.asked || event.type === "snapshot")) this.follow(this.asked);
     if (!reading) return;
     if (event.type === "snapshot") {
       if (reading.view.text.startsWith(reading.text)) this.feed();
@@ -139,6 +140,7 @@ export class SpeechPlayback {
     const { transcript } = this.conversation;
     const id = transcript.runs.get(runId);
     const view = id ? transcript.find(id) : undefined;
+    if (view && !view.text && !view.active) this.asked = ""; // it ended without a word
     if (!view?.text) return;
     this.asked = "";
     this.begin(view, true);
@@ -215,7 +217,8 @@ export class SpeechPlayback {
     utterance.onboundary = (event) => reached(sentence.marks[event.charIndex] ?? 0);
     utterance.onend = () => {
       reached(sentence.end);
-      this.over(reading, utterance);
+      reading.waiting.delete(utterance);
+      this.finished(reading);
     };
     utterance.onerror = (event) => {
       if (this.reading === reading && event.error !== "interrupted" && event.error !== "canceled") {
@@ -225,12 +228,6 @@ export class SpeechPlayback {
     };
     if (reading.waiting.size === 1 && !served) this.silence = setTimeout(() => this.reading === reading && this.giveUp(), SILENT_MS);
     reading.engine.speak(utterance);
-  }
-
-  /** @param {Reading} reading @param {SpeechSynthesisUtterance} utterance */
-  over(reading, utterance) {
-    reading.waiting.delete(utterance);
-    this.finished(reading);
   }
 
   /** @param {Reading} reading */

@@ -38,7 +38,7 @@ export class Voice {
     /** @type {"off" | "starting" | "listening" | "finishing"} */
     this.phase = "off";
     this.recorder = /** @type {Recorder | null} */ (null);
-    this.id = "";
+    this.id = this.lost = ""; // of the recording; of one that ended by a fault, whose last words are still transcribed
     this.turn = 0; // counts what was begun
     this.sender = new AudioSender(null);
     this.held = false;
@@ -202,10 +202,10 @@ export class Voice {
 
   /** @param {string} message @param {string} [reason] */
   async fail(message, reason) {
-    const { id } = this;
+    const id = this.id && (this.lost = this.id);
     await this.end();
     this.tell(message, reason);
-    if (id && this.conversation.socket.ready) this.close("audio.stop", id);
+    if (id) this.close("audio.stop", id); // on the next connection, where this one is lost: its web process may be, too
   }
 
   /** @param {string} type @param {string} [id] */
@@ -217,6 +217,7 @@ export class Voice {
   /** @param {Frame} frame */
   onFrame(frame) {
     if (!this.id || frame.recording_id !== this.id) {
+      if (this.lost && frame.recording_id === this.lost && frame.type === "transcript.final") this.take(frame.text);
       if (frame.type === "error" && !frame.ref && frame.code === "asr_unavailable" && this.phase !== "off") this.fail(frame.message, "worker");
       return;
     }

@@ -17,6 +17,7 @@ import { forgetMessage, storedMessages, storeMessage } from "antiphon/lib/databa
  * @property {"waiting" | "sending" | "unsent"} state `unsent`: refused; the person or a timer decides
  * @property {boolean} sent whether the server may have it already
  * @property {string} ref of the command that is being sent
+ * @property {boolean} restored an earlier life of this page, or another tab, wrote it
  * @property {number} tries
  * @property {number} timer
  * @property {boolean} overdue whether its reply is
@@ -50,6 +51,8 @@ export class Outbox {
     this.items = new Map();
     /** The site's rules refuse a message: its text, and why. @type {((text: string, reason: string) => void) | null} */
     this.onModerated = null;
+    /** `ref`s of commands that an earlier life of this page may have sent before. @type {Set<string>} */
+    this.restored = new Set();
     this.expected = ""; // the run of the message accepted last, until the page shows its answer
   }
 
@@ -65,7 +68,7 @@ export class Outbox {
     const owner = here.some((one) => one.tab === tab.id) ? tab.id : here[0]?.tab;
     for (const one of here) {
       if (one.conversationId === null && one.tab !== owner) continue;
-      const item = this.insert(one.command, one.at, one.sent, one.files);
+      const item = Object.assign(this.insert(one.command, one.at, one.sent, one.files), { restored: true });
       this.add(item);
       this.store(item);
     }
@@ -105,7 +108,7 @@ export class Outbox {
   /** @param {Frame} command @param {number} at @param {boolean} sent @param {Item["files"]} files @returns {Item} */
   insert(command, at, sent, files) {
     /** @type {Item} */
-    const item = { command, state: "waiting", sent, ref: "", tries: 0, timer: 0, overdue: false, at, files };
+    const item = { command, state: "waiting", sent, ref: "", restored: false, tries: 0, timer: 0, overdue: false, at, files };
     this.items.set(command.client_id, item);
     return item;
   }
@@ -158,6 +161,7 @@ export class Outbox {
     item.state = "sending";
     item.sent = true;
     item.ref = makeId();
+    if (item.restored) this.restored.add(item.ref);
     this.store(item);
     item.overdue = false;
     item.timer = setTimeout(() => {
