@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             name='Embedding',
             fields=[
                 ('blob', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='embedding', serialize=False, to='chat.blob')),
-                ('model_key', models.CharField(help_text='Which embedding model makes the vectors: `workers.models.Embedder.key`.', max_length=32)),
+                ('model_key', models.CharField(help_text='Which embedding model makes the vectors, as `workers.models.Embedder.key` names it.', max_length=32)),
                 ('state', models.CharField(choices=[('pending', 'Waiting'), ('done', 'Done'), ('failed', 'Failed')], default='pending', max_length=8)),
                 ('reason', models.CharField(blank=True, help_text='Why it waits or failed, for staff.', max_length=40)),
                 ('characters', models.BigIntegerField(default=0, help_text='Of the text that has vectors.')),

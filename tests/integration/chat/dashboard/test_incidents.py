@@ -21,7 +21,7 @@ from tests.integration.chat.dashboard.shown import show
 from workers.runtime.beat_lease import LEASE
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
-HEADING = "What does not work as it should"
+HEADING = "Problems"
 
 
 @pytest.fixture(autouse=True)
