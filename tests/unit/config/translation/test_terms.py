@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 TERMS: Final = (
     ("Usage entries", "usage entries"),
     ("Daily usage", "Daily usage"),
-    ("Top-ups", "top ups"),
+    ("Top-ups", "top-ups"),
     ("Erased", "Erased"),
     ("%(user)s is scheduled for erasure. Cancel that first.",) * 2,
 )

@@ -35,8 +35,7 @@ export class Voice {
     this.button = button;
     this.panel = new VoicePanel(button, conversation.announcer);
     this.limitMs = Infinity;
-    /** @type {"off" | "starting" | "listening" | "finishing"} */
-    this.phase = "off";
+    this.phase = /** @type {"off" | "starting" | "listening" | "finishing"} */ ("off");
     this.recorder = /** @type {Recorder | null} */ (null);
     this.id = this.lost = ""; // of the recording; of one that ended by a fault, whose last words are still transcribed
     this.turn = 0; // counts what was begun
