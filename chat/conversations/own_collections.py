@@ -52,9 +52,10 @@ def usable_collection(user_id: uuid.UUID, collection_id: uuid.UUID) -> Collectio
 
 def list_collection_files(collection: Collection, page: int = 1) -> FilesPage:
     """The files of a collection, `PAGE` at a time; those that could not be read come first, then those that wait."""
+    # Before the rows: a page of which a row is still being read follows the reading.
+    readiness = readiness_of([collection.pk]).get(collection.pk, Readiness())
     rows = File.objects.filter(collection=collection).select_related("blob").order_by("blob__state", "name", "pk")
     found = list(rows[(page - 1) * PAGE : page * PAGE + 1])
-    readiness = readiness_of([collection.pk]).get(collection.pk, Readiness())
     return FilesPage([file_dict(one) for one in found[:PAGE]], readiness, page, len(found) > PAGE)
 
 

@@ -34,7 +34,7 @@ def test_messages_wait_and_are_changed_on_two_pages(page: Page, stack: Stack) ->
     for text in ("First of all", "And then", "Finally"):
         send(page, text)
     expect(texts(page)).to_have_text(["First of all", "And then", "Finally"])
-    expect(page.locator("#queue-title")).to_have_text("3 messages wait")
+    expect(page.locator("#queue-title")).to_have_text("3 messages waiting")
     expect(page.locator(".message-user")).to_have_count(1)
     other = page.context.new_page()
     other.goto(url)

@@ -19,6 +19,8 @@ export class WebSearch {
     this.title = this.button.title;
     this.key = `draft.web-search.${page.user.id}`;
     this.on = page.conversation_id ? Boolean(page.web_search?.on) : this.offered && recall(this.key, "session") === "1";
+    this.switched = false; // on, by whoever reads this page
+    this.noted = "";
     this.button.addEventListener("click", () => this.toggle());
     const { picker } = conversation;
     this.picker = picker;
@@ -36,10 +38,9 @@ export class WebSearch {
   async toggle() {
     const on = !this.on;
     this.on = on;
+    this.switched = on;
     this.show();
-    const lacking = on ? this.lacking : "";
-    if (lacking) showNote(lacking);
-    else this.say(on ? t("The model may search the web.") : t("The model does not search the web."));
+    if (!on || !this.lacking) this.say(on ? t("The model may search the web.") : t("The model does not search the web."));
     if (!this.page.conversation_id) return remember(this.key, on ? "1" : null, "session");
     try {
       await post(`${this.page.urls.root}c/${this.page.conversation_id}/web-search/`, this.page.csrf, { on: on ? "1" : "0" });
@@ -72,5 +73,7 @@ export class WebSearch {
     this.button.disabled = this.page.role === "viewer";
     this.button.toggleAttribute("data-lacking", this.on && Boolean(this.lacking));
     this.button.title = (this.on && this.lacking) || this.title;
+    if (this.switched && this.lacking && this.lacking !== this.noted) showNote(this.lacking); // at once, or when models are known
+    this.noted = this.lacking;
   }
 }
