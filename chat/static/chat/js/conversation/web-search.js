@@ -73,7 +73,8 @@ export class WebSearch {
     this.button.disabled = this.page.role === "viewer";
     this.button.toggleAttribute("data-lacking", this.on && Boolean(this.lacking));
     this.button.title = (this.on && this.lacking) || this.title;
-    if (this.switched && this.lacking && this.lacking !== this.noted) showNote(this.lacking); // at once, or when models are known
-    this.noted = this.lacking;
+    const note = this.switched && this.on ? this.lacking : "";
+    if (note && note !== this.noted) showNote(note); // at once, or when the models are known
+    this.noted = note;
   }
 }
