@@ -87,11 +87,11 @@ def test_without_any_voice_the_way_on_is_said(page: Page) -> None:
     page.evaluate("delete document.getElementById('aloud').dataset.served")  # and a headless browser has none
     page.evaluate(NOTES_SHOWN)
     page.get_by_role("button", name="Start a call").click()
-    page.wait_for_function("notesShown.length > 0")
+    page.wait_for_function("() => notesShown.length > 0")
     [note] = page.evaluate("notesShown")
     assert "no voice for reading aloud. Install one" in note
     assert "Let the server read" not in note
     expect(page.locator("#call-sheet")).to_have_count(0)
     page.evaluate("document.getElementById('call').dataset.help = '/admin/help/'")  # as of staff
     page.get_by_role("button", name="Start a call").click()
-    page.wait_for_function("notesShown.some((note) => note.includes('Let the server read'))")
+    page.wait_for_function("() => notesShown.some((note) => note.includes('Let the server read'))")

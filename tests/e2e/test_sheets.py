@@ -79,7 +79,7 @@ def test_a_load_that_failed_is_said_and_tried_again(page: Page, stack: Stack) ->
         page.reload()
         page.evaluate(NOTES_SHOWN)
         press(page, OPENERS[opener])
-        page.wait_for_function("notesShown.length > 0")
+        page.wait_for_function("() => notesShown.length > 0")
         notes = page.evaluate("notesShown")
         assert "Try again in a moment." in notes[0], (opener, notes)
     page.unroute("**/sheets/")
