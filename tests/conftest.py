@@ -151,6 +151,16 @@ def clean_redis() -> str:
     return servers.redis.url
 
 
+@pytest.fixture
+def full_redis(clean_redis: str) -> Generator[None, None, None]:
+    """This session's Redis takes no writes."""
+    assert servers.redis.process is not None
+    client: Any = _connected(servers.redis.process.pid)
+    client.config_set("maxmemory", 1)
+    yield
+    client.config_set("maxmemory", 0)
+
+
 @functools.cache
 def _connected(pid: int) -> redis.Redis:
     """A client that all tests use: connecting and asking who answers takes sixteen times as long as emptying."""

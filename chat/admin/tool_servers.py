@@ -9,13 +9,13 @@ from typing import Any, Final
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count, ManyToManyField, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
-from django.utils import timezone, translation
+from django.utils import translation
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -25,8 +25,9 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import audit
-from accounts.staff.labels import TEST_COLOURS, Label, test_label
-from accounts.staff.recorded import HistoryAdmin, RecordedAdmin
+from accounts.staff.labels import Label
+from accounts.staff.recorded import HistoryAdmin
+from accounts.staff.with_test import AdminWithTest
 from chat.admin.tool_server_forms import ToolServerForm
 from chat.catalog.tool_servers import forget_log_ins
 from chat.jobs import tool_servers as ask
@@ -36,7 +37,7 @@ REVOKE_SECONDS: Final = 15.0  # after so long, the rest of the selected log-ins 
 
 
 @admin.register(ToolServer)
-class ToolServerAdmin(RecordedAdmin):
+class ToolServerAdmin(AdminWithTest):
     form = ToolServerForm
     list_display = ("title", "slug", "kind", "address", "coloured_use", "who", "tools", "last_test")
     list_select_related = ("owner",)
@@ -98,10 +99,8 @@ class ToolServerAdmin(RecordedAdmin):
     # --- the test ------------------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
-        test = self.admin_site.admin_view(require_POST(self.test_server))
         decide = self.admin_site.admin_view(require_POST(self.decide_tools))
         return [
-            path("<uuid:object_id>/test/", test, name="chat_toolserver_test"),
             path("<uuid:object_id>/tools/", decide, name="chat_toolserver_tools"),
             *super().get_urls(),
         ]
@@ -136,26 +135,16 @@ class ToolServerAdmin(RecordedAdmin):
         row.save(update_fields=["enabled", "effect", "approval", "decided", "changed_at", "earlier"])
         return True
 
-    def test_server(self, request: HttpRequest, object_id: uuid.UUID) -> HttpResponseBase:
-        """Has a worker list the tools of the saved server, and shows what it says."""
-        if not (self.has_view_permission(request) and request.user.has_perm("chat.test_toolserver")):
-            raise PermissionDenied
-        server = get_object_or_404(ToolServer, pk=object_id)
-        audit.record(request, "test", server)
-        if not connection.in_atomic_block:
-            connection.close()  # it is not needed while this waits for the worker
+    def request_test(self, pk: uuid.UUID) -> tuple[bool, str]:
         with translation.override(settings.LANGUAGE_CODE):  # it is stored
-            reply = ask.request_test(server.pk)
-        ToolServer.objects.filter(pk=server.pk).update(
-            tested_at=timezone.now(), test_passed=reply.passed, test_said=reply.sentence
-        )
-        return redirect("admin:chat_toolserver_change", server.pk)
+            reply = ask.request_test(pk)
+        return reply.passed, reply.sentence
 
     @method_decorator(sensitive_post_parameters())
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        context = {**(extra_context or {}), "may_test": request.user.has_perm("chat.test_toolserver")}
+        context = {**(extra_context or {})}
         server = ToolServer.objects.filter(pk=object_id).first() if object_id and _is_uuid(object_id) else None
         if server is not None and request.user.has_perm("chat.view_knowntool"):
             context["tools"] = KnownTool.objects.filter(server=server.slug, gone_at=None).order_by("name")
@@ -201,10 +190,6 @@ class ToolServerAdmin(RecordedAdmin):
         if not row.enabled:
             return Label("off", gettext("off"))
         return Label("failed", gettext("listing failed")) if row.list_error else Label("on", gettext("on"))
-
-    @display(description=_("Last test"), label=TEST_COLOURS)  # type: ignore[untyped-decorator]
-    def last_test(self, row: ToolServer) -> Label:
-        return test_label(row.tested_at, row.test_passed)
 
 
 @admin.register(ToolConnection)

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
-from django.db import connection
 from django.db.models import Count
-from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern, path
-from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST
-from unfold.decorators import display
 
-from accounts import audit
-from accounts.staff.labels import TEST_COLOURS, Label, test_label
-from accounts.staff.recorded import RecordedAdmin
+from accounts.staff.with_test import AdminWithTest
 from chat.models import Embedding, EmbeddingState
 from workers.models import Embedder
 
 
 @admin.register(Embedder)
-class EmbedderAdmin(RecordedAdmin):
+class EmbedderAdmin(AdminWithTest):
     list_display = ("name", "enabled", "endpoint", "model", "last_test")
     list_select_related = ("endpoint",)
     list_filter = ("enabled",)
@@ -41,33 +30,11 @@ class EmbedderAdmin(RecordedAdmin):
         (_("Files"), {"fields": ("progress",)}),
     )
 
-    # --- the test ------------------------------------------------------------------------------------------------
-
-    def get_urls(self) -> list[URLPattern]:
-        test = self.admin_site.admin_view(require_POST(self.test_embedder))
-        return [path("<uuid:object_id>/test/", test, name="workers_embedder_test"), *super().get_urls()]
-
-    def test_embedder(self, request: HttpRequest, object_id: uuid.UUID) -> HttpResponseBase:
-        """Has a worker ask the saved embedding model for three vectors, and shows what came."""
+    def request_test(self, pk: uuid.UUID) -> tuple[bool, str]:
         from workers.embeddings.embedding_test import request_embedding_test  # it loads numpy
 
-        if not (self.has_view_permission(request) and request.user.has_perm("workers.test_embedder")):
-            raise PermissionDenied
-        embedder = get_object_or_404(Embedder, pk=object_id)
-        audit.record(request, "test", embedder)
-        if not connection.in_atomic_block:
-            connection.close()  # it is not needed while this waits for the worker
-        result = request_embedding_test(embedder.pk)
-        Embedder.objects.filter(pk=embedder.pk).update(
-            tested_at=timezone.now(), test_passed=result.passed, test_said=result.message
-        )
-        return redirect("admin:workers_embedder_change", embedder.pk)
-
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
-    ) -> Any:
-        context = {**(extra_context or {}), "may_test": request.user.has_perm("workers.test_embedder")}
-        return super().changeform_view(request, object_id, form_url, context)
+        result = request_embedding_test(pk)
+        return result.passed, result.message
 
     # --- what is shown -------------------------------------------------------------------------------------------
 
@@ -86,7 +53,3 @@ class EmbedderAdmin(RecordedAdmin):
         if failed := counts.get(EmbeddingState.FAILED, 0):
             said.append(gettext("%(count)d without vectors: they are found by words only") % {"count": failed})
         return ". ".join(said)
-
-    @display(description=_("Last test"), label=TEST_COLOURS)  # type: ignore[untyped-decorator]
-    def last_test(self, row: Embedder) -> Label:
-        return test_label(row.tested_at, row.test_passed)

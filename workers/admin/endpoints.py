@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import connection, transaction
+from django.db import transaction
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
@@ -24,8 +24,8 @@ from unfold.decorators import display
 
 from accounts import audit
 from accounts.lib.encryption import UnreadableError
-from accounts.staff.labels import TEST_COLOURS, Label, test_label
-from accounts.staff.recorded import RecordedAdmin
+from accounts.staff.labels import Label
+from accounts.staff.with_test import AdminWithTest
 from chat.catalog.access import clear_rules_cache
 from chat.models import KnownModel
 from workers.endpoints.connection_test import request_connection_test
@@ -50,7 +50,7 @@ class ModelInline(StackedInline):  # type: ignore[misc]  # unfold ships no types
 
 
 @admin.register(Endpoint)
-class EndpointAdmin(RecordedAdmin):
+class EndpointAdmin(AdminWithTest):
     form = EndpointForm
     inlines = (ModelInline,)
     list_display = ("name", "base_url", "api", "coloured_use", "offered", "key", "fallback", "last_test")
@@ -116,11 +116,9 @@ class EndpointAdmin(RecordedAdmin):
     # --- the test ------------------------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
-        test = self.admin_site.admin_view(require_POST(self.test_connection))
         show = self.admin_site.admin_view(require_POST(self.show_model))
         window = self.admin_site.admin_view(require_POST(self.set_window))
         return [
-            path("<uuid:object_id>/test/", test, name="workers_endpoint_test"),
             path("<uuid:object_id>/windows/", window, name="workers_endpoint_window"),
             path("<uuid:object_id>/models/", show, name="workers_endpoint_model"),
             *super().get_urls(),
@@ -160,19 +158,9 @@ class EndpointAdmin(RecordedAdmin):
                 audit.record(request, "set_window", endpoint)
         return redirect("admin:workers_endpoint_change", endpoint.pk)
 
-    def test_connection(self, request: HttpRequest, object_id: uuid.UUID) -> HttpResponseBase:
-        """Has a worker test the saved endpoint, and shows the result."""
-        if not (self.has_view_permission(request) and request.user.has_perm("workers.test_endpoint")):
-            raise PermissionDenied
-        endpoint = get_object_or_404(Endpoint, pk=object_id)
-        audit.record(request, "test", endpoint)
-        if not connection.in_atomic_block:
-            connection.close()  # it is not needed while this waits for the worker
-        result = request_connection_test(endpoint.pk)
-        Endpoint.objects.filter(pk=endpoint.pk).update(
-            tested_at=timezone.now(), test_passed=result.passed, test_said=result.message
-        )
-        return redirect("admin:workers_endpoint_change", endpoint.pk)
+    def request_test(self, pk: uuid.UUID) -> tuple[bool, str]:
+        result = request_connection_test(pk)
+        return result.passed, result.message
 
     @method_decorator(sensitive_post_parameters())  # also the headers of each model
     def changeform_view(
@@ -180,7 +168,6 @@ class EndpointAdmin(RecordedAdmin):
     ) -> Any:
         context = {
             **(extra_context or {}),
-            "may_test": request.user.has_perm("workers.test_endpoint"),
             "may_choose": self.has_change_permission(request),
             "listed_models": listed_models(object_id) if object_id else None,
             "model_windows": model_windows(object_id) if object_id else None,
@@ -223,7 +210,3 @@ class EndpointAdmin(RecordedAdmin):
         except UnreadableError:
             return gettext("cannot be decrypted: enter it again")
         return gettext("set on %(date)s") % {"date": date_format(timezone.localtime(row.key_set_at), "Y-m-d")}
-
-    @display(description=_("Last test"), label=TEST_COLOURS)  # type: ignore[untyped-decorator]
-    def last_test(self, row: Endpoint) -> Label:
-        return test_label(row.tested_at, row.test_passed)

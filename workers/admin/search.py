@@ -7,27 +7,22 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import connection, transaction
+from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern, path
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_POST
-from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 
 from accounts import audit
 from accounts.lib.encryption import UnreadableError
-from accounts.staff.labels import TEST_COLOURS, Label, test_label
-from accounts.staff.recorded import RecordedAdmin
+from accounts.staff.with_test import AdminWithTest
 from workers.models import SearchKind, SearchProvider
 from workers.models.search import note_search_tool
 from workers.tools.search.search_test import request_search_test
@@ -75,7 +70,7 @@ class SearchProviderForm(forms.ModelForm):  # type: ignore[type-arg]  # the para
 
 
 @admin.register(SearchProvider)
-class SearchProviderAdmin(RecordedAdmin):
+class SearchProviderAdmin(AdminWithTest):
     form = SearchProviderForm
     list_display = ("name", "enabled", "kind", "key", "price", "position", "last_test")
     list_filter = ("enabled", "kind")
@@ -130,32 +125,15 @@ class SearchProviderAdmin(RecordedAdmin):
         super().delete_queryset(request, queryset)
         transaction.on_commit(note_search_tool)
 
-    # --- the test ------------------------------------------------------------------------------------------------
-
-    def get_urls(self) -> list[URLPattern]:
-        test = self.admin_site.admin_view(require_POST(self.test_search))
-        return [path("<uuid:object_id>/test/", test, name="workers_searchprovider_test"), *super().get_urls()]
-
-    def test_search(self, request: HttpRequest, object_id: uuid.UUID) -> HttpResponseBase:
-        """Has a worker search with the saved provider, and shows the result."""
-        if not (self.has_view_permission(request) and request.user.has_perm("workers.test_searchprovider")):
-            raise PermissionDenied
-        provider = get_object_or_404(SearchProvider, pk=object_id)
-        audit.record(request, "test", provider)
-        if not connection.in_atomic_block:
-            connection.close()  # it is not needed while this waits for the worker
-        result = request_search_test(provider.pk)
-        SearchProvider.objects.filter(pk=provider.pk).update(
-            tested_at=timezone.now(), test_passed=result.passed, test_said=result.message
-        )
-        return redirect("admin:workers_searchprovider_change", provider.pk)
+    def request_test(self, pk: uuid.UUID) -> tuple[bool, str]:
+        result = request_search_test(pk)
+        return result.passed, result.message
 
     @method_decorator(sensitive_post_parameters())
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        context = {**(extra_context or {}), "may_test": request.user.has_perm("workers.test_searchprovider")}
-        return super().changeform_view(request, object_id, form_url, context)
+        return super().changeform_view(request, object_id, form_url, extra_context)
 
     # --- the list ------------------------------------------------------------------------------------------------
 
@@ -168,7 +146,3 @@ class SearchProviderAdmin(RecordedAdmin):
         except UnreadableError:
             return gettext("cannot be decrypted: enter it again")
         return gettext("set on %(date)s") % {"date": date_format(timezone.localtime(row.key_set_at), "Y-m-d")}
-
-    @display(description=_("Last test"), label=TEST_COLOURS)  # type: ignore[untyped-decorator]
-    def last_test(self, row: SearchProvider) -> Label:
-        return test_label(row.tested_at, row.test_passed)

@@ -12,11 +12,9 @@ from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from workers.embeddings.client import Embedder
 from workers.embeddings.config import EmbedderDefinition
-from workers.endpoints.service import define
+from workers.endpoints.service import define, trouble_of
 from workers.models import Embedder as EmbedderRow
-from workers.models import Use
 
-ENDPOINT_OFF: Final = "Its endpoint is off."
 CLOSE_SECONDS: Final = 90.0  # longer than a request may take
 
 logger = structlog.get_logger(__name__)
@@ -28,7 +26,7 @@ def define_embedder(row: EmbedderRow) -> EmbedderDefinition:
     return EmbedderDefinition(
         id=str(row.pk), key=row.key, name=row.name, model=row.model, endpoint=endpoint, dimensions=row.dimensions,
         passage_prefix=row.passage_prefix, question_prefix=row.question_prefix, least_similarity=row.least_similarity,
-        seconds=row.timeout, trouble=endpoint.trouble or (ENDPOINT_OFF if row.endpoint.use == Use.OFF else ""),
+        seconds=row.timeout, trouble=trouble_of(row.endpoint, endpoint),
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from workers.providers.vocabularies import load_vocabularies
 UNREADABLE: Final = (
     "Its API key or a header cannot be decrypted: SECRET_KEY or ENCRYPTION_KEYS have changed since it was stored."
 )
+ENDPOINT_OFF: Final = "Its endpoint is off."
 
 logger = structlog.get_logger(__name__)
 
@@ -85,6 +86,11 @@ def define(row: Endpoint) -> Definition:
         strict=True,
         trouble=trouble,
     )
+
+
+def trouble_of(row: Endpoint, defined: Definition) -> str:
+    """Why what asks this endpoint alone, such as a judge, cannot be used; empty: it can."""
+    return defined.trouble or (ENDPOINT_OFF if row.use == Use.OFF else "")
 
 
 def _windows(row: Endpoint) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final, cast
+from typing import cast
 
 import django.db
 import structlog
@@ -12,14 +12,12 @@ from django.conf import settings
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.models.moderation import Action, Category, Direction, Severity
-from workers.endpoints.service import define
-from workers.models import AwayPolicy, Judge, Use
+from workers.endpoints.service import define, trouble_of
+from workers.models import AwayPolicy, Judge
 from workers.moderation.config import BackendKind, CategoryPolicy, JudgeDefinition, Mode
 from workers.moderation.panel import Panel
 from workers.moderation.registry import make_backend
 from workers.providers.model_facts import ModelFacts
-
-ENDPOINT_OFF: Final = "Its endpoint is off."
 
 logger = structlog.get_logger(__name__)
 
@@ -52,7 +50,7 @@ def define_judge(row: Judge) -> JudgeDefinition:
             )
             for one in row.categories.all()
         ),
-        trouble=endpoint.trouble or (ENDPOINT_OFF if row.endpoint.use == Use.OFF else ""),
+        trouble=trouble_of(row.endpoint, endpoint),
     )  # fmt: skip
 
 

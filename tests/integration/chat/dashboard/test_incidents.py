@@ -5,7 +5,6 @@ from __future__ import annotations
 import html as entities
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -29,14 +28,6 @@ def forget() -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
-
-
-@pytest.fixture
-def full() -> Iterator[None]:
-    client: Any = sync_redis()
-    client.config_set("maxmemory", 1)
-    yield
-    client.config_set("maxmemory", 0)
 
 
 def run_beat() -> None:
@@ -70,7 +61,7 @@ def test_without_workers_nothing_is_said_of_endpoints(sam: Client) -> None:
     assert "Start `manage.py worker`." in html
 
 
-def test_a_full_redis_is_not_told_as_missing_workers(sam: Client, full: None) -> None:
+def test_a_full_redis_is_not_told_as_missing_workers(sam: Client, full_redis: None) -> None:
     """Before: "Workers 0, no messages are being answered", because heartbeats cannot be written."""
     html = show(sam)
     [(level, name, said)] = named(html)

@@ -20,14 +20,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis")]
 
 
 @pytest.fixture
-def full() -> Iterator[None]:
-    client: Any = sync_redis()
-    client.config_set("maxmemory", 1)
-    yield
-    client.config_set("maxmemory", 0)
-
-
-@pytest.fixture
 def replica() -> Iterator[None]:
     client: Any = sync_redis()
     client.execute_command("REPLICAOF", "127.0.0.1", "1")
@@ -49,7 +41,7 @@ def said(*names: str) -> dict[str, tuple[Level, str, str]]:
 
 
 class TestRedis:
-    def test_a_full_one_is_the_cause_and_workers_are_not(self, full: None) -> None:
+    def test_a_full_one_is_the_cause_and_workers_are_not(self, full_redis: None) -> None:
         """Before: "No worker is alive. Start `manage.py worker`", which changed nothing."""
         found = said("redis", "workers", "endpoints", "queue", "beat")
         assert found["redis"][0] is Level.FAIL
@@ -58,7 +50,7 @@ class TestRedis:
         for effect in ("workers", "endpoints", "queue", "beat"):
             assert found[effect][1:] == ("Not known while `redis` fails.", "See the check `redis`."), effect
 
-    def test_the_web_process_is_not_ready(self, full: None) -> None:
+    def test_the_web_process_is_not_ready(self, full_redis: None) -> None:
         """Before, a PING was enough for `/readyz` to be 200."""
         assert async_to_sync(health._check_redis)() == "takes no writes: full"
 
@@ -66,7 +58,7 @@ class TestRedis:
         assert async_to_sync(health._check_redis)() == "takes no writes: a read-only replica"
         assert "primary" in said("redis")["redis"][2]
 
-    def test_the_metrics_tell_it_from_one_that_is_away(self, full: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_metrics_tell_it_from_one_that_is_away(self, full_redis: None, monkeypatch: pytest.MonkeyPatch) -> None:
         found = _redis_state()
         assert found["redis_writable"] == 0.0
         assert found["redis_memory_used"] > 1

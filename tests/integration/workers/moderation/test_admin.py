@@ -15,9 +15,10 @@ from tests.fakes.judge_server import JudgeServer
 from tests.fixtures.people import staff_client
 from workers.admin import judges as pages
 from workers.endpoints.connection_test import ConnectionTestResult
+from workers.endpoints.service import ENDPOINT_OFF
 from workers.models import Endpoint, Judge, JudgedCategory, Use
 from workers.moderation.judge_test import run_judge_test
-from workers.moderation.service import ENDPOINT_OFF, define_judge, load_judges
+from workers.moderation.service import define_judge, load_judges
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
