@@ -127,11 +127,11 @@ model-sdks: .venv-models/installed
 	@touch $@
 
 # Optional: where it cannot be installed, voice input stays off.
-.venv/moonshine: requirements/moonshine.txt .venv/runtime
+.venv/moonshine: requirements/moonshine.txt requirements/moonshine-wheel.txt .venv/runtime
 	@.ci/voice $@
 
 moonshine: .venv/runtime
-	@.ci/install requirements/moonshine.txt .venv/moonshine
+	@.ci/install requirements/moonshine.txt .venv/moonshine requirements/moonshine-wheel.txt
 
 pocketsphinx: .venv/pocketsphinx
 
