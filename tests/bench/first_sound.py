@@ -5,6 +5,7 @@ left is our part of it. Called by `tests.bench.voice`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -34,10 +35,12 @@ async def listen(client: Client, sentences: int, name: str) -> list[float]:
     return found
 
 
-async def measure(stack: Stack, listeners: int, sentences: int) -> list[float]:
-    async with session(stack.url) as alice:
-        clients = [await alice.connect() for _ in range(listeners)]
-        work = (listen(client, sentences, f"{listeners}-{place}") for place, client in enumerate(clients))
+async def measure(stack: Stack, emails: Sequence[str], sentences: int) -> list[float]:
+    """Of so many people, since one person may only listen to a few answers at once."""
+    async with contextlib.AsyncExitStack() as opened:
+        people = [await opened.enter_async_context(session(stack.url, email)) for email in emails]
+        clients = [await person.connect() for person in people]
+        work = (listen(client, sentences, f"{len(emails)}-{place}") for place, client in enumerate(clients))
         found = await asyncio.gather(*work)
         for client in clients:
             await client.close()
@@ -56,7 +59,8 @@ async def first_sounds(
         manager = run_stack(env=common | (env or {}))
         stack = await asyncio.to_thread(manager.__enter__)
         try:
-            await measure(stack, 1, 1)  # the first is for caches
-            return {number: await measure(stack, number, sentences) for number in listeners}
+            emails = [await asyncio.to_thread(stack.add_user, f"Listener{place}") for place in range(max(listeners))]
+            await measure(stack, emails[:1], 1)  # the first is for caches
+            return {number: await measure(stack, emails[:number], sentences) for number in listeners}
         finally:
             await asyncio.to_thread(manager.__exit__, None, None, None)
