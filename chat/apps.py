@@ -14,6 +14,7 @@ class ChatConfig(AppConfig):
         from accounts.auth.terms import register_open_pages
         from accounts.erasure import UserData, register_user_data
         from accounts.lib.model_names import translate_derived_names
+        from accounts.lib.redis import provide_pipeline
         from accounts.models.users import users_changed
         from accounts.roles import register_app_permissions, register_ordinary_permissions
         from accounts.staff.user_links import register_user_link
@@ -23,6 +24,7 @@ class ChatConfig(AppConfig):
         from accounts.views.settings import register_name_check, register_settings_link
         from accounts.views.waiting import register_reasons_page
         from chat.catalog.tool_servers import forget_server
+        from chat.channel_layer import commands
         from chat.conversations import removal  # noqa: F401  # importing registers its signals
         from chat.files import uploads
         from chat.jobs.dispatch import enqueue_reading
@@ -46,6 +48,7 @@ class ChatConfig(AppConfig):
         from chat.webhooks.sources import register_sources
 
         translate_derived_names(self)
+        provide_pipeline(commands.execute)
         register_sources()
         uploads.after_stored.append(enqueue_reading)
         register_suspension_listener(announce_suspension)

@@ -1,9 +1,9 @@
 """Resuming a page's connection in one round trip: an open socket hands over the ticket for the next one.
 
 Such a ticket is valid once, and only for the session of its socket, but for a day. So whoever comes with one is looked
-at in PostgreSQL again (`may_resume`), as a request for a ticket would be. Where such a request can be refused for more
-than that (terms to accept, a second factor to set up), no ticket is handed over, and none that was is taken: pages then
-ask for each, by HTTP.
+at in PostgreSQL again (`sessions.CHECK`), as a request for a ticket would be. Where such a request can be refused for
+more than that (terms to accept, a second factor to set up), no ticket is handed over, and none that was is taken: pages
+then ask for each, by HTTP.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import structlog
 from django.conf import settings
 from django.db.models import Q
 
-from accounts.auth.sessions import still_valid
 from accounts.auth.tickets import issue_resumable_ticket, withdraw_ticket
 from accounts.models import User
 from accounts.site import site
@@ -32,11 +31,6 @@ def is_offered(user_id: uuid.UUID) -> bool:
         return False
     privileged = User.objects.filter(Q(is_staff=True) | Q(is_superuser=True), pk=user_id)
     return not (settings.SECOND_FACTOR_REQUIRED and privileged.exists())
-
-
-def may_resume(user_id: uuid.UUID, session_hash: str) -> bool:
-    """Whether who has come with such a ticket is still logged in. Sync; raises a database error."""
-    return still_valid(user_id, session_hash)
 
 
 async def hand_over(user_id: uuid.UUID, session_hash: str, language: str) -> str:

@@ -23,7 +23,7 @@ from channels.layers import get_channel_layer
 from django.db import transaction
 
 from accounts.auth.later_checks import check_later
-from accounts.lib.redis import async_redis, sync_redis
+from accounts.lib.redis import send_command, sync_redis
 from accounts.models import Session, User
 
 MARK_SECONDS = 60  # longer than the lifetime of a ticket
@@ -85,7 +85,7 @@ def unblock_user(user_id: uuid.UUID) -> None:
 
 async def was_revoked(user_id: uuid.UUID, hash_: str) -> bool:
     """Whether the session or all sessions of the user ended in the last `MARK_SECONDS`. Raises `redis.RedisError`."""
-    return bool(await async_redis().exists(_session_mark(hash_), _user_mark(user_id)))
+    return bool(await send_command("EXISTS", _session_mark(hash_), _user_mark(user_id)))
 
 
 def _session_mark(hash_: str) -> str:

@@ -11,13 +11,13 @@ import re
 import secrets
 import uuid
 from collections.abc import Collection
-from typing import Any
+from typing import Final
 
 import msgspec
 from django.utils.translation import get_language
 
 from accounts.auth.revocation import session_hash, was_revoked
-from accounts.lib.redis import async_redis, sync_redis
+from accounts.lib.redis import send_command, sync_redis
 
 LIFETIME = 30  # seconds
 RESUMABLE_LIFETIME = 24 * 3600
@@ -29,7 +29,7 @@ _SHAPE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # 32 bytes as base64url wit
 
 # When a reply is late or lost, the client library repeats the call. The ticket is then already consumed, so the
 # handshake that consumed it, which sends a random number of its own, gets the same reply again.
-_CONSUME = """
+_CONSUME: Final = """
 local value = redis.call('GETDEL', KEYS[1])
 if value then
   redis.call('SET', KEYS[2], ARGV[1] .. value, 'EX', ARGV[2])
@@ -66,13 +66,13 @@ async def issue_resumable_ticket(user_id: uuid.UUID, hash_: str, language: str) 
     """The same for the next socket of a page, whose session has this hash. Raises `redis.RedisError`."""
     ticket = secrets.token_urlsafe(32)
     claims = msgspec.msgpack.encode(Claims(user_id, hash_, TO_RESUME, language))
-    await async_redis().set(f"ticket:{_name(ticket)}", claims, ex=RESUMABLE_LIFETIME)
+    await send_command("SET", f"ticket:{_name(ticket)}", claims, "EX", RESUMABLE_LIFETIME)
     return ticket
 
 
 async def withdraw_ticket(ticket: str) -> None:
     """Makes a ticket that nobody needs any more invalid. Raises `redis.RedisError`."""
-    await async_redis().delete(f"ticket:{_name(ticket)}")
+    await send_command("DEL", f"ticket:{_name(ticket)}")
 
 
 def _store(claims: Claims) -> str:
@@ -111,10 +111,8 @@ async def _take(ticket: str) -> Claims | None:
     if not _SHAPE.fullmatch(ticket):
         return None
     name = _name(ticket)
-    asked: Any = async_redis().eval(
-        _CONSUME, 2, f"ticket:{name}", f"taken:{name}", secrets.token_bytes(16), _REPLAY_SECONDS
-    )
-    value = await asked
+    keys = (f"ticket:{name}", f"taken:{name}")
+    value = await send_command("EVAL", _CONSUME, len(keys), *keys, secrets.token_bytes(16), _REPLAY_SECONDS)
     if value is None:
         return None
     assert isinstance(value, bytes)  # the client does not decode

@@ -46,8 +46,8 @@ class TicketAuthMiddleware:
 
     Sets `scope["user_id"]` (UUID), `scope["session_hash"]` (str), `scope["language"]` (of the page that asked for the
     ticket), `scope["resumes"]` (the ticket was handed over by the socket before: the consumer has to ask
-    `resuming.may_resume`) and `scope["is_page"]` (no program with an API token). The consumer behind accepts with
-    `protocol`, the WebSocket subprotocol that a client must offer.
+    whether the session is valid) and `scope["is_page"]` (no program with an API token). The consumer behind accepts
+    with `protocol`, the WebSocket subprotocol that a client must offer.
     """
 
     def __init__(self, inner: Application, protocol: str) -> None:

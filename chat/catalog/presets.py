@@ -25,15 +25,17 @@ from chat.catalog.sharing import groups_of, own_or_shared, staffs
 from chat.models import Preset
 from chat.protocol.errors import Forbidden, Invalid
 
-# Most users have none, and Django's query costs each socket that opens a millisecond of the database and one of ours.
-_HAS_ANY: Final = PreparedStatement(
+# Which of these users have presets of their own or shared with them. Most have none, and Django's query costs each
+# socket that opens a millisecond of the database and one of ours.
+HAVE_ANY: Final = PreparedStatement(
     """
-SELECT EXISTS (SELECT FROM chat_preset WHERE owner_id = %(user)s AND enabled AND NOT disabled_by_staff) OR EXISTS (
+SELECT reader.id FROM unnest(%(readers)s) AS reader(id)
+WHERE EXISTS (SELECT FROM chat_preset WHERE owner_id = reader.id AND enabled AND NOT disabled_by_staff) OR EXISTS (
     SELECT FROM accounts_user_groups u JOIN chat_preset_groups l ON l.group_id = u.group_id
     JOIN chat_preset p ON p.id = l.preset_id AND p.owner_id IS NOT NULL AND p.enabled AND NOT p.disabled_by_staff
-    WHERE u.user_id = %(user)s)
+    WHERE u.user_id = reader.id)
 """,
-    {"user": "uuid"},
+    {"readers": "uuid[]"},
 )
 
 logger = structlog.get_logger(__name__)
@@ -64,15 +66,16 @@ class _Known:
     groups: frozenset[int]
 
 
-def offered_presets(user_id: uuid.UUID) -> list[OfferedPreset]:
+def offered_presets(user_id: uuid.UUID, *, has_any: bool | None = None) -> list[OfferedPreset]:
     """The presets this user can choose: their own, staff's (up to `CACHED_SECONDS` old), and what others share.
+    `has_any`: whether `HAVE_ANY` has found this user, if it was asked.
 
     The user's groups are queried only when a preset of staff is limited to groups. Raises a database error.
     """
     staffs_own = _enabled_presets()
     theirs = groups_of(user_id) if any(one.groups for one in staffs_own) else set()
     found = [one.shown for one in staffs_own if not one.groups or one.groups & theirs]
-    if not _has_any(user_id):
+    if not (_has_any(user_id) if has_any is None else has_any):
         return found
     rows = Preset.objects.filter(own_or_shared(Preset, user_id), enabled=True, disabled_by_staff=False)
     rows = rows.exclude(owner=None).select_related("owner").only(*_SHOWN).order_by("name")
@@ -84,8 +87,8 @@ def offered_presets(user_id: uuid.UUID) -> list[OfferedPreset]:
 def _has_any(user_id: uuid.UUID) -> bool:
     """Whether there may be presets of this user's own, or shared with them."""
     with connection.cursor() as cursor:
-        _HAS_ANY.execute(cursor, {"user": user_id})
-        return bool(cursor.fetchone()[0])
+        HAVE_ANY.execute(cursor, {"readers": [user_id]})
+        return cursor.fetchone() is not None
 
 
 def usable_presets(user_id: uuid.UUID) -> QuerySet[Preset]:
@@ -94,14 +97,14 @@ def usable_presets(user_id: uuid.UUID) -> QuerySet[Preset]:
     return Preset.objects.filter(whose, enabled=True, disabled_by_staff=False)
 
 
-def offers(user_id: uuid.UUID) -> dict[str, list[OfferedModel] | list[OfferedPreset]]:
-    """What `hello` offers: `models`, and `presets` where this user has any.
+def offers(user_id: uuid.UUID, *, has_any: bool | None = None) -> dict[str, list[OfferedModel] | list[OfferedPreset]]:
+    """What `hello` offers: `models`, and `presets` where this user has any (`has_any`: as of `offered_presets`).
 
     Without PostgreSQL only the models that everyone may use, so that a socket opens all the same.
     """
     found: dict[str, list[OfferedModel] | list[OfferedPreset]] = {"models": offered_to(user_id)}
     try:
-        if presets := offered_presets(user_id):
+        if presets := offered_presets(user_id, has_any=has_any):
             found["presets"] = presets
     except OUTAGE as error:
         logger.warning("presets_not_read", error=type(error).__name__)

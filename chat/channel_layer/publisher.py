@@ -36,6 +36,10 @@ class Publisher(ManagedConnection):
         self._watch: asyncio.TimerHandle | None = None
         self.pending_bytes = 0
 
+    @property
+    def is_connected(self) -> bool:
+        return self._connection is not None
+
     def submit(self, command: bytes) -> asyncio.Future[Any]:
         """A future of the reply to a packed command. It fails with redis-py's errors, within the timeout.
 

@@ -26,10 +26,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import redis
+from channels.exceptions import ChannelFull
 from channels.layers import get_channel_layer
 
 from accounts.lib.redis import Script
 from chat.eventlog.replay import LogEntry
+from chat.eventlog.scripts import APPEND, POSITION, READ
 from chat.protocol.commands import Position
 
 if TYPE_CHECKING:
@@ -38,97 +41,6 @@ if TYPE_CHECKING:
 MAX_EVENTS: Final = 4_000  # about so many of one conversation; older ones are only in PostgreSQL
 STREAM_TTL_MS: Final = 60 * 60 * 1000
 META_TTL_MS: Final = 24 * STREAM_TTL_MS  # outlives the stream, so that an idle reader keeps its position
-
-_SERVER: Final = """
-local info = redis.call('INFO', 'server')
-local at = string.find(info, 'run_id:', 1, true)
-local server = at and string.sub(info, at + 7, at + 46) or ''
-local now = redis.call('TIME')
-"""
-# A call whose reply was lost is sent again with the same arguments, perhaps to a server that has lost everything. The
-# time makes another epoch of it, so that no epoch has two events of one `seq`.
-_FRESH: Final = """
-local fresh = string.sub(redis.sha1hex(ARGV[1] .. server .. now[1] .. '.' .. now[2]), 1, 16)
-"""
-
-_APPEND: Final = Script(
-    _SERVER
-    + _FRESH
-    + """
-local ttl, meta_ttl, maxlen = ARGV[2], ARGV[3], ARGV[4]
-local out, a = {}, 5
-for k = 1, #KEYS, 2 do
-  local meta, stream = KEYS[k], KEYS[k + 1]
-  local run, attempt, number = ARGV[a], tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
-  local channel, state, count = ARGV[a + 3], ARGV[a + 4], tonumber(ARGV[a + 5])
-  local field = 'r:' .. run
-  local known = redis.call('HMGET', meta, 'e', 's', field, 'i')
-  local epoch, seq, status = known[1], tonumber(known[2] or 0), 1
-  if not epoch or known[4] ~= server then
-    epoch, seq, known[3] = fresh, 0, false
-    redis.call('DEL', meta, stream)
-    redis.call('HSET', meta, 'e', epoch, 'i', server, 's', 0, 't', 0)
-  end
-  if run ~= '' and known[3] then
-    local colon = string.find(known[3], ':', 1, true)
-    local at, n = tonumber(string.sub(known[3], 1, colon - 1)), tonumber(string.sub(known[3], colon + 1))
-    if attempt < at then
-      status = attempt == 0 and 0 or -1
-    elseif attempt == at and number <= n then
-      status = (n >= 999999999 and number < 999999999) and -1 or 0
-    end
-  elseif attempt == 1 and number == 1 then
-    status = -2
-  elseif run ~= '' and number > 1 then
-    state = '2'
-  end
-  if status == 1 and state == '2' and epoch ~= fresh then
-    epoch, seq = fresh, 0
-    redis.call('DEL', meta, stream)
-    redis.call('HSET', meta, 'e', epoch, 'i', server, 's', 0, 't', 0)
-  end
-  if status == 1 then
-    for i = a + 6, a + 5 + count do
-      seq = seq + 1
-      redis.call('XADD', stream, 'MAXLEN', '~', maxlen, seq .. '-0', 'm', ARGV[i])
-      redis.call('PUBLISH', channel, '\\193' .. epoch .. ':' .. seq .. ' ' .. ARGV[i])
-    end
-    if run ~= '' then
-      redis.call('HSET', meta, 's', seq, field, attempt .. ':' .. number)
-    else
-      redis.call('HSET', meta, 's', seq)
-    end
-    if state ~= '0' then
-      redis.call('HSET', meta, 't', seq)
-    end
-    if state ~= '0' or seq % 32 < count then
-      redis.call('PEXPIRE', stream, ttl)
-      redis.call('PEXPIRE', meta, meta_ttl)
-    end
-  end
-  out[#out + 1] = status
-  out[#out + 1] = epoch
-  out[#out + 1] = seq
-  a = a + 6 + count
-end
-return out
-"""
-)
-
-_POSITION: Final = Script(
-    _SERVER
-    + _FRESH
-    + """
-local known = redis.call('HMGET', KEYS[1], 'e', 's', 't', 'i')
-if known[1] and known[4] == server then
-  return {known[1], tonumber(known[2]), tonumber(known[3])}
-end
-redis.call('DEL', KEYS[1], KEYS[2])
-redis.call('HSET', KEYS[1], 'e', fresh, 'i', server, 's', 0, 't', 0)
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return {fresh, 0, 0}
-"""
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +140,7 @@ async def append(*appends: Append) -> list[Appended]:
                 )
                 for body, delta in one.events
             ]
-        reply = await _run(group_name(appends[places[0]].conversation_id), _APPEND, keys, args)
+        reply = await _run(group_name(appends[places[0]].conversation_id), APPEND, keys, args)
         for index, place in enumerate(places):
             status, epoch, seq = reply[3 * index : 3 * index + 3]
             results[place] = Appended(epoch.decode(), seq, status == 0, status == -1, status == -2)
@@ -238,24 +150,22 @@ async def append(*appends: Append) -> list[Appended]:
 async def position(conversation_id: uuid.UUID) -> tuple[Position, int]:
     """The log's end, and the `seq` of its last event that is not a delta. Begins a log if there is none."""
     keys = [meta_key(conversation_id), stream_key(conversation_id)]
-    epoch, seq, state = await _run(group_name(conversation_id), _POSITION, keys, [new_epoch(), META_TTL_MS])
+    epoch, seq, state = await _run(group_name(conversation_id), POSITION, keys, [new_epoch(), META_TTL_MS])
     return Position(epoch.decode(), seq), state
 
 
 async def read(conversation_id: uuid.UUID, after: Position, *, limit: int = 1_000) -> Replay:
     """Up to `limit` contiguous events after a position, and the log's end. Never only some of them."""
-    layer = channel_layer()
-    server = layer.group_connection(group_name(conversation_id))
-    pipe = server.pipeline(transaction=True)  # both as of one moment
-    # The script also begins the log again if it is from another Redis process, and may lack its last events.
-    keys = (meta_key(conversation_id), stream_key(conversation_id))
-    pipe.eval(_POSITION.text, 2, *keys, new_epoch(), META_TTL_MS)
-    pipe.xrange(stream_key(conversation_id), min=f"{after.seq + 1}-0", max="+", count=limit)
-    (epoch, last, _), raw = await pipe.execute()
-    here = Position(epoch.decode(), int(last))
+    keys = [meta_key(conversation_id), stream_key(conversation_id)]
+    try:
+        args = [new_epoch(), META_TTL_MS, after.seq + 1, limit]
+        epoch, last, raw = await _run(group_name(conversation_id), READ, keys, args)
+    except ChannelFull as error:
+        raise redis.ConnectionError(str(error)) from error
+    here = Position(epoch.decode(), last)
     if here.epoch != after.epoch or after.seq > here.seq:
         return Replay(here, None)
-    entries = _entries(layer, raw)
+    entries = _entries(channel_layer(), raw)
     wanted = min(limit, here.seq - after.seq)
     if len(entries) != wanted or (entries and entries[0].seq != after.seq + 1):
         return Replay(here, None)
@@ -295,6 +205,6 @@ async def before_run(conversation_id: uuid.UUID, run_id: uuid.UUID) -> Position:
 def _entries(layer: StreamingChannelLayer, raw: list[Any]) -> list[LogEntry]:
     found = []
     for entry_id, fields in raw:
-        message = layer.deserialize(fields[b"m"])
+        message = layer.deserialize(fields[b"m"] if isinstance(fields, dict) else fields[1])
         found.append(LogEntry(int(entry_id.partition(b"-")[0]), message["b"], message["d"]))
     return found

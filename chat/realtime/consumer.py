@@ -156,8 +156,9 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
 
     async def greeting(self) -> tuple[Close | None, dict[str, Any]]:
         """Why the socket is not opened, if a resumed one is not; and what `hello` offers this user."""
-        resumes = self.scope.get("resumes", False)
-        refusal, offers, resumable = await in_db(greeting.read, self.user_id, self.session_hash, resumes=resumes)
+        language = self.scope.get("language") or settings.LANGUAGE_CODE
+        asked = greeting.Asked(self.user_id, self.session_hash, language, self.scope.get("resumes", False))
+        refusal, offers, resumable = await greeting.greet(asked)
         if refusal is None and resumable and self.scope.get("is_page"):
             self.ticket = await resuming.hand_over(self.user_id, self.session_hash, self.scope["language"])
             offers |= {"resume": self.ticket} if self.ticket else {}

@@ -36,7 +36,9 @@ def is_maintenance() -> bool:
     return _maintenance
 
 
-def read_offers(user_id: uuid.UUID) -> dict[str, Any]:
-    """What `hello` says beside the constants: models, presets, and the announcement, if there is one."""
+def read_offers(user_id: uuid.UUID, *, has_presets: bool | None = None) -> dict[str, Any]:
+    """What `hello` says beside the constants: models, presets, and the announcement, if there is one. `has_presets`:
+    whether the user may have some, if that is known.
+    """
     banner = current_banner()
-    return {**presets.offers(user_id), **({"banner": banner} if banner else {})}
+    return {**presets.offers(user_id, has_any=has_presets), **({"banner": banner} if banner else {})}

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, Final
 
+import autobahn.twisted.websocket
+import autobahn.websocket.protocol
 import structlog
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
@@ -26,6 +28,19 @@ MAX_BUFFERED_BYTES: Final = 768 * 1024  # per connection, in this process; witho
 
 counted: Counter[str] = Counter()
 logger = structlog.get_logger(__name__)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+# Autobahn puts colours into what its debug log would say, at each read and at each connection, and prints all options
+# of each connection: a twentieth of the CPU that a socket takes to open, for lines that are never written. The log
+# formats what it is given when it writes a line.
+_modules: tuple[Any, ...] = (autobahn.websocket.protocol, autobahn.twisted.websocket)
+for _module in _modules:
+    _module.hltype = _module.hlval = _as_it_is
+_modules[0].pformat = repr
 
 
 class DirectProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no types

@@ -8,11 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-import redis.asyncio
 from channels.testing import WebsocketCommunicator
 from pytest_django.fixtures import Settings
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from structlog.testing import capture_logs
 
 from accounts.auth import websocket
@@ -182,10 +179,9 @@ async def test_a_refused_origin_does_not_use_the_ticket_up() -> None:
     assert await knock(Inner(), subprotocols=offer)
 
 
-async def test_no_redis_no_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_redis_no_entry(settings: Settings) -> None:
     offer = ["chat.v1", f"ticket.{issue_ticket(USER, KEY)}"]
-    nowhere = redis.asyncio.Redis(port=9, retry=Retry(NoBackoff(), 0))  # the discard port: nobody answers
-    monkeypatch.setattr("accounts.auth.tickets.async_redis", lambda: nowhere)
+    settings.REDIS_URL = "redis://127.0.0.1:9"  # the discard port: nobody answers
     before = websocket.refused["unavailable"]
     assert not await knock(Inner(), subprotocols=offer)
     assert websocket.refused["unavailable"] == before + 1

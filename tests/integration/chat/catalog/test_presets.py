@@ -153,7 +153,7 @@ def test_the_same_command_has_the_same_fingerprint_as_before_there_were_presets(
 async def test_presets_cost_a_socket_nothing_without_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
     from django.db import OperationalError
 
-    def away(_user_id: uuid.UUID) -> None:
+    def away(_user_id: uuid.UUID, **_: object) -> None:
         raise OperationalError
 
     monkeypatch.setattr("chat.catalog.presets.offered_presets", away)

@@ -20,6 +20,7 @@ from accounts.models import Session, User
 from accounts.site import Site
 from chat.protocol.close_codes import Close
 from chat.realtime import greeting
+from chat.realtime.greeting import Asked
 from tests.client import Client
 from tests.fixtures.api_tokens import add_token
 from tests.integration.chat.api.test_sockets import opened, ticket_of
@@ -98,7 +99,7 @@ class TestWhoMay:
         return str(client.session.session_key)
 
     def read(self, alice: User, session: str) -> tuple[Close | None, bool]:
-        refusal, offers, resumable = greeting.read(alice.pk, session_hash(session), resumes=True)
+        [(refusal, offers, resumable)] = greeting.read([Asked(alice.pk, session_hash(session), "en", True)])
         assert bool(offers) is (refusal is None)
         return refusal, resumable
 
@@ -119,14 +120,15 @@ class TestWhoMay:
 
     def test_a_second_factor_that_may_be_due(self, alice: User, session: str) -> None:
         """The page asks for a ticket, as it always did: that looks at second factors."""
+        first = Asked(alice.pk, session_hash(session), "en", False)
         with override_settings(SECOND_FACTOR_REQUIRED={"everybody"}):
             assert self.read(alice, session) == (Close.GOING_AWAY, False)
-            assert greeting.read(alice.pk, session_hash(session), resumes=False)[::2] == (None, False)
+            assert greeting.read([first])[0][::2] == (None, False)
         with override_settings(SECOND_FACTOR_REQUIRED={"staff"}):
             assert self.read(alice, session) == (None, True)
             User.objects.update(is_staff=True)
             assert self.read(alice, session) == (Close.GOING_AWAY, False)
-            assert greeting.read(alice.pk, session_hash(session), resumes=False)[::2] == (None, False)
+            assert greeting.read([first])[0][::2] == (None, False)
 
     def test_terms_that_may_be_new(self, alice: User, session: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(resuming, "site", lambda: Site("Chat", terms=3))
@@ -134,3 +136,11 @@ class TestWhoMay:
 
     def test_an_unknown_session(self, alice: User) -> None:
         assert self.read(alice, uuid.uuid4().hex) == (Close.SESSION_ENDED, False)
+
+    def test_many_at_once(self, alice: User, session: str, bob: User) -> None:
+        """Each gets what is theirs, in the order in which they are asked about."""
+        here, foreign = session_hash(session), uuid.uuid4().hex
+        asked = [(bob, here), (alice, here), (alice, foreign), (alice, here)]
+        found = greeting.read([Asked(user.pk, hash_, "en", True) for user, hash_ in asked])
+        assert [one.refusal for one in found] == [Close.SESSION_ENDED, None, Close.SESSION_ENDED, None]
+        assert [bool(one.offers) for one in found] == [False, True, False, True]

@@ -1,0 +1,36 @@
+"""What Daphne's socket does for each connection and each read."""
+
+from __future__ import annotations
+
+import pprint
+from typing import Any
+
+import click
+import pytest
+from twisted.internet.testing import StringTransport
+
+import config.web.server  # noqa: F401  # before Autobahn's reactor is chosen
+from config.web.websocket import DirectFactory
+
+UPGRADE = (
+    b"GET /ws/ HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+class _Transport(StringTransport):  # type: ignore[misc]  # twisted is untyped in parts
+    def setTcpNoDelay(self, _: bool) -> None:  # noqa: N802 -- Twisted's
+        pass
+
+
+def test_nothing_is_formatted_for_a_log_that_nobody_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("formatted")
+
+    monkeypatch.setattr(click, "style", refuse)
+    monkeypatch.setattr(pprint.PrettyPrinter, "pformat", refuse)
+    protocol = DirectFactory(None).buildProtocol(None)
+    protocol.onConnect = protocol.onOpen = lambda *_: None
+    protocol.makeConnection(_Transport())
+    protocol.dataReceived(UPGRADE)
+    assert protocol.transport.value().startswith(b"HTTP/1.1 101 ")
