@@ -124,7 +124,7 @@ def _read_path(source_id: uuid.UUID, leaf_id: uuid.UUID) -> tuple[list[Message],
         raise TooLarge(_("At most %(most_copied)s messages can be copied.") % {"most_copied": MOST_COPIED})
     unread = set(Unjudged.objects.filter(message__in=ids).values_list("message_id", flat=True))
     unread |= set(Run.objects.filter(prompt__in=ids, status__in=ACTIVE).values_list("prompt_id", flat=True))
-    found = Message.objects.select_related("author").in_bulk(ids)
+    found = Message.objects.select_related("author", "api_request").in_bulk(ids)
     path = [found[pk] for pk in ids if pk in found]
     if not path:
         raise NotFound

@@ -128,9 +128,9 @@ def screen_title(title: str, user_id: uuid.UUID) -> str:
 
 def titles_made_of(message: Message) -> list[str]:
     """The titles that a conversation may have got of the words of a question: as they are, and as rules have left them.
-    Of a request of the API it is its question that gives them.
+    Of a request of the API it is its question that gives them. A query, unless `api_request` was read with the message.
     """
-    request = ApiRequest.objects.filter(message=message).first()
+    request: ApiRequest | None = getattr(message, "api_request", None)
     words = title_from(question_of(request.turns) if request is not None and request.turns else message.text)
     if not words:
         return []

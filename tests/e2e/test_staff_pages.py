@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browsing import chromium
-from tests.stack import PASSWORD, Stack
+from tests.stack import PASSWORD, Stack, run_stack
 
 ROOT = "root@example.org"
 SETUP = f"""
@@ -30,11 +29,17 @@ print(conversation.pk, answer.pk, Run.objects.get().pk, alice.pk)
 """
 
 
-@pytest.fixture
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    """One for each test, whose pages end with the stack that they talk to."""
-    with chromium(playwright) as running:
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """With people who are not those of other files: Bob's account is switched off here."""
+    with run_stack(web=1, workers=0) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def made(stack: Stack) -> list[str]:
+    """The keys of a conversation, an answer, its run and Alice. There is an administrator besides."""
+    return stack.manage("shell", "--no-imports", "-c", SETUP).split()
 
 
 class Complaints:
@@ -65,9 +70,8 @@ def log_in(page: Page, stack: Stack, email: str) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_staff_find_their_way(live: Callable[..., Stack], browser: Browser) -> None:
-    stack = live(web=1, workers=0)
-    conversation, answer, run, alice = stack.manage("shell", "--no-imports", "-c", SETUP).split()
+def test_staff_find_their_way(stack: Stack, made: list[str], browser: Browser) -> None:
+    conversation, answer, run, alice = made
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     complaints = Complaints(page)
 
@@ -113,8 +117,7 @@ def test_staff_find_their_way(live: Callable[..., Stack], browser: Browser) -> N
 
 
 @pytest.mark.timeout(180)
-def test_people_keep_their_account(live: Callable[..., Stack], browser: Browser) -> None:
-    stack = live(web=1, workers=0)
+def test_people_keep_their_account(stack: Stack, browser: Browser) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 800})
     complaints = Complaints(page)
     page.goto(f"{stack.url}/accounts/signup/")
@@ -157,9 +160,8 @@ def test_people_keep_their_account(live: Callable[..., Stack], browser: Browser)
 
 
 @pytest.mark.timeout(180)
-def test_a_reset_link_s_secret_stays_in_the_browser(live: Callable[..., Stack], browser: Browser) -> None:
-    stack = live(web=1, workers=0)
-    *_, alice = stack.manage("shell", "--no-imports", "-c", SETUP).split()
+def test_a_reset_link_s_secret_stays_in_the_browser(stack: Stack, made: list[str], browser: Browser) -> None:
+    *_, alice = made
     staff = browser.new_context().new_page()
     staff.goto(f"{stack.url}/admin/accounts/user/{alice}/change/")
     log_in(staff, stack, ROOT)

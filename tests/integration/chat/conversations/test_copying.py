@@ -6,6 +6,8 @@ import uuid
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from chat.conversations import copying
@@ -136,13 +138,40 @@ def test_a_message_being_written_and_a_strangers_are_refused(alice: User, mallor
 def test_ten_thousand_messages_are_copied_and_more_than_the_most_refused(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    long = make_conversation(alice, 10_000)
-    assert long.tip_id is not None
-    copy = fork(alice.pk, long.tip_id)
+    last = last_of_many(alice, 10_000)
+    copy = fork(alice.pk, last)
     assert Message.objects.filter(conversation=copy).count() == 10_000
     monkeypatch.setattr(copying, "MOST_COPIED", 9_999)
     with pytest.raises(TooLarge):
-        fork(alice.pk, long.tip_id)
+        fork(alice.pk, last)
+
+
+def test_a_longer_path_is_copied_with_as_many_queries(alice: User) -> None:
+    counts = []
+    for messages in (4, 4, 40):
+        tip = make_conversation(alice, messages).tip_id
+        assert tip is not None
+        with CaptureQueriesContext(connection) as queries:
+            fork(alice.pk, tip)
+        counts.append(len(queries))
+    assert counts[1] == counts[2], "the first copy also reads what this process keeps"
+
+
+def last_of_many(owner: User, messages: int) -> uuid.UUID:
+    """The last message of a path that PostgreSQL makes: writing each row here takes as long as copying it."""
+    conversation = make_conversation(owner, 1)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH path AS MATERIALIZED (SELECT n, gen_random_uuid() AS id FROM generate_series(2, %s) n)
+            INSERT INTO chat_message (id, conversation_id, parent_id, role, author_id, text, html, status, created_at)
+            SELECT path.id, %s, coalesce(before.id, %s), CASE path.n %% 2 WHEN 1 THEN 'user' ELSE 'assistant' END,
+                CASE path.n %% 2 WHEN 1 THEN %s::uuid END, 'text', '', 'complete', now() + path.n * interval '1 s'
+            FROM path LEFT JOIN path before ON before.n = path.n - 1
+            """,
+            [messages, conversation.pk, conversation.tip_id, owner.pk],
+        )
+    return Message.objects.filter(conversation=conversation).latest("created_at").pk
 
 
 def test_a_fork_over_http(shared: Conversation, bob: User, mallory: User) -> None:

@@ -44,9 +44,21 @@ def published(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(current_app, "send_task", lambda *_, **__: None)
 
 
+@pytest.fixture(scope="module")
+def packed_once() -> list[bytes]:
+    """The archive, once a test has made it."""
+    return []
+
+
 @pytest.fixture
-def archive(alice: User) -> bytes:
-    """Alice's export of a conversation with three files, and a collection with one. She is gone afterwards."""
+def archive(packed_once: list[bytes], request: pytest.FixtureRequest) -> bytes:
+    """Alice's export of a conversation with three files, and a collection with one. She is not here (any more)."""
+    if not packed_once:
+        packed_once.append(make_archive(request.getfixturevalue("alice")))
+    return packed_once[0]
+
+
+def make_archive(alice: User) -> bytes:
     first = say(alice, "Read this.", ask=False, attachments=[stored(alice).pk, stored(alice, "dot.png", PNG).pk])
     say(alice, "", first.conversation_id, ask=False, attachments=[stored(alice, "conversations.json", b"[1, 2, 3]").pk])
     handbook = Collection.objects.create(owner=alice, name="Handbook", description="How we work")

@@ -194,20 +194,20 @@ def test_the_last_administrator_stays(alice: User, bob: User) -> None:
     assert not User.objects.filter(pk=alice.pk).exists()
 
 
-async def test_an_erased_persons_socket_closes(live: Live) -> None:
-    stack = live(web=1, workers=0)
-    async with session(stack.url, "mallory@example.org") as mallory:
+async def test_an_erased_persons_socket_closes(stack: Stack) -> None:
+    email = stack.add_user("Mallory")
+    async with session(stack.url, email) as mallory:
         client = await mallory.connect()
-        code, text = run(stack, "erase_user", "mallory@example.org", "--now", "--yes")
+        code, text = run(stack, "erase_user", email, "--now", "--yes")
         assert code == 0, text
         assert await client.closed() == 4401
 
 
-async def test_the_socket_of_a_merged_account_closes(live: Live) -> None:
-    stack = live(web=1, workers=0)
-    async with session(stack.url, "mallory@example.org") as mallory:
+async def test_the_socket_of_a_merged_account_closes(stack: Stack) -> None:
+    email, other = stack.add_user("Mallory"), stack.add_user("Alice")
+    async with session(stack.url, email) as mallory:
         client = await mallory.connect()
-        code, text = run(stack, "merge_users", "mallory@example.org", "alice@example.org", "--reason", "x", "--yes")
+        code, text = run(stack, "merge_users", email, other, "--reason", "x", "--yes")
         assert code == 0, text
         assert await client.closed() == 4401
 

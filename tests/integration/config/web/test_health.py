@@ -36,9 +36,8 @@ def await_status(stack: Stack, status: int, seconds: float) -> dict[str, Any]:
         assert time.monotonic() < deadline, (found, body)
 
 
-def test_readiness_says_that_tables_are_locked(live: Live) -> None:
+def test_readiness_says_that_tables_are_locked(stack: Stack) -> None:
     """As by an ALTER TABLE: the database answers, and no message can be accepted."""
-    stack = live(workers=0)
     await_status(stack, 200, 10)
     with psycopg.connect(stack.env["DATABASE_URL"]) as lock:
         lock.execute("LOCK TABLE chat_run IN ACCESS EXCLUSIVE MODE")

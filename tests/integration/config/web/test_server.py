@@ -8,16 +8,32 @@ import json
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import aiohttp
 import psycopg
 import pytest
 
 from tests.client import Client, session
-from tests.stack import Stack
+from tests.stack import Stack, Web, run_stack
 
 Live = Callable[..., Stack]
+
+
+@pytest.fixture
+def web(stack: Stack) -> Iterator[Web]:
+    """A process of the shared stack that writes no traceback during the test."""
+    web = stack.webs[0]
+    web.said_before = len(web.output())  # what a test awaits is what it writes from now on
+    yield web
+    assert "Traceback" not in web.output()[web.said_before :]
+
+
+@pytest.fixture(scope="module")
+def limited() -> Iterator[Stack]:
+    """A stack in which a connection may send few frames."""
+    with run_stack(workers=0, env={"RATE_FRAMES": "50/s", "RATE_REFUSALS": "20/10s"}) as running:
+        yield running
 
 
 async def test_on_sigterm_every_socket_is_told_to_come_back(live: Live) -> None:
@@ -56,11 +72,10 @@ async def test_requests_under_way_are_answered_before_the_end(live: Live) -> Non
     assert '"cut": 0' in web.output()
 
 
-async def test_sockets_elsewhere_and_huge_frames_are_refused(live: Live) -> None:
-    stack = live(workers=0)
-    async with session(stack.url) as browser:
+async def test_sockets_elsewhere_and_huge_frames_are_refused(web: Web) -> None:
+    async with session(web.url) as browser:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await browser.http.ws_connect(stack.url.replace("http", "ws", 1) + "/elsewhere/", origin=stack.url)
+            await browser.http.ws_connect(web.url.replace("http", "ws", 1) + "/elsewhere/", origin=web.url)
         assert refused.value.status == 403
 
         client = await browser.connect()
@@ -70,14 +85,12 @@ async def test_sockets_elsewhere_and_huge_frames_are_refused(live: Live) -> None
         with contextlib.suppress(ConnectionError):  # over the hard limit: cut while it is still being sent
             await client.ws.send_str("x" * 2_000_000)
         assert await client.closed() not in (None, 1000)
-    assert "Traceback" not in stack.webs[0].output()
-    assert stack.webs[0].status() == 200
+    assert web.status() == 200
 
 
 @pytest.mark.parametrize("kind", ["ping", "pong", "fragment"])
-async def test_frames_without_a_message_count_under_the_limit_of_frames(live: Live, kind: str) -> None:
-    stack = live(workers=0, env={"RATE_FRAMES": "50/s", "RATE_REFUSALS": "20/10s"})
-    async with session(stack.url) as browser:
+async def test_frames_without_a_message_count_under_the_limit_of_frames(limited: Stack, kind: str) -> None:
+    async with session(limited.url) as browser:
         flooding, calm = await browser.connect(), await browser.connect()
         for _ in range(20):
             await calm.ws.ping()  # within the limit, and answered
@@ -90,23 +103,21 @@ async def test_frames_without_a_message_count_under_the_limit_of_frames(live: Li
         assert await flooding.closed() == 4429
         assert (await calm.ask("ping"))["type"] == "pong"
         await calm.close()
-    assert "Traceback" not in stack.webs[0].output()
+    assert "Traceback" not in limited.webs[0].output()
 
 
-async def test_a_subprotocol_that_is_not_ascii_is_refused(live: Live) -> None:
-    stack = live(workers=0)
-    port = stack.webs[0].port
+async def test_a_subprotocol_that_is_not_ascii_is_refused(web: Web) -> None:
+    port = web.port
     for offered in ("chat.v1, tické", "chat.v1%C3%A9"):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         head = (
-            f"GET /ws/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: {stack.url}\r\nUpgrade: websocket\r\n"
+            f"GET /ws/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: {web.url}\r\nUpgrade: websocket\r\n"
             "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
             f"Sec-WebSocket-Protocol: {offered}\r\n\r\n"
         )
         writer.write(head.encode("latin1"))
         assert (await reader.readline()).split()[1] == b"403"
         writer.close()
-    assert "Traceback" not in stack.webs[0].output()
 
 
 async def test_a_proxy_that_says_wss_is_one_of_https(live: Live) -> None:
@@ -118,12 +129,11 @@ async def test_a_proxy_that_says_wss_is_one_of_https(live: Live) -> None:
                 assert page.status == status, scheme
 
 
-async def test_the_access_log_has_no_query_strings(live: Live) -> None:
-    stack = live(workers=0)
-    async with aiohttp.ClientSession() as http, http.get(stack.url + "/accounts/login/?next=/&canary=s3cret") as page:
+async def test_the_access_log_has_no_query_strings(web: Web) -> None:
+    async with aiohttp.ClientSession() as http, http.get(web.url + "/accounts/login/?next=/&canary=s3cret") as page:
         assert page.status == 200
-    stack.webs[0].await_output("GET /accounts/login/", 5)
-    output = stack.webs[0].output()
+    web.await_output("GET /accounts/login/", 5)
+    output = web.output()[web.said_before :]
     assert "s3cret" not in output
     line = next(json.loads(line) for line in output.splitlines() if "GET /accounts/login/" in line)
     assert line["status"] == 200
