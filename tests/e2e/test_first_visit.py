@@ -9,34 +9,12 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, StorageState, expect
 
 from tests.e2e.browsing import ended, send
-from tests.e2e.first_visits import Visit, watch_visit
+from tests.e2e.first_visits import Visit, fill_list, watch_visit
 from tests.stack import Stack
 
 # The goal is 20 and 150. Browsers with windows load three more beside these (icon, manifest, service worker), and a
 # page with files or pictures loads more, so there is room.
 REQUESTS, KILOBYTES = 14, 145
-
-LISTED = """
-import datetime, uuid
-from django.utils import timezone
-from accounts.models import User
-from chat.models import Conversation, Member, Message
-alice, now = User.objects.get(email="alice@example.org"), timezone.now()
-for n in range(50):
-    at = now - datetime.timedelta(hours=9 * n)
-    made = Conversation.objects.create(id=uuid.uuid4(), title=f"Notes on the harbour walk {uuid.uuid4().hex[:6]}")
-    Member.objects.create(conversation=made, user=alice, role="owner")
-    Conversation.objects.filter(pk=made.pk).update(updated_at=at)
-last = None
-for n in range(20):
-    text = " ".join(f"word{(n * 37 + k * 11) % 997}" for k in range(120 if n % 2 else 15))
-    role, author = ("assistant", None) if n % 2 else ("user", alice)
-    last = Message.objects.create(conversation=made, parent=last, role=role, author=author, text=text,
-        html=f"<p>{text}</p>" if n % 2 else "", created_at=now - datetime.timedelta(minutes=60 - n))
-Conversation.objects.filter(pk=made.pk).update(tip=last)
-from chat.shares.links import Wanted, create_share
-print(made.pk, create_share(alice.pk, made.pk, Wanted(audience="anyone"))[1])
-"""
 
 
 @pytest.fixture
@@ -56,9 +34,7 @@ def check(visit: Visit) -> None:
 
 @pytest.fixture(scope="module")
 def listed(stack: Stack) -> tuple[str, str]:
-    """Alice has 50 conversations: the addresses of one with 20 messages, and of a page that shares it with anyone."""
-    made, secret = stack.manage("shell", "--no-imports", "-c", LISTED).split()[-2:]
-    return f"{stack.url}/c/{made}/", f"{stack.url}/s/{secret}"
+    return fill_list(stack)
 
 
 @pytest.fixture
@@ -69,7 +45,7 @@ def unknown(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-@pytest.mark.parametrize(("path", "button"), [("login", "Log in"), ("signup", "Create an account")])
+@pytest.mark.parametrize(("path", "button"), [("login", "Log in"), ("signup", "Create account")])
 def test_the_pages_before_the_log_in(unknown: Page, stack: Stack, path: str, button: str) -> None:
     visit = watch_visit(unknown)
     unknown.goto(f"{stack.url}/accounts/{path}/", wait_until="networkidle")
