@@ -54,6 +54,42 @@ def test_the_pages_before_the_log_in(unknown: Page, stack: Stack, path: str, but
     assert len(visit.requests) <= 5, visit.table()  # page, styles, two fonts, passkeys
 
 
+def test_a_new_conversation(fresh: Page, stack: Stack) -> None:
+    visit = watch_visit(fresh)
+    fresh.goto(f"{stack.url}/", wait_until="networkidle")
+    expect(fresh.locator("#model")).to_contain_text("small")
+    check(visit)
+
+
+def test_a_conversation_with_messages(fresh: Page, page: Page, stack: Stack) -> None:
+    for number in (1, 2):
+        send(page, "Tell me a story [[tokens=200 rate=1000]]")
+        ended(page, number)
+    visit = watch_visit(fresh)
+    fresh.goto(page.url, wait_until="networkidle")
+    expect(fresh.locator(".message-assistant")).to_have_count(2)
+    check(visit)
+
+
+def test_static_files_are_kept_and_pages_are_compressed(fresh: Page, stack: Stack) -> None:
+    """Files have a hash in their names, so browsers keep them; text is sent compressed."""
+    found: dict[str, dict[str, str]] = {}
+
+    def note(response: Response) -> None:
+        found.setdefault(response.url, response.all_headers())
+
+    fresh.on("response", note)
+    fresh.goto(f"{stack.url}/", wait_until="networkidle")
+    files = {url: headers for url, headers in found.items() if "/static/" in url}
+    assert len(files) > 5, found
+    for url, headers in files.items():
+        assert headers["cache-control"] == "max-age=315360000, public, immutable", url
+        if not url.endswith(".woff2"):
+            assert headers["content-encoding"] == "br", url
+    assert found[f"{stack.url}/"]["content-encoding"] == "gzip"
+    assert found[f"{stack.url}/"]["vary"].lower().count("accept-encoding") == 1
+
+
 def test_with_fifty_conversations(fresh: Page, stack: Stack, listed: tuple[str, str]) -> None:
     visit = watch_visit(fresh)
     fresh.goto(f"{stack.url}/", wait_until="networkidle")
@@ -94,39 +130,3 @@ def test_nothing_but_styles_delays_the_first_paint(fresh: Page, stack: Stack, li
         .filter((entry) => entry.renderBlockingStatus === "blocking").map((entry) => entry.name)""")
     assert len(blocking) == 1, blocking
     assert "/css/" in blocking[0], blocking
-
-
-def test_a_new_conversation(fresh: Page, stack: Stack) -> None:
-    visit = watch_visit(fresh)
-    fresh.goto(f"{stack.url}/", wait_until="networkidle")
-    expect(fresh.locator("#model")).to_contain_text("small")
-    check(visit)
-
-
-def test_a_conversation_with_messages(fresh: Page, page: Page, stack: Stack) -> None:
-    for number in (1, 2):
-        send(page, "Tell me a story [[tokens=200 rate=1000]]")
-        ended(page, number)
-    visit = watch_visit(fresh)
-    fresh.goto(page.url, wait_until="networkidle")
-    expect(fresh.locator(".message-assistant")).to_have_count(2)
-    check(visit)
-
-
-def test_static_files_are_kept_and_pages_are_compressed(fresh: Page, stack: Stack) -> None:
-    """Files have a hash in their names, so browsers keep them; text is sent compressed."""
-    found: dict[str, dict[str, str]] = {}
-
-    def note(response: Response) -> None:
-        found.setdefault(response.url, response.all_headers())
-
-    fresh.on("response", note)
-    fresh.goto(f"{stack.url}/", wait_until="networkidle")
-    files = {url: headers for url, headers in found.items() if "/static/" in url}
-    assert len(files) > 5, found
-    for url, headers in files.items():
-        assert headers["cache-control"] == "max-age=315360000, public, immutable", url
-        if not url.endswith(".woff2"):
-            assert headers["content-encoding"] == "br", url
-    assert found[f"{stack.url}/"]["content-encoding"] == "gzip"
-    assert found[f"{stack.url}/"]["vary"].lower().count("accept-encoding") == 1
