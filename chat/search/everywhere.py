@@ -15,7 +15,7 @@ from django.db.backends.utils import CursorWrapper
 
 from accounts.lib.db import statement_timeout
 from chat.models import Message
-from chat.search.passages import Piece, has_all_runs, pieces_of
+from chat.search.passages import Piece, has_all_runs, pieces_of_message
 from chat.search.queries import MAX_TERMS, Query, read_query
 from chat.search.sql import KEY_CHARS
 
@@ -107,7 +107,7 @@ def search_everywhere(text: str, user_id: uuid.UUID | None = None) -> FoundEvery
             "hits": HITS if user_id else COMMON, "looked_at": LOOKED_AT,
         }  # fmt: skip
         ids, complete = _find(cursor, values)
-        messages = Message.objects.select_related("author").defer("html").in_bulk(ids)
+        messages = Message.objects.select_related("author").in_bulk(ids)
     in_order = sorted(messages.values(), key=lambda one: (one.created_at, one.pk), reverse=True)
     return FoundEverywhere(_shown(in_order, query), complete)
 
@@ -131,6 +131,6 @@ def _shown(messages: Sequence[Message], query: Query) -> list[FoundAnywhere]:
     for one in messages:
         if has_all_runs(one.text, query.words):  # of scripts without spaces the index knows only pairs
             author = one.author_name or (one.author.email if one.author else "")
-            pieces = pieces_of(one.text, query.words)
+            pieces = pieces_of_message(one.text, one.html, query.words)
             found.append(FoundAnywhere(one.pk, one.conversation_id, one.role, author, one.created_at, pieces))
     return found

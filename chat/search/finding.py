@@ -19,7 +19,7 @@ from accounts.lib.db import QueryTimeoutError, statement_timeout
 from accounts.models import User
 from chat.conversations.membership import member_of
 from chat.models import Message
-from chat.search.passages import Piece, has_all_runs, near_words, pieces_of
+from chat.search.passages import Piece, has_all_runs, near_words, pieces_of, pieces_of_message
 from chat.search.queries import MAX_TYPO_KEYS, Query, read_query
 from chat.search.sql import KEY_CHARS
 
@@ -247,7 +247,7 @@ def _load(mine: Mine, ids: Sequence[uuid.UUID], query: Query, *, similar: bool) 
             FoundMessage(
                 one.pk, one.conversation_id, one.conversation.title, one.role,
                 one.author_name or (author.display_name if author else ""), one.created_at,
-                pieces_of(one.text, words),
+                pieces_of_message(one.text, one.html, words),
             )
         )  # fmt: skip
     return found

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from chat.markdown.words import shown_words
 from chat.search.folding import Word, folded_with_places, words_of
 from chat.search.queries import FEWEST_TYPO
 
@@ -42,6 +43,17 @@ def pieces_of(text: str, words: Iterable[Word], longest: int = PASSAGE_CHARS) ->
     if end < len(line) or len(text) > SEARCHED_CHARS:
         pieces.append(("…", False))
     return pieces
+
+
+def pieces_of_message(text: str, html: str, words: Sequence[Word]) -> list[Piece]:
+    """`pieces_of` of a message's words as they are shown; of its source where a reader sees none of the words, as those
+    of a link's address. `html`: empty for what people wrote.
+    """
+    shown = pieces_of(shown_words(text, html), words)
+    if html and not any(marked for _, marked in shown):
+        source = pieces_of(text, words)
+        return source if any(marked for _, marked in source) else shown
+    return shown
 
 
 def _occurrences(folded: str, places: Sequence[int], words: Iterable[Word]) -> Iterable[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from datetime import datetime
 from decimal import Decimal
@@ -37,7 +38,11 @@ ENDLESS: Final = 1_000  # characters of a word; js/lib/text.js has the same
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """A sign from the sprite. It is for the eye: what it stands in must have a name."""
-    url = static("chat/img/icons.svg")
+    return _icon(static("chat/img/icons.svg"), name)
+
+
+@functools.cache
+def _icon(url: str, name: str) -> SafeString:
     return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', url, name)
 
 

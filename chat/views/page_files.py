@@ -8,7 +8,7 @@ has to be listed here for a new module, nor for a new style sheet of the convers
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,6 +103,12 @@ def script_urls(page: str) -> tuple[dict[str, str], list[str]]:
     urls = {name: static(bundles["chunks"][name]) for name in (*needed["first"], *needed["later"])}
     first = [urls[name] for name in needed["first"]]
     return urls | {name: static(VENDOR[name]) for name in ADDED}, first
+
+
+def script_text(path: str) -> str:
+    """A script's text, to be put into a page: as it was collected, without its source map."""
+    collected: Callable[[str], str] | None = getattr(staticfiles_storage, "script_text", None)
+    return collected(path) if collected else (HERE / path).read_text()
 
 
 @functools.cache

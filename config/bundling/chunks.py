@@ -3,14 +3,20 @@
 Each page's entry and each module that is imported later (`import("…")`) is the entry of a chunk. A module goes into the
 chunk of the entry that needs it; what several entries need goes into a chunk of its own, unless all pages on which an
 entry can be imported have loaded the module before. Modules are never in two chunks, so each runs once.
+
+What a page needs at once and shares, with whichever entries, is one chunk for all pages: a request costs more than the
+few kilobytes that a page does not need of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from config.bundling.modules import BundleError, Module
+
+PAGES_CHUNK: Final = "antiphon/chunks/pages"
 
 
 @dataclass(frozen=True)
@@ -35,13 +41,17 @@ def divide(modules: Mapping[str, Module], pages: Sequence[str]) -> list[Chunk]:
     needs = {entry: _closure(modules, [entry], dynamic=False) for entry in (*pages, *later)}
     reach = {page: _closure(modules, [page], dynamic=True) for page in pages}
     groups: dict[frozenset[str], list[str]] = {}
+    at_once: list[str] = []
     for name in order:
         users = {entry for entry, needed in needs.items() if name in needed}
         loaded = {
             entry for entry in users - set(pages) if all(name in needs[page] for page in pages if entry in reach[page])
         }
-        groups.setdefault(frozenset(users - loaded), []).append(name)
-    chunks = [_chunk(users, names) for users, names in groups.items()]
+        wanted = frozenset(users - loaded)
+        shared = len(wanted) > 1 and not wanted.isdisjoint(pages)
+        (at_once if shared else groups.setdefault(wanted, [])).append(name)
+    chunks = [Chunk(PAGES_CHUNK, tuple(at_once), is_entry=False)] if at_once else []
+    chunks += [_chunk(users, names) for users, names in groups.items()]
     made = {chunk.name for chunk in chunks}
     return chunks + [Chunk(entry, (), is_entry=True) for entry in sorted(later - made)]
 

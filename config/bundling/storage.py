@@ -29,6 +29,29 @@ class BundledStaticFilesStorage(CompressedManifestStaticFilesStorage):  # type: 
             self._bundle_styles(paths)
         yield from super().post_process(paths, dry_run=dry_run, **options)
 
+    def script_text(self, name: str) -> str:
+        """The text of a collected script, without its source map's name."""
+        found = self._texts.get(name)
+        if found is None:
+            with self.open(self.stored_name(name)) as file:
+                found = self._texts[name] = file.read().decode().partition("//# sourceMappingURL=")[0].strip()
+        return found
+
+    @functools.cached_property
+    def _texts(self) -> dict[str, str]:
+        return {}
+
+    def url(self, name: str, force: bool = False) -> str:
+        """The address of a file. Hashed names stay while a process runs, and a page asks for some of them 200 times."""
+        found = self._urls.get((name, force))
+        if found is None:
+            found = self._urls[name, force] = str(super().url(name, force))
+        return found
+
+    @functools.cached_property
+    def _urls(self) -> dict[tuple[str, bool], str]:
+        return {}
+
     def create_compressor(self, **kwargs: Any) -> Compressor:
         return _Compressor(**kwargs)
 

@@ -1,8 +1,9 @@
 """`python -m tests.bench.visit`: what a browser loads on a first visit, when it paints, and what that costs.
 
-Three pages, each in a new context with nothing in its cache: the log-in page, a new conversation, and a conversation
-with four messages. First paints are medians of five, with the CPU at a quarter of its speed and a slow 4G network as
-Lighthouse has it (150 ms, 1.6 Mbit/s). CPU times are those of the browser and the server together, unslowed.
+Each page in a new context with nothing in its cache: log-in, sign-up, a new conversation and one of four messages
+beside a nearly empty list; then with 50 conversations in the list, one of 20 messages, and a shared page. First paints
+are medians of five, with the CPU at a quarter of its speed and a slow 4G network as Lighthouse has it (150 ms, 1.6
+Mbit/s). CPU times are those of the browser and the server together, unslowed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import psutil
 from playwright.sync_api import Browser, StorageState, sync_playwright
 
 from tests.e2e.browsing import chromium, cookies_of, ended, send
-from tests.e2e.first_visits import Visit, first_paint, watch_visit
+from tests.e2e.first_visits import Visit, fill_list, first_paint, watch_visit
 from tests.fixtures.stacks import SHARED, stack_with_model
 from tests.servers import servers
 
@@ -70,13 +71,19 @@ def main() -> None:
                 ended(page, number)
             pages = {
                 "log in": (f"{stack.url}/accounts/login/", None),
+                "sign up": (f"{stack.url}/accounts/signup/", None),
                 "new": (f"{stack.url}/", login),
                 "messages": (page.url, login),
             }
             page.context.close()
             print("| page | requests | KB | first paint | slow | CPU, first | CPU, cached |")
             print("|---|--:|--:|--:|--:|--:|--:|")
-            for name, (url, cookies) in pages.items():
+            for name in (*pages, "50 conversations", "20 messages", "shared"):
+                if name not in pages:  # the rows before are of a list that is nearly empty
+                    conversation, shared = fill_list(stack)
+                    pages |= {"50 conversations": (f"{stack.url}/", login), "20 messages": (conversation, login)}
+                    pages["shared"] = shared, None
+                url, cookies = pages[name]
                 found, painted = visit(browser, url, cookies, slow=False)
                 slow = statistics.median(visit(browser, url, cookies, slow=True)[1] for _ in range(TIMES))
                 first = statistics.median(loads(browser, url, cookies, cached=False) for _ in range(TIMES))

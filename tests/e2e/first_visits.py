@@ -7,6 +7,8 @@ from typing import Any
 
 from playwright.sync_api import Page
 
+from tests.stack import Stack
+
 SLOW_4G = {"latency": 150, "downloadThroughput": 1_600_000 / 8, "uploadThroughput": 750_000 / 8}  # as Lighthouse's
 
 
@@ -53,6 +55,35 @@ def watch_visit(page: Page, *, slow: bool = False) -> Visit:
         session.send("Network.emulateNetworkConditions", {"offline": False, **SLOW_4G})
         session.send("Emulation.setCPUThrottlingRate", {"rate": 4})
     return visit
+
+
+LISTED = """
+import datetime, uuid
+from django.utils import timezone
+from accounts.models import User
+from chat.models import Conversation, Member, Message
+alice, now = User.objects.get(email="alice@example.org"), timezone.now()
+for n in range(50):
+    at = now - datetime.timedelta(hours=9 * n)
+    made = Conversation.objects.create(id=uuid.uuid4(), title=f"Notes on the harbour walk {uuid.uuid4().hex[:6]}")
+    Member.objects.create(conversation=made, user=alice, role="owner")
+    Conversation.objects.filter(pk=made.pk).update(updated_at=at)
+last = None
+for n in range(20):
+    text = " ".join(f"word{(n * 37 + k * 11) % 997}" for k in range(120 if n % 2 else 15))
+    role, author = ("assistant", None) if n % 2 else ("user", alice)
+    last = Message.objects.create(conversation=made, parent=last, role=role, author=author, text=text,
+        html=f"<p>{text}</p>" if n % 2 else "", created_at=now - datetime.timedelta(minutes=60 - n))
+Conversation.objects.filter(pk=made.pk).update(tip=last)
+from chat.shares.links import Wanted, create_share
+print(made.pk, create_share(alice.pk, made.pk, Wanted(audience="anyone"))[1])
+"""
+
+
+def fill_list(stack: Stack) -> tuple[str, str]:
+    """Alice has 50 conversations: the addresses of one with 20 messages, and of a page that shares it with anyone."""
+    made, secret = stack.manage("shell", "--no-imports", "-c", LISTED).split()[-2:]
+    return f"{stack.url}/c/{made}/", f"{stack.url}/s/{secret}"
 
 
 PAINTS = """() => new Promise((done) => new PerformanceObserver((list, observer) => {

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Response, StorageState, expect
 
 from tests.e2e.browsing import ended, send
-from tests.e2e.first_visits import Visit, watch_visit
+from tests.e2e.first_visits import Visit, fill_list, watch_visit
 from tests.stack import Stack
 
-REQUESTS, KILOBYTES = 20, 150
+# The goal is 20 and 150. Browsers with windows load three more beside these (icon, manifest, service worker), and a
+# page with files or pictures loads more, so there is room.
+REQUESTS, KILOBYTES = 14, 147
 
 
 @pytest.fixture
@@ -29,14 +32,26 @@ def check(visit: Visit) -> None:
     print(f"{len(visit.requests)} requests, {visit.kilobytes:.0f} KB\n{visit.table()}")
 
 
-def test_the_log_in_page(browser: Browser, stack: Stack) -> None:
+@pytest.fixture(scope="module")
+def listed(stack: Stack) -> tuple[str, str]:
+    return fill_list(stack)
+
+
+@pytest.fixture
+def unknown(browser: Browser) -> Iterator[Page]:
+    """A page of a browser that has never been here."""
     context = browser.new_context()
-    page = context.new_page()
-    visit = watch_visit(page)
-    page.goto(f"{stack.url}/accounts/login/", wait_until="networkidle")
-    expect(page.get_by_role("button", name="Log in")).to_be_visible()
-    check(visit)
+    yield context.new_page()
     context.close()
+
+
+@pytest.mark.parametrize(("path", "button"), [("login", "Log in"), ("signup", "Create account")])
+def test_the_pages_before_the_log_in(unknown: Page, stack: Stack, path: str, button: str) -> None:
+    visit = watch_visit(unknown)
+    unknown.goto(f"{stack.url}/accounts/{path}/", wait_until="networkidle")
+    expect(unknown.get_by_role("button", name=button)).to_be_visible()
+    check(visit)
+    assert len(visit.requests) <= 5, visit.table()  # page, styles, two fonts, passkeys
 
 
 def test_a_new_conversation(fresh: Page, stack: Stack) -> None:
@@ -73,3 +88,45 @@ def test_static_files_are_kept_and_pages_are_compressed(fresh: Page, stack: Stac
             assert headers["content-encoding"] == "br", url
     assert found[f"{stack.url}/"]["content-encoding"] == "gzip"
     assert found[f"{stack.url}/"]["vary"].lower().count("accept-encoding") == 1
+
+
+def test_with_fifty_conversations(fresh: Page, stack: Stack, listed: tuple[str, str]) -> None:
+    visit = watch_visit(fresh)
+    fresh.goto(f"{stack.url}/", wait_until="networkidle")
+    expect(fresh.locator("#model")).to_contain_text("small")
+    assert fresh.locator(".item").count() >= 40
+    check(visit)
+
+
+def test_a_conversation_of_twenty_messages(fresh: Page, listed: tuple[str, str]) -> None:
+    visit = watch_visit(fresh)
+    fresh.goto(listed[0], wait_until="networkidle")
+    expect(fresh.locator(".message-assistant")).to_have_count(10)
+    check(visit)
+
+
+def test_a_shared_page(unknown: Page, listed: tuple[str, str]) -> None:
+    visit = watch_visit(unknown)
+    unknown.goto(listed[1], wait_until="networkidle")
+    expect(unknown.locator(".message-assistant")).to_have_count(10)
+    check(visit)
+
+
+def test_nothing_but_styles_delays_the_first_paint(fresh: Page, stack: Stack, listed: tuple[str, str]) -> None:
+    """Scripts come after them: none is asked for with a higher urgency than Low, and none blocks."""
+    session = fresh.context.new_cdp_session(fresh)
+    urgent: list[str] = []
+
+    def note(event: dict[str, Any]) -> None:
+        request = event["request"]
+        if request["url"].endswith(".js") and request["initialPriority"] not in ("Low", "VeryLow"):
+            urgent.append(f"{request['initialPriority']} {request['url']}")
+
+    session.on("Network.requestWillBeSent", note)
+    session.send("Network.enable")
+    fresh.goto(listed[0], wait_until="networkidle")
+    assert urgent == []
+    blocking = fresh.evaluate("""() => performance.getEntriesByType("resource")
+        .filter((entry) => entry.renderBlockingStatus === "blocking").map((entry) => entry.name)""")
+    assert len(blocking) == 1, blocking
+    assert "/css/" in blocking[0], blocking

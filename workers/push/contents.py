@@ -18,6 +18,7 @@ from accounts.auth.language import language_of
 from accounts.auth.sessions import live_sessions
 from accounts.lib.texts import gettext_noop
 from chat.conversations.membership import WRITERS
+from chat.markdown.words import shown_words
 from chat.models import Conversation, Member, Message, PushSubscription, Run, WaitingFor
 from chat.notifications.devices import with_session
 from chat.notifications.notify import Kind
@@ -85,7 +86,7 @@ def _payload(kind: Kind, conversation: Conversation, message: Message | None, *,
     """JSON for the service worker (templates/chat/service-worker.js)."""
     body = gettext(_PLAIN[kind])
     if with_text and message is not None and message.text:
-        line = " ".join(message.text.split())
+        line = shown_words(message.text, message.html)
         line = line if len(line) <= LONGEST_TEXT else line[: LONGEST_TEXT - 1] + "…"
         body = f"{message.author.display_name}: {line}" if message.author else line
     return msgspec.json.encode(

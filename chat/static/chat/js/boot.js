@@ -13,16 +13,23 @@
   } catch {
     // Storage is blocked: the defaults stand.
   }
-  try {
-    // The server groups the list of conversations by the reader's days.
-    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-    document.cookie = `timezone=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=lax`;
-  } catch {
-    // Without it, days are those of UTC.
-  }
-  if (document.currentScript?.dataset.worker && "serviceWorker" in navigator && window.isSecureContext) {
-    navigator.serviceWorker.register(document.currentScript.dataset.worker).catch(() => {});
-  }
+  /** The server groups the list of conversations by the reader's days, from the next page on; UTC's without it. */
+  const noteZone = () => {
+    try {
+      const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+      document.cookie = `timezone=${encodeURIComponent(zone)}; path=/; max-age=31536000; samesite=lax`;
+    } catch {
+      // The browser knows of no zone.
+    }
+  };
+  const worker = document.currentScript?.dataset.worker;
+  // Both would cost a fifth of a second before the first paint, on a slow phone.
+  window.addEventListener("load", () => {
+    noteZone();
+    if (worker && "serviceWorker" in navigator && window.isSecureContext) {
+      navigator.serviceWorker.register(worker).catch(() => {});
+    }
+  });
   // The offline page looks for the network now and then, and comes back with it.
   window.addEventListener("DOMContentLoaded", () => {
     if (document.body.dataset.page !== "offline") return;

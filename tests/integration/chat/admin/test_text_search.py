@@ -59,6 +59,17 @@ def test_deleted_and_withheld_messages_are_not_found(said: object) -> None:
     assert [one.pieces[0][0][:5] for one in search_everywhere("crocodile").messages] == ["Where"]
 
 
+def test_passages_of_answers_have_no_markup(said: object) -> None:
+    Message.objects.filter(text__contains="old").update(
+        role="assistant",
+        author=None,
+        text="How **old** is a crocodile?",
+        html="<p>How <strong>old</strong> is a crocodile?</p>",
+    )
+    passages = ["".join(piece for piece, _ in one.pieces) for one in search_everywhere("crocodile").messages]
+    assert "How old is a crocodile?" in passages
+
+
 def test_every_word_has_to_occur(said: object) -> None:
     assert len(search_everywhere("crocodiles sleep").messages) == 1
     assert not search_everywhere("crocodiles river").messages

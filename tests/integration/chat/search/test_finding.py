@@ -227,6 +227,16 @@ class TestOverHttp:
         assert one["id"] == str(message.pk)
         assert one["pieces"] == [["a <b>", False], ["walrus", True], ["</b>", False]]
 
+    def test_passages_of_answers_have_no_markup(self, alice: User) -> None:
+        text, html = "A **walrus**, `here`", "<p>A <strong>walrus</strong>, <code>here</code></p>"
+        Message.objects.filter(pk=say(alice, text).pk).update(role="assistant", author=None, html=html)
+        say(alice, "an **unanswered** walrus")  # which the page shows as it was written
+        found = logged_in(alice).get("/search/", {"q": "walrus"}).json()["messages"]
+        assert [one["pieces"] for one in found] == [
+            [["an **unanswered** ", False], ["walrus", True]],
+            [["A ", False], ["walrus", True], [", here", False]],
+        ]
+
     def test_too_many_are_refused(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("chat.views.search.SEARCH_RATE", "1/h")
         client = logged_in(alice)

@@ -109,6 +109,16 @@ async def test_titles_and_text_where_the_person_wants_them(
     assert browser.read(service.requests[-1].body)["title"] == "Antiphon"
 
 
+async def test_an_answer_has_no_markup(
+    service: PushService, browser: PushBrowser, shared: Conversation, question: Message, bob: User
+) -> None:
+    await in_db(make_device, bob, browser, f"{service.url}/send/b", with_text=True)
+    html = "<p>See <strong>you</strong><br>\nthere</p>"
+    await Message.objects.filter(pk=question.pk).aupdate(author=None, text="See **you**\nthere", html=html)
+    await tell(bob, Kind.ANSWERED, shared, question)
+    assert browser.read(service.requests[-1].body)["body"] == "See you there"
+
+
 async def test_nobody_who_is_here_has_read_it_or_may_not(
     service: PushService, browser: PushBrowser, shared: Conversation, question: Message, bob: User, mallory: User
 ) -> None:

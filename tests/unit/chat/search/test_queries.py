@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chat.search.folding import fold, words_of
-from chat.search.passages import has_all_runs, near_words, pieces_of
+from chat.search.passages import has_all_runs, near_words, pieces_of, pieces_of_message
 from chat.search.queries import MAX_WORDS, read_query, variants_of
 
 
@@ -66,6 +66,19 @@ def test_a_passage_is_short_and_has_the_hit() -> None:
     assert ("needle", True) in pieces
     assert pieces[0] == pieces[-1] == ("…", False)
     assert sum(len(piece) for piece, _ in pieces) < 200
+
+
+def test_the_passage_of_an_answer_has_the_words_that_are_shown() -> None:
+    pieces = pieces_of_message(
+        "A **nee**dle is `here`", "<p>A <strong>nee</strong>dle is <code>here</code></p>", read_query("needle").words
+    )
+    assert pieces == [("A ", False), ("needle", True), (" is here", False)]
+
+
+def test_where_no_reader_sees_the_words_the_passage_is_of_the_source() -> None:
+    text, html = "[a link](https://example.org/needle)", '<p><a href="https://example.org/needle">a link</a></p>'
+    assert ("needle", True) in pieces_of_message(text, html, read_query("needle").words)
+    assert pieces_of_message(text, html, read_query("absent").words) == [("a link", False)]
 
 
 def test_a_run_counts_as_a_whole() -> None:

@@ -55,16 +55,19 @@ def test_what_is_imported_later_is_a_file_of_its_own_and_shares_what_the_page_ha
     assert "const _0=$2.Later;export{_0 as Later};" in later
 
 
-def test_what_two_pages_need_is_in_neither_of_them() -> None:
+def test_what_two_pages_need_at_once_is_one_file_for_all_pages() -> None:
     made = make(
-        one='import { both } from "antiphon/both";\nboth(1);\n',
+        one='import { both } from "antiphon/both";\nimport { also } from "antiphon/also";\nboth(also);\n',
         two='import { both } from "antiphon/both";\nboth(2);\nimport("antiphon/later");\n',
+        three='import { also } from "antiphon/also";\nalso(3);\n',
         both="export const both = String;\n",
+        also="export const also = Number;\n",
         later='import { both } from "antiphon/both";\nexport const x = both(3);\n',
     )
     assert made.pages == {
-        "antiphon/one": {"first": ["antiphon/one", "antiphon/chunks/both"], "later": []},
-        "antiphon/two": {"first": ["antiphon/two", "antiphon/chunks/both"], "later": ["antiphon/later"]},
+        "antiphon/one": {"first": ["antiphon/one", "antiphon/chunks/pages"], "later": []},
+        "antiphon/three": {"first": ["antiphon/three", "antiphon/chunks/pages"], "later": []},
+        "antiphon/two": {"first": ["antiphon/two", "antiphon/chunks/pages"], "later": ["antiphon/later"]},
     }
     assert sum("String" in text for name, text in made.files.items() if name.endswith(".js")) == 1
 
