@@ -33,7 +33,11 @@ def read_replays(
         run__conversation__deleted_at=None, model_step__replay__isnull=False,
     ).order_by("pk")  # fmt: skip
     found = rows.values_list("upstream_id", "name", "arguments", "model_step__replay")
-    return {call_id: replay for call_id, name, arguments, replay in found if sent[call_id] == (name, _plain(arguments))}
+    return {
+        call_id: replay
+        for call_id, name, arguments, replay in found
+        if replay is not None and sent[call_id] == (name, _plain(arguments))
+    }
 
 
 def _plain(arguments: str) -> Any:

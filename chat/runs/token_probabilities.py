@@ -59,11 +59,13 @@ async def read_probabilities(run_id: uuid.UUID, text: str) -> list[dict[str, Any
     the text, so that it is not made of these tokens.
     """
     try:
-        packed: bytes | None = await async_redis().get(_key(run_id))
+        packed: bytes | str | None = await async_redis().get(_key(run_id))
     except OUTAGE as error:
         logger.warning("token_probabilities_not_read", run=str(run_id), error=type(error).__name__)
         return None
-    return None if packed is None else tokens_of(text, msgspec.json.decode(zlib.decompress(packed)))
+    if not isinstance(packed, bytes):
+        return None
+    return tokens_of(text, msgspec.json.decode(zlib.decompress(packed)))
 
 
 def tokens_of(text: str, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]] | None:

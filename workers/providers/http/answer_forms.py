@@ -8,7 +8,6 @@ response"; Anthropic API reference, `output_config.format` of "Create a Message"
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 from accounts.lib.texts import gettext_noop
@@ -101,9 +100,8 @@ def no_form(what: str, failure: ProviderError | None = None) -> ProviderError:
     code, message = (
         ("upstream_no_logprobs", NO_LOGPROBS_MESSAGE) if what == LOGPROBS else ("upstream_no_format", NO_FORM_MESSAGE)
     )
-    more: Mapping[str, str] = {}
-    if failure is not None:
-        more = {
-            "detail": failure.detail, "reason": failure.reason, "said": failure.said, "request_id": failure.request_id
-        }  # fmt: skip
-    return ProviderError(code, message, **more)
+    if failure is None:
+        return ProviderError(code, message)
+    return ProviderError(
+        code, message, detail=failure.detail, reason=failure.reason, said=failure.said, request_id=failure.request_id
+    )  # fmt: skip

@@ -129,7 +129,7 @@ def test_what_was_signed_stays_with_its_user(client: openai.OpenAI, server: Dial
     first: Any = client.chat.completions.create(
         model=MODEL, messages=ASKED, tools=TOOLS, reasoning_effort="low"
     ).choices[0]  # fmt: skip
-    sent = [*ASKED, first.message, *returned(first.message)]
+    sent: Any = [*ASKED, first.message, *returned(first.message)]
     with openai.OpenAI(
         base_url=f"{stack.webs[0].url}/v1", api_key=add_token(stack, "bob@example.org"), max_retries=0, timeout=30
     ) as other:
@@ -137,7 +137,8 @@ def test_what_was_signed_stays_with_its_user(client: openai.OpenAI, server: Dial
     changed = json.loads(first.message.model_dump_json(exclude_none=True))
     for call in changed["tool_calls"]:
         call["function"]["arguments"] = '{"zone": "Asia/Tokyo", "when": "now"}'
-    client.chat.completions.create(model=MODEL, messages=[*ASKED, changed, *returned(first.message)], tools=TOOLS)
+    sent = [*ASKED, changed, *returned(first.message)]
+    client.chat.completions.create(model=MODEL, messages=sent, tools=TOOLS)
     assert not server.problems
     assert len(server.chats) == 3
     assert all(SIGNED[server.wire.kind] not in json.dumps(one.body, ensure_ascii=False) for one in server.chats)

@@ -27,7 +27,7 @@ def client_of(stack: Stack, token: str) -> Any:
 
 
 @pytest.fixture
-def client(stack: Stack, token: str, upstream: FakeOpenAI) -> Iterator[Any]:  # type: ignore[override]
+def client(stack: Stack, token: str, upstream: FakeOpenAI) -> Iterator[Any]:
     upstream.reset()
     with client_of(stack, token) as made:
         yield made
