@@ -28,7 +28,7 @@ _NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
     "n": (1,), "frequency_penalty": (0,), "presence_penalty": (0,), "logit_bias": ({},),
     "functions": ([],), "function_call": ("auto", "none"),
     "modalities": (["text"],), "audio": (), "prediction": (), "web_search_options": (),
-    "background": (False,), "conversation": (), "prompt": (),
+    "background": (False,), "conversation": (), "prompt": (), "image": (),
 }  # fmt: skip
 
 Turn = tuple[str, str]
