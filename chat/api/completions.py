@@ -105,7 +105,7 @@ def answer(begun: Begun, outcome: Outcome) -> dict[str, Any]:
     content = outcome.text or None if outcome.calls else outcome.text
     message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
     if outcome.calls:
-        message["tool_calls"] = [_call(call, call.arguments) for call in outcome.calls]
+        message["tool_calls"] = [_call(call) for call in outcome.calls]
     if outcome.reasoning:
         message["reasoning_content"] = outcome.reasoning
     choice = {"index": 0, "message": message, "logprobs": _logprobs(outcome), "finish_reason": outcome.finish}
@@ -132,9 +132,8 @@ class Chunks:
 
     def end(self, outcome: Outcome) -> Iterator[dict[str, Any]]:
         for index, call in enumerate(outcome.calls):
-            yield self._chunk({"tool_calls": [{"index": index, **_call(call, "")}]})
-            if call.arguments:
-                yield self._chunk({"tool_calls": [{"index": index, "function": {"arguments": call.arguments}}]})
+            # Whole, in one chunk: some clients cannot read a piece of a call that has no name.
+            yield self._chunk({"tool_calls": [{"index": index, **_call(call)}]})
         if outcome.logprobs is not None:  # all at once: rules read an answer before its tokens are shown
             [choice] = (chunk := self._chunk({}))["choices"]
             yield {**chunk, "choices": [{**choice, "logprobs": _logprobs(outcome)}]}
@@ -146,8 +145,8 @@ class Chunks:
         return {**self._head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]}
 
 
-def _call(call: ReturnedCall, arguments: str) -> dict[str, Any]:
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+def _call(call: ReturnedCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 def _logprobs(outcome: Outcome) -> dict[str, Any] | None:
