@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -33,6 +33,7 @@ from chat.protocol.errors import ChatError
 from chat.protocol.functions import CALL
 from chat.realtime import rate_limits
 from chat.runs.exact_request import read_exact
+from chat.runs.token_probabilities import read_probabilities
 from chat.turns import stop
 from chat.turns.accepted import Accepted
 from chat.turns.api_requests import written
@@ -71,7 +72,7 @@ class Answering:
                 yield found
             if stops.hit:
                 await self.stop()
-                self.outcome = (await self._ended()).cut_at(stops.text)
+                self.outcome = await self._with_logprobs((await self._ended()).cut_at(stops.text))
                 return
             if sign is Sign.CHANGED and not self.asked.stream:
                 sign = None  # nothing was sent yet: the answer is what it is in the end
@@ -80,14 +81,14 @@ class Answering:
                 raise _ERRORS[sign]()
             if pieces and sign is None:
                 continue
-            outcome: Outcome | None = await in_db(read_outcome, self.begun.run_id)
+            outcome: Outcome | None = await in_db(read_outcome, self.begun.run_id, self.asked.form_name)
             if outcome is not None:
                 seen = self.follower.text
                 if self.asked.stream and not (outcome.text.startswith(seen) or seen.startswith(outcome.text)):
                     raise _changed()
                 if rest := _filtered([("text", outcome.text[sent:])], stops, ended=True):
                     yield rest
-                self.outcome = _cut(outcome, stops)
+                self.outcome = await self._with_logprobs(_cut(outcome, stops))
                 return
             if time.monotonic() - checked > CHECK_SECONDS:
                 checked = time.monotonic()
@@ -103,10 +104,15 @@ class Answering:
             raise self.outcome.error
         return self.outcome
 
+    async def _with_logprobs(self, outcome: Outcome) -> Outcome:
+        if self.asked.logprobs is None or outcome.error is not None:
+            return outcome
+        return replace(outcome, logprobs=await read_probabilities(self.begun.run_id, outcome.text))
+
     async def _ended(self) -> Outcome:
         """How the run ends that was just stopped."""
         for _ in range(20):
-            outcome: Outcome | None = await in_db(read_outcome, self.begun.run_id)
+            outcome: Outcome | None = await in_db(read_outcome, self.begun.run_id, self.asked.form_name)
             if outcome is not None:
                 return outcome
             await self.follower.next(0.5)
@@ -146,7 +152,7 @@ async def submitted(access: TokenAccess, asked: Asked, address: str, key: str) -
         conversation_id=None, client_id=client_id, text=written(sent.turns, sent.notes), attachments=ids or None,
         placed=tuple(placed), model=asked.model, temporary=not asked.store, options=asked.options, turns=sent.turns,
         head=asked.head, token_id=access.token_id, top_p=asked.top_p, notes=sent.notes, choice=asked.choice,
-        one_call=asked.one_call,
+        one_call=asked.one_call, logprobs=asked.logprobs,
     )  # fmt: skip
     followers: list[RunFollower] = []
     runs: list[uuid.UUID] = []

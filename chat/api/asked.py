@@ -13,7 +13,7 @@ from typing import Any, Final
 from chat.api.errors import invalid, unsupported
 from chat.protocol.commands import TurnOptions, clean_controls
 from chat.protocol.errors import Invalid
-from chat.protocol.functions import CALL, FUNCTION, MESSAGE_ROLES, Notes
+from chat.protocol.functions import CALL, MESSAGE_ROLES, OFFERED_ROLES, Notes
 from chat.protocol.parameters import check_max_tokens, check_temperature
 
 MOST_STOPS: Final = 4
@@ -26,9 +26,9 @@ TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text"})
 # Parameters that change the answer and that no model is asked with here, with the values that change nothing.
 _NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
     "n": (1,), "frequency_penalty": (0,), "presence_penalty": (0,), "logit_bias": ({},),
-    "logprobs": (False,), "top_logprobs": (0,), "functions": ([],), "function_call": ("auto", "none"),
+    "functions": ([],), "function_call": ("auto", "none"),
     "modalities": (["text"],), "audio": (), "prediction": (), "web_search_options": (),
-    "background": (False,), "conversation": (), "prompt": (),
+    "background": (False,), "conversation": (), "prompt": (), "image": (),
 }  # fmt: skip
 
 Turn = tuple[str, str]
@@ -55,6 +55,8 @@ class Asked:
     notes: Notes = field(default_factory=dict)  # of calls, results and functions, by the number of the turn
     choice: str = ""  # which calls are to be made, as `ApiSend` has it
     one_call: bool = False
+    logprobs: int | None = None  # so many alternatives of each token
+    form_name: str = "response_format"  # of the parameter for the form of the answer
     previous: str = ""  # the id of the response that this one follows
     echoed: Mapping[str, Any] = field(default_factory=dict)  # what a response repeats of its request
 
@@ -208,7 +210,7 @@ def check_turns(
         at for at, (role, text) in enumerate(turns) if text.strip() or images.get(at) or role not in MESSAGE_ROLES
     ]
     kept = [turns[number] for number in numbers]
-    said = [role for role, _ in kept if role != FUNCTION]
+    said = [role for role, _ in kept if role not in OFFERED_ROLES]
     if not said or (not follows and "user" not in said):
         raise invalid(f"'{param}' must have a message of the user.", param, "missing_required_parameter")
     if said[-1] == "assistant":

@@ -23,6 +23,7 @@ from chat.api.asked import (
     read_top_p,
 )
 from chat.api.errors import invalid, unsupported
+from chat.api.forms import read_form, read_logprobs
 from chat.api.functions import Exchanged, read_choice, read_functions, read_one_call
 from chat.api.outcome import Begun, Outcome, ReturnedCall
 
@@ -32,9 +33,7 @@ DONE: Final = b"data: [DONE]\n\n"
 def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
     """Raises `ApiError`."""
     check_neutral(body)
-    form = body.get("response_format")
-    if form is not None and (not isinstance(form, dict) or form.get("type") != "text"):
-        raise unsupported("response_format", "Only 'response_format' of the type text is supported here.")
+    form = read_form(body.get("response_format"), "response_format", nested=True)
     given = body.get("messages")
     if not isinstance(given, list):
         raise invalid("'messages' must be a list.", "messages", "missing_required_parameter")
@@ -61,6 +60,7 @@ def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
     functions = read_functions(body, nested=True)
     choice = read_choice(body, [name for name, _ in functions], nested=True)
     exchanged.offer(functions)
+    exchanged.shape(form)
     length = "max_completion_tokens" if body.get("max_completion_tokens") is not None else "max_tokens"
     stream_options = body.get("stream_options") or {}
     if not isinstance(stream_options, dict):
@@ -82,6 +82,7 @@ def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
         store=read_flag(body, "store"),
         stop=read_stop(body.get("stop")),
         top_p=read_top_p(body.get("top_p")),
+        logprobs=read_logprobs(body),
     )  # fmt: skip
 
 
@@ -104,10 +105,10 @@ def answer(begun: Begun, outcome: Outcome) -> dict[str, Any]:
     content = outcome.text or None if outcome.calls else outcome.text
     message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
     if outcome.calls:
-        message["tool_calls"] = [_call(call, call.arguments) for call in outcome.calls]
+        message["tool_calls"] = [_call(call) for call in outcome.calls]
     if outcome.reasoning:
         message["reasoning_content"] = outcome.reasoning
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": outcome.finish}
+    choice = {"index": 0, "message": message, "logprobs": _logprobs(outcome), "finish_reason": outcome.finish}
     return {**_head(begun, "chat.completion"), "choices": [choice], "usage": usage(outcome)}
 
 
@@ -131,9 +132,11 @@ class Chunks:
 
     def end(self, outcome: Outcome) -> Iterator[dict[str, Any]]:
         for index, call in enumerate(outcome.calls):
-            yield self._chunk({"tool_calls": [{"index": index, **_call(call, "")}]})
-            if call.arguments:
-                yield self._chunk({"tool_calls": [{"index": index, "function": {"arguments": call.arguments}}]})
+            # Whole, in one chunk: some clients cannot read a piece of a call that has no name.
+            yield self._chunk({"tool_calls": [{"index": index, **_call(call)}]})
+        if outcome.logprobs is not None:  # all at once: rules read an answer before its tokens are shown
+            [choice] = (chunk := self._chunk({}))["choices"]
+            yield {**chunk, "choices": [{**choice, "logprobs": _logprobs(outcome)}]}
         yield self._chunk({}, outcome.finish)
         if self._include_usage:
             yield {**self._head, "choices": [], "usage": usage(outcome)}
@@ -142,8 +145,12 @@ class Chunks:
         return {**self._head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]}
 
 
-def _call(call: ReturnedCall, arguments: str) -> dict[str, Any]:
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+def _call(call: ReturnedCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def _logprobs(outcome: Outcome) -> dict[str, Any] | None:
+    return None if outcome.logprobs is None else {"content": outcome.logprobs, "refusal": None}
 
 
 def usage(outcome: Outcome) -> dict[str, Any]:

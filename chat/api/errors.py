@@ -34,12 +34,17 @@ _OF_RUNS: Final[dict[str, tuple[int, str, str]]] = {
     "images_not_read": (400, INVALID, "unsupported_content"),
     "model_not_found": (404, INVALID, "model_not_found"),
     "upstream_no_tools": (400, INVALID, "unsupported_parameter"),
+    "upstream_no_format": (400, INVALID, "unsupported_parameter"),
+    "upstream_no_logprobs": (400, INVALID, "unsupported_parameter"),
     "upstream_refused": (400, INVALID, "upstream_refused"),
     "upstream_rate_limited": (429, "rate_limit_error", "upstream_rate_limited"),
     "upstream_timeout": (504, SERVER, "upstream_timeout"),
     "upstream_loading": (503, SERVER, "upstream_loading"),
     "worker_lost": (503, SERVER, "worker_lost"),
 }
+
+# What of the request a model has refused.
+_PARAMS: Final = {"upstream_no_tools": "tools", "upstream_no_logprobs": "logprobs"}
 
 
 class ApiError(Exception):
@@ -117,10 +122,13 @@ def of_chat_error(error: ChatError) -> ApiError:
     return ApiError(status, error.message, code=code, kind=kind, retry_after=after, retry=retry)
 
 
-def of_run(code: str, message: str) -> ApiError:
-    """Why a run has no whole answer. What failed here was tried again already: a client is told not to."""
+def of_run(code: str, message: str, form_name: str = "response_format") -> ApiError:
+    """Why a run has no whole answer. What failed here was tried again already: a client is told not to. `form_name` is
+    what the request calls the form of the answer.
+    """
     status, kind, name = _OF_RUNS.get(code, (502, SERVER, code or "no_answer"))
     return ApiError(
         status, message or "There is no answer.", code=name, kind=kind, retry=False,
         retry_after=10 if status in (429, 503) else None,
+        param=form_name if code == "upstream_no_format" else _PARAMS.get(code),
     )  # fmt: skip

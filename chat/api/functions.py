@@ -15,6 +15,7 @@ from chat.api.errors import ApiError, invalid, unsupported
 from chat.protocol.commands import clean_controls
 from chat.protocol.functions import (
     CALL,
+    FORM,
     FUNCTION,
     MOST_DEPTH,
     MOST_FUNCTIONS,
@@ -60,6 +61,11 @@ class Exchanged:
         """Adds the functions that the model may call, as (name, description)."""
         for name, text in functions:
             self._add(FUNCTION, text, "", name)
+
+    def shape(self, form: tuple[str, str] | None) -> None:
+        """Adds the form that the answer is to have, as (name, description)."""
+        if form is not None:
+            self._add(FORM, form[1], "", form[0])
 
     def _add(self, role: str, text: str, call_id: str, name: str) -> None:
         self.notes[len(self.turns)] = (call_id, name)

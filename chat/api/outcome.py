@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from chat.api.errors import ApiError, of_run
 from chat.models import ACTIVE, CallStatus, Finish, Message, Reasoning, Run, RunStatus, ToolCall
@@ -49,6 +49,7 @@ class Outcome:
     reasoning_tokens: int
     error: ApiError | None = None
     calls: tuple[ReturnedCall, ...] = ()
+    logprobs: list[dict[str, Any]] | None = None
 
     def cut_at(self, text: str) -> Outcome:
         """The outcome of an answer that the caller ended itself after `text`."""
@@ -63,7 +64,7 @@ def read_calls(run: Run) -> tuple[ReturnedCall, ...]:
     return tuple(ReturnedCall(row.upstream_id, row.name, row.arguments or "{}") for row in rows)
 
 
-def read_outcome(run_id: uuid.UUID) -> Outcome | None:
+def read_outcome(run_id: uuid.UUID, form_name: str = "response_format") -> Outcome | None:
     """How a run has ended; None while it is in progress, and an `Outcome` with an error once it was deleted."""
     run = Run.objects.filter(pk=run_id).first()
     if run is None:
@@ -82,7 +83,7 @@ def read_outcome(run_id: uuid.UUID) -> Outcome | None:
         elif run.status == RunStatus.STOPPED and not run.error_code:
             error = ApiError(409, "The answer was stopped.", code="stopped", retry=False)
         else:
-            error = of_run(run.error_code, run.error_message)
+            error = of_run(run.error_code, run.error_message, form_name)
     calls = read_calls(run)
     return Outcome(
         text, reasoning, "tool_calls" if calls else finish, run.input_tokens or 0, run.output_tokens or 0,

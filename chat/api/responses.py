@@ -23,6 +23,7 @@ from chat.api.asked import (
     read_top_p,
 )
 from chat.api.errors import invalid, unsupported
+from chat.api.forms import read_form, read_logprobs, shown_format
 from chat.api.functions import Exchanged, read_choice, read_functions, read_one_call
 from chat.api.outcome import Begun, Outcome, ReturnedCall
 
@@ -32,11 +33,15 @@ _SKIPPED = frozenset({"reasoning"})  # items of earlier responses that clients s
 def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
     """Raises `ApiError`."""
     check_neutral(body)
-    form = body.get("text") or {}
-    shape = (form.get("format") or {}) if isinstance(form, dict) else None
-    kind = shape.get("type", "text") if isinstance(shape, dict) else ""
-    if kind != "text":
-        raise unsupported("text.format", "Only 'text.format' of the type text is supported here.")
+    said = body.get("text") or {}
+    if not isinstance(said, dict):
+        raise invalid("'text' must be an object.", "text", "invalid_type")
+    form = read_form(said.get("format") or None, "text.format", nested=False)
+    if read_logprobs({"logprobs": True, "top_logprobs": body.get("top_logprobs")}) or _asks_logprobs(body):
+        raise unsupported(
+            "top_logprobs" if body.get("top_logprobs") else "include",
+            "Probabilities of tokens are given with /v1/chat/completions alone.",
+        )
     reasoning = body.get("reasoning") or {}
     if not isinstance(reasoning, dict):
         raise invalid("'reasoning' must be an object.", "reasoning", "invalid_type")
@@ -50,6 +55,7 @@ def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
     names = [name for name, _ in functions]
     choice, one_call = read_choice(body, names, nested=False), read_one_call(body)
     exchanged.offer(functions)
+    exchanged.shape(form)
     previous = body.get("previous_response_id") or ""
     if not isinstance(previous, str):
         raise invalid("'previous_response_id' must be a text.", "previous_response_id", "invalid_type")
@@ -71,6 +77,7 @@ def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
         stream=read_flag(body, "stream"),
         store=read_flag(body, "store"),
         previous=previous,
+        form_name="text.format",
         top_p=read_top_p(body.get("top_p")),
         echoed={
             "instructions": instructions if isinstance(instructions, str) else None,
@@ -81,11 +88,17 @@ def read_request(body: Mapping[str, Any], most_bytes: int) -> Asked:
             "reasoning": {"effort": reasoning.get("effort"), "summary": None},
             "store": read_flag(body, "store"),
             "temperature": body.get("temperature"),
+            "text": {"format": shown_format(form)},
             "tool_choice": (body.get("tool_choice") or "auto") if functions else "none",
             "tools": [_offered(name, text) for name, text in functions],
             "top_p": body.get("top_p") or 1,
         },
     )  # fmt: skip
+
+
+def _asks_logprobs(body: Mapping[str, Any]) -> bool:
+    wanted = body.get("include")
+    return isinstance(wanted, list) and "message.output_text.logprobs" in wanted
 
 
 def _offered(name: str, text: str) -> dict[str, Any]:

@@ -175,6 +175,8 @@ class ToolCall(models.Model):
             models.Index(fields=["-created_at"], name="tool_call_newest"),
             models.Index(fields=["server", "name", "-created_at"], name="tool_call_by_tool"),
             models.Index(fields=["status", "-created_at"], name="tool_call_by_status"),
+            # For programs that send back the calls which they were returned (`chat.runs.returned_calls`).
+            models.Index(fields=["upstream_id"], condition=Q(tries=0, server=""), name="tool_call_by_upstream_id"),
         )
         constraints = (
             models.UniqueConstraint(fields=["run", "model_step", "place"], name="tool_call_once"),

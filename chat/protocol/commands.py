@@ -83,6 +83,7 @@ class ApiSend(MessageSend, frozen=True, kw_only=True):
     notes: dict[int, tuple[str, str]] = msgspec.field(default_factory=dict)
     choice: str = ""  # none, required, or =name of the function that is to be called; empty: as the model likes
     one_call: bool = False  # at most one call at once
+    logprobs: int | None = None  # of each token, with so many alternatives
 
 
 class MessageEdit(Turn, frozen=True, tag="message.edit"):

@@ -2,7 +2,8 @@
 
 The program makes the calls itself, so a run with such calls ends with them and the program sends the results with its
 next request. In the turns of a request each call, each result and each offered function is a turn of its own, as (role,
-text): of a call the text is its arguments, of a function its description as JSON. `Notes` has what else belongs to it.
+text): of a call the text is its arguments, of a function its description as JSON, of the form that the answer is to
+have likewise. `Notes` has what else belongs to it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import Any, Final
 CALL: Final = "call"
 RESULT: Final = "tool"
 FUNCTION: Final = "function"
-JSON_ROLES: Final = frozenset({CALL, FUNCTION})
+FORM: Final = "form"
+JSON_ROLES: Final = frozenset({CALL, FUNCTION, FORM})
+OFFERED_ROLES: Final = frozenset({FUNCTION, FORM})  # the last turns: no part of what was said
 MESSAGE_ROLES: Final = frozenset({"system", "user", "assistant"})
 
 MOST_FUNCTIONS: Final = 128
@@ -26,7 +29,7 @@ MOST_DEPTH: Final = 24  # of its schema
 NAME: Final = re.compile(rf"[A-Za-z0-9_.-]{{1,{MOST_NAME_CHARS}}}")
 
 Notes = Mapping[int, tuple[str, str]]
-"""By the number of a turn: the id of the call, and the name of the function. A function has no id."""
+"""By the number of a turn: the id of the call, and the name of the function or form. These have no id."""
 
 
 def question_of(turns: Sequence[Sequence[Any]]) -> str:

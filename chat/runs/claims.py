@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from django.conf import settings
@@ -33,6 +33,7 @@ from chat.runs.context import (
 )
 from chat.runs.exact_request import ExactRequest, Function, read_exact
 from chat.runs.lost import Lost, book_lost
+from chat.runs.returned_calls import read_replays
 from chat.runs.system_prompt import OWN_INSTRUCTIONS, compose_system_prompt, with_people
 from chat.runs.tool_limits import (
     NO_TOOLS,
@@ -197,6 +198,7 @@ def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] 
     request: ExactRequest | None = None
     if exact is not None:
         request = read_exact(json.loads(exact))
+        request = replace(request, replays=read_replays(run.user_id, request.path, request.notes))
         files = read_branch_files(run.prompt_id) if request.placed else []
         branch = Branch([run.prompt_id], request.path, files=files)
         system_prompt, instructions = "", ""

@@ -216,7 +216,10 @@ def asked_once(command: NewTurn) -> dict[str, Any]:
     """
     options = command.options
     if isinstance(command, ApiSend):
-        wishes = {"top_p": command.top_p, "choice": command.choice or None, "one_call": command.one_call or None}
+        wishes = {
+            "top_p": command.top_p, "choice": command.choice or None, "one_call": command.one_call or None,
+            "logprobs": command.logprobs,
+        }  # fmt: skip
         wishes = {name: value for name, value in wishes.items() if value is not None}
         return {"parameters": {"asked": wishes}} if wishes else {}
     if options is None or (isinstance(command, MessageSend) and command.conversation_id is None):

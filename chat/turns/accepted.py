@@ -71,6 +71,8 @@ def fingerprint_of(command: AnyTurn) -> bytes:
     for name in ("top_p", "placed", "notes", "choice", "one_call"):
         if not body.get(name):
             body.pop(name, None)  # likewise
+    if body.get("logprobs") is None:
+        body.pop("logprobs", None)  # likewise
     if body.get("ask") is None:
         body.pop("ask", None)  # likewise; a message that asks nobody is another one
     return hashlib.sha256(msgspec.json.encode([type(command).__name__, body])).digest()

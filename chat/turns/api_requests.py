@@ -14,7 +14,7 @@ from chat.models import ApiRequest, Message
 from chat.moderation.screened_turns import Turns, screen_turns
 from chat.protocol.commands import ApiSend
 from chat.protocol.errors import QuotaExceeded
-from chat.protocol.functions import CALL, FUNCTION, RESULT, Notes
+from chat.protocol.functions import CALL, FORM, FUNCTION, RESULT, Notes
 
 HEADINGS: Final = {
     "system": "System",
@@ -23,6 +23,7 @@ HEADINGS: Final = {
     CALL: "Call of {}",
     RESULT: "Result of {}",
     FUNCTION: "Function {}",
+    FORM: "Form of the answer {}",
 }
 
 

@@ -39,6 +39,10 @@ _WORDS: Final = {
     "call_ids": "the ids of calls as others make them; shorter ones are sent, or none",
     "replay": "its own reasoning, beside the results of its calls",
     "images": "images in results of tools; a sentence is sent instead",
+    "response_format": "an answer as JSON that follows a schema; programs that ask for it are refused",
+    "response_format:json_object": "an answer as JSON of any form; programs that ask for it are refused",
+    "responseJsonSchema": "a schema of the answer as JSON Schema has it; a simpler one is sent",
+    "logprobs": "the probabilities of tokens; programs that ask for them are refused",
     "include": "that its reasoning is sent back encrypted",
     **{
         OPENING_TAG + tag: f"an opening tag of its thinking; all that it writes before {tag} is read as thinking"

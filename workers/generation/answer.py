@@ -16,7 +16,9 @@ from chat.files.uses import UsedFile
 from chat.models import Finish, RunStatus
 from chat.protocol.marks import MarkBound
 from chat.runs.claims import Claim
+from chat.runs.token_probabilities import TokenProbabilities
 from chat.telemetry import metrics, tracing
+from workers.generation.exact_turns import form_of
 from workers.generation.joint import Joint
 from workers.generation.limits import AnswerLimits
 from workers.generation.outcome import Outcome, RunClock, finish_of
@@ -156,7 +158,10 @@ class ModelAnswer:
             call_no_more=self.request.call_no_more,
             top_p=self._claim.asked.get("top_p"),
             choice=self.request.choice,
+            form=form_of(self._claim),
+            logprobs=self._claim.asked.get("logprobs"),
         )
+        logprobs = TokenProbabilities(self._run.id) if options.logprobs is not None else None
         usage: TokenUsage | None = None
         reason: str | None = None
         said, thought = MarkBound(), MarkBound()
@@ -180,6 +185,8 @@ class ModelAnswer:
                         self.upstream_model = chunk.model or self.upstream_model
                         self.calls = chunk.calls or self.calls
                         self.replay = chunk.replay or self.replay
+                        if logprobs is not None and chunk.logprobs:
+                            logprobs.add(chunk.logprobs)
                     if self._log.fenced or self._limits.reached is not None:
                         break
         except ProviderError as error:
@@ -211,6 +218,8 @@ class ModelAnswer:
                 request_id=error.request_id,
             )
         self.write_rest()
+        if logprobs is not None:
+            await logprobs.store()
         self.call.note_usage(usage)
         context.learn(usage)
         if (reached := self._limits.reached) is not None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from chat.protocol.functions import CALL, RESULT
 from chat.runs.claims import Claim
 from chat.runs.exact_request import ExactRequest
 from workers.generation.tool_use.requests import StepRequest
-from workers.providers.base import CallChoice, ChatTurn, RequestedCall, ToolImage, ToolSpec
+from workers.providers.base import AnswerForm, CallChoice, ChatTurn, Replay, RequestedCall, ToolImage, ToolSpec
 
 NO_IMAGES: Final[Mapping[int, Sequence[ToolImage]]] = {}
 
@@ -28,7 +30,9 @@ def exact_turns(
     def close() -> None:
         nonlocal said
         if said is not None or calls:
-            turns.append(ChatTurn("assistant", said.content if said else "", calls=tuple(calls)))
+            back = next((request.replays[one.id] for one in calls if one.id in request.replays), None)
+            replay = msgspec.convert(back, Replay) if back is not None else None
+            turns.append(ChatTurn("assistant", said.content if said else "", calls=tuple(calls), replay=replay))
         said = None
         calls.clear()
 
@@ -71,3 +75,9 @@ def functions_of(claim: Claim) -> StepRequest:
         needed=wish != "none",
     )
     return StepRequest(tools, call_no_more=wish == "none", choice=choice)
+
+
+def form_of(claim: Claim) -> AnswerForm | None:
+    """The form that the program wants the answer to have."""
+    form = claim.exact.form if claim.exact is not None else None
+    return None if form is None else AnswerForm(form.schema, form.name, form.description, form.strict, form.text)

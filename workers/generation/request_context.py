@@ -189,7 +189,9 @@ class RequestContext:
             images = self._files.images_at(claim.exact.placed) if self._files is not None else {}
             turns = exact_turns(claim.exact, images, claim.text_before)
             fitted = fit_exactly(turns, budget_tokens=budget, count=self.count)
-            return replace(fitted, used=fitted.used + self.count.tools(request.tools)) if request.tools else fitted
+            offered = self.count.tools(request.tools) if request.tools else 0
+            form = self.count.text(claim.exact.form.text) if claim.exact.form is not None else 0
+            return replace(fitted, used=fitted.used + offered + form) if offered + form else fitted
         prompt = "\n\n".join(part for part in (claim.system_prompt, request.instructions) if part)
         offered = self.count.tools(request.tools)
         # The question, and what of the calls cannot be left out, go before older messages.

@@ -117,6 +117,20 @@ class CallChoice:
 
 ANY_CALLS: Final = CallChoice()
 
+
+@dataclass(frozen=True, slots=True)
+class AnswerForm:
+    """The form that an answer is to have: JSON; with a `schema`, JSON that follows it. `strict`: exactly, at endpoints
+    that know this. `text` is what a program wrote of it, whose tokens count.
+    """
+
+    schema: Mapping[str, Any] | None = None
+    name: str = "answer"
+    description: str = ""
+    strict: bool = False
+    text: str = ""
+
+
 Awaited = Literal["loading", "model"]
 """What an answer waits for: that its server loads the model, or (again) for the model's first words."""
 
@@ -162,6 +176,8 @@ class Options:
     call_no_more: bool = False  # the tools are there for the turns that called them; the model is to answer now
     top_p: float | None = None  # only programs ask for it
     choice: CallChoice = ANY_CALLS
+    form: AnswerForm | None = None  # a model that cannot be asked for it raises `upstream_no_format`
+    logprobs: int | None = None  # so many alternatives of each token; `upstream_no_logprobs` where there are none
 
 
 DEFAULT: Final = Options()
@@ -173,6 +189,7 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     `reasoning` is what the model thinks, and no part of the answer's text. In a chunk with both it comes before `text`.
     `model` is who answers, in the endpoint's own words: a router or an alias may choose another one.
     `calls` are complete, and come at the end of an answer, only if tools were offered; `replay` comes with them.
+    `logprobs` are of the tokens of the answer in their order, as Chat Completions has them, if they were asked for.
     """
 
     text: str = ""
@@ -182,6 +199,7 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     model: str = ""
     calls: tuple[RequestedCall, ...] = ()
     replay: Replay | None = None
+    logprobs: tuple[Any, ...] = ()
 
 
 class ListedModel(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -222,6 +240,7 @@ class ProviderError(Exception):
     upstream_unauthorized (our key), upstream_refused (this request), upstream_error (its own failure),
     upstream_garbage (not a response of this protocol), upstream_empty (an answer without text),
     upstream_tool_call (a call of a tool though none was offered), upstream_no_tools (the model takes no tools),
+    upstream_no_format (it cannot be asked for this form of the answer), upstream_no_logprobs (nor for these),
     upstream_loading (the server still loads the model),
     model_not_found, context_too_long.
     """

@@ -25,6 +25,8 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
         "invalid_request_error",
         "messages.0.content.0.image.source.base64: image exceeds 5 MB maximum: 5316852 bytes > 5242880 bytes",
     ),
+    "no_form": (400, "invalid_request_error", "output_config.format: structured outputs are not supported"),
+    "bad_schema": (400, "invalid_request_error", "output_config.format.schema: Invalid schema: minLength"),
     "no_tools": (400, "invalid_request_error", "'fake-large' does not support tool use."),
 }
 
@@ -72,6 +74,8 @@ class AnthropicWire(Wire):
             require("thinking" not in thought[1:] or thought[0] == "thinking", "thinking blocks come first")
         require("tools" in body or not any("_" in block["type"] for turn in blocks for block in turn), "define tools")
         require(0 <= body.get("temperature", 0) <= 1, "temperature: range: 0..1")
+        form = body.get("output_config", {}).get("format", {"type": "json_schema", "schema": {}})
+        require(set(form) == {"type", "schema"} and form["type"] == "json_schema", "output_config.format")
         require("thinking" not in body or "temperature" not in body, "temperature with thinking")
         return bool(body.get("stream"))
 

@@ -34,6 +34,12 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     "temperature": (400, "INVALID_ARGUMENT", "temperature is not supported by this model."),
     "no_images": (400, "INVALID_ARGUMENT", "Image input modality is not enabled for models/fake-large"),
     "image_too_large": (400, "INVALID_ARGUMENT", "Unable to process input image. Please retry or report."),
+    "unknown_schema_field": (
+        400, "INVALID_ARGUMENT",
+        "Invalid JSON payload received. Unknown name \"responseJsonSchema\" at 'generation_config': Cannot find field.",
+    ),
+    "no_form": (400, "INVALID_ARGUMENT", "response_mime_type: application/json is not supported for this model."),
+    "bad_schema": (400, "INVALID_ARGUMENT", "The specified schema is invalid: schema produces too many states."),
     "no_tools": (400, "INVALID_ARGUMENT", "Function calling is not enabled for models/fake-large"),
 }  # fmt: skip
 
@@ -58,8 +64,17 @@ class GeminiWire(Wire):
         require(exchange.query.get("alt") == ("sse" if streams else None), "alt")
         known = {"contents", "systemInstruction", "generationConfig", "tools", "toolConfig"}
         require(set(body) <= known, f"Unknown name {set(body) - known}: Cannot find field.")
-        config = {"temperature", "maxOutputTokens", "thinkingConfig"}
-        require(set(body.get("generationConfig", {})) <= config, "Cannot find field in generationConfig.")
+        config = body.get("generationConfig", {})
+        known = {
+            "temperature", "maxOutputTokens", "thinkingConfig", "responseMimeType", "responseJsonSchema",
+            "responseSchema",
+        }  # fmt: skip
+        require(set(config) <= known, "Cannot find field in generationConfig.")
+        require(
+            config.get("responseMimeType") == "application/json"
+            or not {"responseJsonSchema", "responseSchema"} & set(config),
+            "a schema needs the type application/json",
+        )
         require(
             all(one["role"] in ("user", "model") for one in body["contents"]), "Please use a valid role: user, model"
         )

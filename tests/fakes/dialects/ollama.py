@@ -18,6 +18,8 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "temperature": (400, "invalid option provided: temperature"),
     "no_images": (500, "this model is missing data required for image input"),
     "image_too_large": (500, "failed to process inputs: image: failed to decode image"),
+    "no_form": (400, "invalid format: this model cannot be constrained"),
+    "bad_schema": (500, "failed to load grammar: invalid JSON schema in format"),
     "no_tools": (400, "registry.ollama.ai/library/fake-large:latest does not support tools"),
 }
 

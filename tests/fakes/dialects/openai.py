@@ -28,6 +28,15 @@ REFUSALS: dict[str, tuple[int, str, str, str]] = {  # status, type, code, messag
     "temperature": (400, "invalid_request_error", "unsupported_parameter", "Unsupported parameter: 'temperature'."),
     "no_images": (400, "invalid_request_error", "", "fake-large is not a multimodal model"),  # vLLM
     "image_too_large": (400, "invalid_request_error", "", "The image data exceeds the maximum size of 20 MB."),
+    "no_form": (
+        400, "invalid_request_error", "",
+        "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model.",
+    ),
+    "no_logprobs": (400, "invalid_request_error", "", "This model does not support the 'logprobs' parameter."),
+    "bad_schema": (
+        400, "invalid_request_error", "",
+        "Invalid schema for response_format 'town': In context=(), 'additionalProperties' is required to be false.",
+    ),
     "no_tools": (
         400, "BadRequestError", "",
         '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',
@@ -45,6 +54,20 @@ def check_function(function: dict[str, Any]) -> None:
     schema = function["parameters"]
     require(schema["type"] == "object" and isinstance(schema["properties"], dict), "Invalid schema for function")
     require(not {"$ref", "anyOf", "oneOf", "allOf", "enum", "not"} & set(schema), "Invalid schema for function")
+
+
+def _probable(script: Script, *pieces: str) -> dict[str, Any] | None:
+    """Each piece as a token, with an alternative."""
+    if not script.logprobs:
+        return None
+    other = {"token": "other", "logprob": -2.5, "bytes": None}
+    found = [{"token": one, "logprob": -0.5, "bytes": list(one.encode()), "top_logprobs": [other]} for one in pieces]
+    return {"content": found, "refusal": None}
+
+
+def check_form(form: dict[str, Any]) -> None:
+    require(set(form) <= {"name", "schema", "strict", "description"}, "unknown fields of the schema")
+    require(NAME.fullmatch(form["name"]) and isinstance(form["schema"], dict), "name and schema")
 
 
 class ChatWire(Wire):
@@ -69,6 +92,11 @@ class ChatWire(Wire):
         require("tools" in body or "tool_choice" not in body, "tool_choice without tools")
         self.check_messages(body["messages"])
         require(body.get("stream") or "stream_options" not in body, "stream_options without stream")
+        require("top_logprobs" not in body or body.get("logprobs") is True, "top_logprobs without logprobs")
+        form = body.get("response_format", {"type": "json_object"})
+        require(set(form) <= {"type", "json_schema"}, "response_format")
+        if form["type"] == "json_schema":
+            check_form(form["json_schema"])
         return bool(body.get("stream"))
 
     def check_messages(self, messages: list[dict[str, Any]]) -> None:
@@ -90,8 +118,10 @@ class ChatWire(Wire):
                 require(set(call) == {"id", "type", "function"} and call["type"] == "function", "tool_calls")
                 require(isinstance(json.loads(call["function"]["arguments"]), dict), "arguments")
 
-    def _chunk(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    def _chunk(
+        self, delta: dict[str, Any], finish: str | None = None, logprobs: dict[str, Any] | None = None, **more: Any
+    ) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
         head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": ANSWERED_BY}
         return sse({**head, "choices": [choice], **more})
 
@@ -109,7 +139,10 @@ class ChatWire(Wire):
         for number, piece in enumerate(script.pieces):
             if number == script.fail:
                 return lead, [*found, sse(error("overload")[1])]
-            found.append((b": keep-alive\n\n" if script.keep_alives else b"") + self._chunk({"content": piece}))
+            found.append(
+                (b": keep-alive\n\n" if script.keep_alives else b"")
+                + self._chunk({"content": piece}, logprobs=_probable(script, piece))
+            )
         if script.finish == "tools":
             call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
             found.append(self._chunk({"tool_calls": [call]}))
@@ -135,7 +168,9 @@ class ChatWire(Wire):
                 for one in script.calls
             ]
         reason = "tool_calls" if script.calls else self.finish_reasons[script.finish]
-        choice = {"index": 0, "message": message, "finish_reason": reason}
+        choice = {
+            "index": 0, "message": message, "finish_reason": reason, "logprobs": _probable(script, *script.pieces),
+        }  # fmt: skip
         return {
             "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": ANSWERED_BY, "choices": [choice],
             "usage": self._usage(script),
@@ -188,11 +223,14 @@ class ResponsesWire(Wire):
         body = exchange.body
         known = {
             "model", "input", "stream", "store", "instructions", "temperature", "max_output_tokens", "reasoning",
-            "tools", "tool_choice", "include",
+            "tools", "tool_choice", "include", "text",
         }  # fmt: skip
         require(exchange.method == "POST" and body["model"] == MODEL, "model")
         require(set(body) <= known, f"unknown parameters {set(body) - known}")
         require(body["store"] is False, "store")
+        form = {**body.get("text", {"format": {"type": "json_object"}})["format"]}
+        if form.pop("type") == "json_schema":
+            check_form(form)
         for tool in body.get("tools", ()):
             require(set(tool) == {"type", "name", "description", "parameters", "strict"}, "tools")
             check_function(tool)

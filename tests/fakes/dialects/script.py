@@ -35,8 +35,9 @@ class Script:
     thought: int = 0
     keep_alives: bool = False  # whatever the API sends between events
     # bad_key, unknown_model, too_long, rate_limit, overload, loading, no_stream, temperature, key_echo, no_tools,
-    # no_images, image_too_large
+    # no_images, image_too_large, no_form, bad_schema, no_logprobs, unknown_schema_field
     refuse: str = ""
+    logprobs: bool = False  # of each piece, where the API has them
     cut: int = -1  # close the connection in the middle of the body, after so many pieces of text
     hang: int = -1  # say nothing more
     fail: int = -1  # an error in the stream

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 from workers.providers.anthropic.reader import MessageReader
 from workers.providers.anthropic.tools import may_think, messages, tool_fields
 from workers.providers.base import Effort, ListedModel
+from workers.providers.http.answer_forms import output_format
 from workers.providers.http.continuing import PLAIN
 from workers.providers.http.dialect import Dialect, Fetch, Target, Wanted
 from workers.providers.http.json_values import Report, load_json, read_number, read_object
@@ -36,6 +37,7 @@ class AnthropicDialect(Dialect):
     length_optional: ClassVar[bool] = False
     continues: ClassVar[str] = PLAIN  # newer models, and those that think, refuse it, which is remembered
     key_header: ClassVar[str] = "x-api-key"
+    takes_any_json: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._longest: dict[str, int] = {}
@@ -64,6 +66,8 @@ class AnthropicDialect(Dialect):
         if wanted.system:
             body["system"] = wanted.system
         body |= _thinking(wanted, longest)
+        if wanted.form is not None:
+            body["output_config"] = {**body.get("output_config", {}), "format": output_format(wanted.form)}
         if wanted.temperature is not None and "thinking" not in body:  # it has to be left out where the model thinks
             body["temperature"] = min(wanted.temperature, 1.0)
         if wanted.top_p is not None and "thinking" not in body:

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 from workers.providers.base import Effort, ListedModel, ProviderError
 from workers.providers.gemini.reader import GeminiReader
 from workers.providers.gemini.tools import contents, tool_fields
+from workers.providers.http.answer_forms import response_fields
 from workers.providers.http.dialect import Dialect, Fetch, Target, Wanted
 from workers.providers.http.json_values import Report, load_json, read_number, read_object, read_objects, read_text
 from workers.providers.http.listing import NO_LIST, read_model
@@ -60,6 +61,8 @@ class GeminiDialect(Dialect):
             config["maxOutputTokens"] = wanted.max_tokens
         if thinking := self._think(wanted):
             config["thinkingConfig"] = thinking
+        if wanted.form is not None:
+            config |= response_fields(wanted)
         if config:
             body["generationConfig"] = config
         return body

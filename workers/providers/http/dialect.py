@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, ClassVar, Final, Protocol
 
-from workers.providers.base import ANY_CALLS, CallChoice, ChatTurn, Effort, ListedModel, ToolSpec
+from workers.providers.base import ANY_CALLS, AnswerForm, CallChoice, ChatTurn, Effort, ListedModel, ToolSpec
 from workers.providers.http.continuing import INSTRUCT
 from workers.providers.http.json_values import Report
 from workers.providers.http.listing import next_page, parse_models
@@ -60,6 +60,8 @@ class Wanted:
     call_no_more: bool = False
     top_p: float | None = None
     choice: CallChoice = ANY_CALLS
+    form: AnswerForm | None = None
+    logprobs: int | None = None  # the request is to ask for those of each token, and of so many alternatives
 
     @property
     def forced(self) -> str | None:
@@ -111,6 +113,8 @@ class Dialect(ABC):
     continues: ClassVar[str] = INSTRUCT  # how an answer is continued, where staff did not choose
     key_header: ClassVar[str] = "Authorization"
     chooses_calls: ClassVar[bool] = True  # a request can say that the model is not to call its tools
+    takes_any_json: ClassVar[bool] = True  # a request can ask for JSON of any form
+    gives_logprobs: ClassVar[bool] = False
 
     def base_url(self, address: str) -> str:
         """The address that all paths share, without a query. `address` has neither query nor credentials."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 import structlog
 
 from workers.providers.base import ANY_CALLS, ChatTurn, Options, ProviderError, ToolSpec
+from workers.providers.http.answer_forms import ANY_JSON, FORM, LOGPROBS, find_form_lesson, name_form, no_form
 from workers.providers.http.continuing import INSTRUCT, continue_turns
 from workers.providers.http.dialect import Dialect, Wanted
 from workers.providers.http.json_values import read_number
@@ -59,6 +60,7 @@ class Negotiation:
         longest = None
         if (options.max_tokens is not None or not self._dialect.length_optional) and not refused("answer_length"):
             longest = min((limit for limit in limits if limit is not None), default=None)
+        self._check_form()
         tools, turns = self._choose_tools()
         turns = fold_system(turns) if refused("system") else turns
         style = INSTRUCT if refused("prefill") else self._prefill
@@ -78,8 +80,20 @@ class Negotiation:
             call_no_more=options.call_no_more and self._can_choose,
             top_p=None if refused("top_p") else options.top_p,
             choice=options.choice if tools else ANY_CALLS,
+            form=options.form,
+            logprobs=options.logprobs,
         )
         return self._wanted
+
+    def _check_form(self) -> None:
+        """Raises `upstream_no_format` and `upstream_no_logprobs`: the answer would not be what was asked for."""
+        form = self._options.form
+        if form is not None:
+            what = name_form(form)
+            if self._refuses(what) or (what == ANY_JSON and not self._dialect.takes_any_json):
+                raise no_form(what)
+        if self._options.logprobs is not None and (not self._dialect.gives_logprobs or self._refuses(LOGPROBS)):
+            raise no_form(LOGPROBS)
 
     @property
     def _can_choose(self) -> bool:
@@ -140,7 +154,8 @@ class Negotiation:
     def learn_from(self, failure: ProviderError) -> bool:
         """Whether the failure of the last request names something that the next one leaves out, or has less of.
 
-        Raises `upstream_no_tools` where that is the tools: whoever asked decides what to ask without them.
+        Raises `upstream_no_tools` where that is the tools: whoever asked decides what to ask without them. Likewise
+        `upstream_no_format` and `upstream_no_logprobs`.
         """
         lesson = self._find_lesson(failure)
         if lesson is None or lesson in self._lessons:  # what has been left out is not the reason
@@ -154,6 +169,8 @@ class Negotiation:
             self._left_out.add(lesson.what)
         if lesson.what == TOOLS:
             raise no_tools(failure)
+        if lesson.what in (FORM, ANY_JSON, LOGPROBS):
+            raise no_form(lesson.what, failure)
         return True
 
     def _about_images(self, said: str) -> Lesson | None:
@@ -165,21 +182,25 @@ class Negotiation:
         return what in self._left_out or self._learned.refuses(self._model, what)
 
     def _find_lesson(self, failure: ProviderError) -> Lesson | None:
-        wanted = self._wanted
+        wanted, said = self._wanted, failure.said.lower()
+        teaches = failure.code in TEACHING_CODES
+        if wanted is not None and teaches and (lesson := find_form_lesson(said, wanted, named=True)) is not None:
+            return lesson
         if wanted is not None and wanted.tools and failure.code in (*TEACHING_CODES, "model_not_found"):
             turns, told = list(wanted.turns), wanted.call_no_more
             forced = wanted.forced is not None
             if (lesson := find_tool_lesson(failure, self._sent, turns, told=told, forced=forced)) is not None:
                 return lesson
-        said = failure.said.lower()
         if failure.code in (*TEACHING_CODES, "model_not_found") and (lesson := self._about_images(said)) is not None:
             return lesson
-        if failure.code not in TEACHING_CODES:
+        if not teaches:
             return None
         if self._prefilled and PREFILL_REFUSED.search(said):
             return Lesson("prefill")
         if (own := self._dialect.find_refused(said, self._sent)) is not None:
             return Lesson(own)
+        if wanted is not None and (lesson := find_form_lesson(said, wanted, named=False)) is not None:
+            return lesson
         refused = self._learned.refuses(self._model, "system")
         return find_lesson(
             failure.said,

@@ -66,6 +66,8 @@ class OllamaDialect(Dialect):
         }
         if wanted.tools:
             body["tools"] = function_tools(wanted)
+        if wanted.form is not None:
+            body["format"] = "json" if wanted.form.schema is None else wanted.form.schema
         options: dict[str, Any] = {}
         if wanted.temperature is not None:
             options["temperature"] = wanted.temperature

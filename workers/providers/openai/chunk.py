@@ -71,6 +71,7 @@ class Choice(msgspec.Struct, gc=False):
     error: Any = None
     index: Any = None
     text: Any = None  # in place of a delta, as of a completion without chat
+    logprobs: Any = None
     usage: Any = None  # Moonshot
 
 
@@ -177,6 +178,7 @@ def _choice(value: dict[str, Any]) -> Choice:
         error=value.get("error"),
         index=value.get("index"),
         text=value.get("text"),
+        logprobs=value.get("logprobs"),
         usage=value.get("usage"),
     )
 

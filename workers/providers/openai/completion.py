@@ -73,6 +73,8 @@ class CompletionReader(AnswerReader):
                 self._reasoning.add(fields, delta.reasoning_details)
             if delta.tool_calls or delta.function_call:
                 self._take_calls(delta, whole=choice.delta is None)
+        if choice.logprobs and (found := read_objects(read_object(choice.logprobs).get("content"))):
+            chunks.append(Chunk(logprobs=tuple(found)))
         reason = choice.finish_reason
         if says_failure(choice.error) or (reason and reason.lower() in FAILED_REASONS):
             raise self.fail({"error": choice.error or {"code": reason}})

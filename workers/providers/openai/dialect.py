@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 from urllib.parse import quote, urlsplit
 
 from workers.providers.base import ListedModel
+from workers.providers.http.answer_forms import response_format
 from workers.providers.http.continuing import mark_unfinished
 from workers.providers.http.dialect import Dialect, Fetch, Target, Wanted
 from workers.providers.http.json_values import Report
@@ -27,6 +28,7 @@ class OpenAIDialect(Dialect):
     name: ClassVar[str] = "OpenAI-compatible API"
     default_url: ClassVar[str] = "https://api.openai.com/v1"
     length_fields: ClassVar[tuple[str, ...]] = ("max_tokens", "max_completion_tokens")
+    gives_logprobs: ClassVar[bool] = True
 
     def target(self, model: str, *, stream: bool) -> Target:
         return Target("chat/completions")
@@ -54,6 +56,12 @@ class OpenAIDialect(Dialect):
                 body["max_completion_tokens"] = wanted.max_tokens
         if wanted.effort is not None and not wanted.refuses_effort("reasoning_effort"):
             body["reasoning_effort"] = wanted.effort
+        if wanted.form is not None:
+            body["response_format"] = response_format(wanted.form)
+        if wanted.logprobs is not None:
+            body["logprobs"] = True
+            if wanted.logprobs:
+                body["top_logprobs"] = wanted.logprobs
         if wanted.unfinished:
             mark_unfinished(body, wanted.unfinished)
         return body

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from workers.providers.base import Effort
+from workers.providers.http.answer_forms import text_format
 from workers.providers.http.dialect import Dialect, Target, Wanted
 from workers.providers.http.json_values import Report, read_object
 from workers.providers.http.learned import name_effort
@@ -50,6 +51,8 @@ class ResponsesDialect(Dialect):
             body["top_p"] = wanted.top_p
         if wanted.max_tokens is not None and not wanted.refused("max_output_tokens"):
             body["max_output_tokens"] = wanted.max_tokens
+        if wanted.form is not None:
+            body["text"] = {"format": text_format(wanted.form)}
         reasoning = {} if wanted.refused("summary") else {"summary": "auto"}
         if wanted.effort is not None and not wanted.refuses_effort("effort"):
             reasoning["effort"] = wanted.effort

@@ -104,7 +104,7 @@ def test_errors_have_the_known_shape(stack: Stack, plain: httpx.Client) -> None:
         ({"n": 2}, 400, "unsupported_parameter", "n"),
         ({"top_p": 1.5}, 400, "invalid_value", "top_p"),
         ({"top_p": "most"}, 400, "invalid_type", "top_p"),
-        ({"response_format": {"type": "json_object"}}, 400, "unsupported_parameter", "response_format"),
+        ({"response_format": {"type": "grammar"}}, 400, "unsupported_parameter", "response_format"),
         ({"temperature": 3}, 400, "invalid_value", "temperature"),
         ({"max_tokens": "many"}, 400, "invalid_type", "max_tokens"),
         ({"reasoning_effort": "endless"}, 400, "invalid_value", "reasoning_effort"),

@@ -86,8 +86,14 @@ def test_messages_that_cannot_be_asked(messages: Any) -> None:
     assert refused.value.status == 400
 
 
-@pytest.mark.parametrize("text", ["plain", {"format": "plain"}, {"format": {"type": "json_object"}}, [1]])
-def test_other_formats_of_a_response_are_refused(text: Any) -> None:
+@pytest.mark.parametrize(
+    ("text", "param"),
+    [
+        ("plain", "text"), ([1], "text"), ({"format": "plain"}, "text.format"),
+        ({"format": {"type": "grammar"}}, "text.format"), ({"format": {"type": "json_schema"}}, "text.format.name"),
+    ],
+)  # fmt: skip
+def test_other_formats_of_a_response_are_refused(text: Any, param: str) -> None:
     with pytest.raises(ApiError) as refused:
         responses.read_request({"model": "m", "input": "hi", "text": text}, MOST)
-    assert refused.value.param == "text.format"
+    assert refused.value.param == param
