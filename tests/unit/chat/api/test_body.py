@@ -9,11 +9,18 @@ import uuid
 from typing import Any
 
 import pytest
+from django.test import RequestFactory
+from ninja.errors import HttpError
 
 from accounts.auth.api_tokens import TokenAccess
+from accounts.lib.json_bounds import TooManyValuesError
+from accounts.scim.errors import ScimError
+from accounts.views.scim import _read_body
 from chat.api import endpoint
 from chat.api.body import BODY_FACTOR, parse_body
 from chat.api.errors import ApiError, invalid
+from chat.api.rest.answers import _of_http_error
+from chat.api.rest.application import api
 
 MOST = 400 * 1024  # API_MAX_KB by default
 
@@ -79,6 +86,25 @@ def test_what_is_no_object(raw: bytes) -> None:
     with pytest.raises(ApiError) as refused:
         parse_body(raw, MOST)
     assert (refused.value.status, refused.value.code) == (400, "invalid_json")
+
+
+MANY = b'{"text": [' + b"[]," * 200_000 + b"0]}"
+
+
+def test_the_rest_api_parses_no_more() -> None:
+    request = RequestFactory().post("/api/v1/conversations", MANY, content_type="application/json")
+    with pytest.raises(TooManyValuesError) as refused:
+        api.parser.parse_body(request)
+    error = HttpError(400, "Cannot parse request body")
+    error.__cause__ = refused.value
+    assert (_of_http_error(error).status, _of_http_error(error).code) == (413, "too_large")
+
+
+def test_nor_does_scim() -> None:
+    request = RequestFactory().post("/scim/v2/Users", MANY, content_type="application/json")
+    with pytest.raises(ScimError) as refused:
+        _read_body(request)
+    assert refused.value.status == 413
 
 
 async def test_a_request_is_read_on_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
