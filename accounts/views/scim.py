@@ -21,6 +21,7 @@ from accounts import erasure
 from accounts.auth.adapter import client_ip
 from accounts.auth.counters import api_refusals
 from accounts.lib import rate_limit
+from accounts.lib.json_bounds import TooManyValuesError, check_values
 from accounts.lib.outage import OUTAGE
 from accounts.models import AuditEntry, ScimToken, User
 from accounts.scim import discovery, groups, users
@@ -196,7 +197,10 @@ def _read_body(request: HttpRequest) -> dict[str, Any]:
     if int(request.headers.get("Content-Length") or 0) > MOST_BYTES:
         raise ScimError(413, "The body has more than 1 MiB.")
     try:
+        check_values(request.body, MOST_BYTES)
         body = json.loads(request.body)
+    except TooManyValuesError:
+        raise ScimError(413, "The body can't have so many lists, objects and values.") from None
     except SuspiciousOperation:  # it came without its length, and is longer than any body may be
         raise ScimError(413, "The body has more than 1 MiB.") from None
     except (ValueError, RecursionError):

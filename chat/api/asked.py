@@ -21,7 +21,8 @@ MOST_STOP_CHARS: Final = 200
 ROLES: Final = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 EFFORTS: Final = {"none": "none", "minimal": "none", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
 IMAGE_PARTS: Final = frozenset({"image_url", "input_image"})
-_DATA_URL: Final = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,", re.IGNORECASE)
+BASE64_MARK: Final = b";base64,"  # of the address of an image that has its content
+_DATA_URL: Final = re.compile(rf"data:image/[a-z0-9.+-]{{1,40}}{BASE64_MARK.decode()}", re.IGNORECASE)
 TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text"})
 # Parameters that change the answer and that no model is asked with here, with the values that change nothing.
 _NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {

@@ -12,7 +12,6 @@ import re
 from typing import Any, Final
 from urllib.parse import unquote
 
-import msgspec
 from django.conf import settings
 
 from accounts.auth.api_tokens import TokenAccess
@@ -23,6 +22,8 @@ from accounts.lib.db import in_db
 from accounts.models import TokenScope
 from chat.api import completions, responses
 from chat.api.answering import submitted
+from chat.api.asked import Asked
+from chat.api.body import check_size, parse_body
 from chat.api.door import (
     Receive,
     Scope,
@@ -36,14 +37,12 @@ from chat.api.door import (
     send_json,
 )
 from chat.api.errors import ApiError, invalid, no_such_model
-from chat.api.images import most_image_bytes
 from chat.api.streaming import stream_answer
 from chat.catalog.access import models_of
 from chat.realtime import rate_limits
 
 PREFIX: Final = "/v1/"
 TICKET_PATH: Final = "/api/v1/ticket"  # opens a WebSocket of the page's protocol
-BODY_FACTOR: Final = 7  # of the text: JSON may escape each byte, and has names of its own
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
 
 
@@ -103,7 +102,9 @@ _READERS: Final = {"chat/completions": completions.read_request, "responses": re
 async def _ask(scope: Scope, receive: Receive, send: Send, access: TokenAccess, address: str, path: str) -> None:
     """Answers a request. A client that leaves before the end is noticed (`Answering.leave`)."""
     most_bytes = settings.API_MAX_KB * 1024
-    asked = _READERS[path](await _read_body(scope, receive, most_bytes), most_bytes)
+    raw = await _receive_body(receive, most_bytes)
+    # On another thread: a request of many turns takes Python longer than the sockets of this process should wait.
+    asked = await asyncio.to_thread(_understand, path, raw, most_bytes)
     key = header_of(scope, b"idempotency-key")
     if key and not _KEY.fullmatch(key):
         raise invalid("'Idempotency-Key' can have at most 200 visible ASCII characters.", "Idempotency-Key")
@@ -138,8 +139,8 @@ async def _work(scope: Scope, send: Send, answering: Any, path: str) -> None:
         await send_json(send, 200, completions.answer(begun, await answering.read_all()))
 
 
-async def _read_body(scope: Scope, receive: Receive, most_bytes: int) -> dict[str, Any]:
-    """The request's JSON object. Raises `ApiError`."""
+async def _receive_body(receive: Receive, most_bytes: int) -> bytes:
+    """The whole body of the request. Raises `ApiError`."""
     parts, size, more = [], 0, True
     while more:
         message = await receive()
@@ -147,18 +148,13 @@ async def _read_body(scope: Scope, receive: Receive, most_bytes: int) -> dict[st
             raise invalid("The request ended early.")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
-        if size > most_bytes * BODY_FACTOR + most_image_bytes():
-            most = settings.API_IMAGES_MB
-            said = f"A request can have at most {most_bytes:,} bytes of text and {most} MiB of images."
-            raise ApiError(413, said, code="too_large")
+        check_size(size, most_bytes)
         more = message.get("more_body", False)
-    try:
-        body = msgspec.json.decode(b"".join(parts))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise invalid("The body is not JSON.", code="invalid_json") from error
-    if not isinstance(body, dict):
-        raise invalid("The body must be a JSON object.", code="invalid_json")
-    return body
+    return b"".join(parts)
+
+
+def _understand(path: str, raw: bytes, most_bytes: int) -> Asked:
+    return _READERS[path](parse_body(raw, most_bytes), most_bytes)
 
 
 async def _wait_for_end(receive: Receive) -> None:

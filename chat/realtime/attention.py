@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from accounts.lib.db import in_db
+from accounts.lib.lasting import lasting
 from accounts.lib.outage import OUTAGE
 from chat.eventlog import store
 from chat.notifications import visibility
@@ -99,10 +100,8 @@ class Attention:
 
     async def _renew(self) -> None:
         while True:
-            try:
+            with lasting("visibility_not_published"):
                 await visibility.show(self._user_id, self._connection.connection_id)
-            except OUTAGE as error:
-                logger.warning("visibility_not_published", error=type(error).__name__)
             await asyncio.sleep(visibility.RENEW_SECONDS)
 
     async def end(self) -> None:

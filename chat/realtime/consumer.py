@@ -22,6 +22,7 @@ from accounts.auth import resuming
 from accounts.auth.revocation import session_group, user_group, was_revoked
 from accounts.auth.sessions import still_valid
 from accounts.lib.db import in_db
+from accounts.lib.lasting import lasting
 from accounts.lib.outage import OUTAGE
 from accounts.lib.rate_limit import is_this_machine, network_of
 from chat.eventlog import store
@@ -243,7 +244,8 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         """Checks session and memberships in PostgreSQL every five minutes, in case the message of an end was lost."""
         while True:
             await asyncio.sleep(REVALIDATE_SECONDS)
-            await self.check_session()
+            with lasting("session_check_failed"):
+                await self.check_session()
 
     async def check_session(self) -> None:
         """Closes the connection if its session has ended; ends subscriptions the user has lost access to."""

@@ -11,13 +11,13 @@ import random
 import secrets
 import time
 from socket import gethostname
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import redis
 import structlog
 
 from accounts import online
 from accounts.lib.db import in_db
+from accounts.lib.lasting import lasting
 from chat.protocol.close_codes import Close
 from chat.protocol.frames import encode
 from chat.realtime.site_banner import EVERY_SECONDS, current_banner
@@ -68,10 +68,8 @@ class OpenSockets:
             await asyncio.sleep(TICK_SECONDS)
             now = time.monotonic()
             for connection in list(self.connections):
-                try:
+                with lasting("tick_failed", connection=connection.connection_id):
                     connection.tick(now)
-                except Exception:
-                    logger.exception("tick_failed", connection=connection.connection_id)
 
     async def _publish_online(self) -> None:
         """Publishes which users are connected while there are any, and once more when there are none."""
@@ -79,25 +77,24 @@ class OpenSockets:
         while self.connections or published:
             users = {connection.user_id for connection in self.connections}
             published = len(self.connections)
-            try:
+            with lasting("presence_not_published"):
                 await online.publish_presence(self.process, published, users)
-            except (redis.RedisError, OSError, TimeoutError) as error:
-                logger.warning("presence_not_published", error=type(error).__name__)
             if published:
                 await asyncio.sleep(online.EVERY_SECONDS)
 
     async def _announce_banner(self) -> None:
         """Tells every socket when the announcement above the pages has changed, while there are any."""
-        known = await in_db(current_banner)
+        known: dict[str, Any] | None = None
+        is_known = False
         while self.connections:
+            with lasting("banner_not_read"):
+                found = await in_db(current_banner)
+                if is_known and found != known:
+                    frame = encode({"type": "site.banner", "banner": found})
+                    for connection in list(self.connections):
+                        connection.put(frame)
+                known, is_known = found, True
             await asyncio.sleep(EVERY_SECONDS)
-            found = await in_db(current_banner)
-            if found == known:
-                continue
-            known = found
-            frame = encode({"type": "site.banner", "banner": found})
-            for connection in list(self.connections):
-                connection.put(frame)
 
     async def drain(self, seconds: float) -> None:
         """Closes every connection with code 4000, evenly spread over `seconds`. New ones are closed at once.

@@ -29,6 +29,7 @@ from channels.exceptions import ChannelFull
 from django.conf import settings
 
 from accounts.lib import rate_limit
+from accounts.lib.lasting import lasting
 from accounts.lib.rate_limit import Limit, required_limits
 from accounts.lib.redis import Script
 from chat.eventlog.store import channel_layer
@@ -228,12 +229,16 @@ class ConnectionCounts:
         """Runs as long as there are sockets. If Redis lost its data, this counts them again."""
         while self._keys:
             await asyncio.sleep(RENEW_SECONDS)
-            pairs = [(key, connection_id) for connection_id, keys in self._keys.items() for key in keys]
-            for start in range(0, len(pairs), RENEW_AT_ONCE):
-                some = [pair for pair in pairs[start : start + RENEW_AT_ONCE] if pair[1] in self._keys]
-                if some:
-                    keys, ids = zip(*some, strict=True)
-                    await _ask(_RENEW, len(keys), *keys, FORGET_SECONDS, *ids)
+            with lasting("connection_counts_not_renewed"):
+                await self._renew_all()
+
+    async def _renew_all(self) -> None:
+        pairs = [(key, connection_id) for connection_id, keys in self._keys.items() for key in keys]
+        for start in range(0, len(pairs), RENEW_AT_ONCE):
+            some = [pair for pair in pairs[start : start + RENEW_AT_ONCE] if pair[1] in self._keys]
+            if some:
+                keys, ids = zip(*some, strict=True)
+                await _ask(_RENEW, len(keys), *keys, FORGET_SECONDS, *ids)
 
 
 _counts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, ConnectionCounts] = weakref.WeakKeyDictionary()

@@ -15,6 +15,7 @@ import structlog
 from django.utils.translation import gettext as _
 
 from accounts.lib.db import in_db
+from accounts.lib.lasting import lasting
 from accounts.lib.outage import OUTAGE
 from chat.conversations.membership import member_of, memberships, open_conversation
 from chat.conversations.snapshot import read_snapshot
@@ -225,10 +226,8 @@ class Subscriptions:
     async def renew_presence(self) -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
-            try:
+            with lasting("presence_not_renewed"):
                 await self.presence.renew()
-            except OUTAGE as error:
-                logger.warning("presence_not_renewed", error=type(error).__name__)
 
 
 class Slot:

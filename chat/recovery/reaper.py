@@ -19,6 +19,7 @@ from typing import Final
 import structlog
 
 from accounts.lib.db import in_db
+from accounts.lib.lasting import failures
 from accounts.lib.outage import OUTAGE
 from chat.eventlog import store
 from chat.eventlog.replay import ReasoningDelta, extend
@@ -80,6 +81,7 @@ async def run() -> None:
             except (*OUTAGE, BrokerAway) as error:
                 logger.warning("recovery_delayed", step=step.__name__, error=type(error).__name__)
             except Exception:
+                failures["recovery_failed"] += 1
                 logger.exception("recovery_failed", step=step.__name__)
 
 

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from accounts.auth import counters as auth_counters
 from accounts.auth import websocket
+from accounts.lib.lasting import failures
 from chat.models import ACTIVE, Finish, RunStatus
 from chat.telemetry import metrics, tool_metrics
 from chat.telemetry.metrics import CLOSE_CODES, PREFIX, counted
@@ -130,6 +131,8 @@ COUNTERS: Final = (
            lambda: counted.repeats),
     Family("recoveries_total", "Repairs after crashes and lost jobs, by kind (docs/reliability.md).",
            lambda: metrics.recoveries, ("kind",), RECOVERIES),
+    Family("failed_steps_total", "Steps of lasting loops that failed without an outage, by their name in the log.",
+           lambda: failures, ("step",)),
     Family("queued_messages_total", "Messages of waiting lines: queued, edited, removed, sent, or refused because too "
            "many wait.", lambda: metrics.waiting_line, ("result",), ("queued", "edited", "removed", "sent", "full")),
     Family("queued_refused_total", "Messages of waiting lines that could not be sent and wait on, by error code.",

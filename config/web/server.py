@@ -26,6 +26,7 @@ from daphne.server import Server  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 
 from accounts.lib import watchdog  # noqa: E402
+from accounts.lib.lasting import lasting  # noqa: E402
 from accounts.lib.outage import OUTAGE  # noqa: E402
 from accounts.lib.refreshing import REFRESH_SECONDS  # noqa: E402
 from chat.catalog.refreshing import refresh_rules  # noqa: E402
@@ -114,10 +115,8 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
     async def _report(self) -> None:
         """Says every few seconds that this process lives (`chat.jobs.processes`)."""
         while True:
-            try:
+            with lasting("process_not_reported"):
                 await self._reporter.report(draining=State.draining)
-            except OUTAGE as error:
-                logger.warning("process_not_reported", error=type(error).__name__)
             await asyncio.sleep(processes.EVERY_SECONDS)
 
     async def _refresh_rules(self) -> None:
@@ -126,10 +125,8 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
             await asyncio.sleep(REFRESH_SECONDS)
             if not open_sockets().connections:
                 continue
-            try:
+            with lasting("rules_not_refreshed"):
                 await refresh_rules()
-            except OUTAGE as error:
-                logger.warning("rules_not_refreshed", error=type(error).__name__)
 
     def _on_signal(self) -> None:
         if self._ending is None:

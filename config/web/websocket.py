@@ -3,6 +3,10 @@
 Once `MAX_BUFFERED_BYTES` are buffered, the next frame aborts the connection (1006); the ack window (docs/protocol.md
 §3) keeps a well-behaved client far below that. A single frame may be larger, such as the end of a very long answer.
 
+A client has `CLOSE_SECONDS` to answer the server's close frame. Autobahn's own second is too short: the connection is
+reset then, and with it what the client has not read yet. On a slow line that is the close frame itself, so the page
+sees 1006 instead of the code that says why.
+
 Pings, pongs and fragments count under the limit of frames (`RATE_FRAMES`), together with the messages that the consumer
 counts: answering them costs this process as much.
 """
@@ -24,6 +28,7 @@ from config.web.direct_writes import buffered, write_directly
 
 CONTINUATION: Final = 0  # opcodes of RFC 6455 §5.2: this, and those from PING on, are frames without a message
 PING: Final = 9
+CLOSE_SECONDS: Final = 5.0
 MAX_BUFFERED_BYTES: Final = 768 * 1024  # per connection, in this process; without the kernel's buffers
 
 counted: Counter[str] = Counter()
@@ -114,3 +119,7 @@ class DirectFactory(WebSocketFactory):  # type: ignore[misc]  # as above
     """Creates `DirectProtocol`s."""
 
     protocol = DirectProtocol
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.setProtocolOptions(closeHandshakeTimeout=CLOSE_SECONDS)

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import structlog
 
+from accounts.lib.lasting import failures
 from accounts.lib.outage import OUTAGE
 from chat.jobs.dispatch import BrokerAway
 from workers.providers.base import ProviderError
@@ -29,6 +30,7 @@ async def repeat(step: Callable[[], Awaitable[None]], *, every: float, wake: asy
         except ProviderError as error:
             logger.warning("model_list_request_failed", code=error.code)
         except Exception:
+            failures["maintenance_step_failed"] += 1
             logger.exception("maintenance_step_failed", step=step.__name__)
         if wake is None:
             await asyncio.sleep(every)

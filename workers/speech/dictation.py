@@ -41,6 +41,7 @@ class Dictation:
         self.conversation_id = recording.conversation_id
         self._pending: list[tuple[int, str]] = []  # utterance, text
         self._sender: asyncio.Task[None] | None = None
+        self._under_way: set[asyncio.Future[None]] = set()  # jobs and news of messages that were sent
 
     def add(self, utterance: int, text: str) -> None:
         """Sends the transcript, at once or with the ones that still wait."""
@@ -49,12 +50,16 @@ class Dictation:
             self._sender = asyncio.create_task(self._send())
 
     async def finish(self) -> None:
-        """Waits until every transcript is sent or returned, FINISH_SECONDS at most."""
+        """Waits until every transcript is sent or returned, and those that were sent are announced to the others, as
+        far as FINISH_SECONDS suffice for each: a worker that ends after its last recording would lose the news.
+        """
         if self._sender is not None:
             await asyncio.wait({self._sender}, timeout=FINISH_SECONDS)
             if not self._sender.done():
                 self._sender.cancel()
                 await self._return_unsent(_("An answer was still being written, so this was not sent."))
+        if self._under_way:
+            await asyncio.wait(set(self._under_way), timeout=FINISH_SECONDS)
 
     async def _send(self) -> None:
         waited = 0.0
@@ -96,6 +101,9 @@ class Dictation:
 
         submitted = await submit(self.recording.user_id, command, join=note_sent, direction=Direction.SPOKEN)
         accepted, position = submitted.accepted, submitted.position
+        for job in submitted.under_way:
+            self._under_way.add(job)
+            job.add_done_callback(self._under_way.discard)
         if is_first:
             frame = recording_frame(
                 "message.accepted",

@@ -7,11 +7,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import django.db
-import redis
 import structlog
 from django.conf import settings
 
 from accounts.lib.db import in_db
+from accounts.lib.lasting import lasting
 from accounts.lib.outage import OUTAGE
 from chat.voice import recordings
 from chat.voice.recordings import ClaimedRecording
@@ -123,10 +123,8 @@ class TranscriptionSession:
 
     async def _keep_lease(self) -> None:
         while True:
-            try:
+            with lasting("recording_lease_not_renewed"):
                 await recordings.renew(self.recording, self._owner)
-            except (redis.RedisError, OSError) as error:
-                logger.warning("recording_lease_not_renewed", error=type(error).__name__)
             await asyncio.sleep(recordings.RENEW_SECONDS)
 
     async def _close(self) -> None:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.lib.db import in_db
+from accounts.lib.lasting import lasting
 from accounts.lib.outage import OUTAGE
 from accounts.quotas.settlement import Used, settle_background
 from chat.voice import speeches
@@ -71,10 +72,8 @@ class Speaker:
     async def _keep_claim(speech_id: uuid.UUID, number: int) -> None:
         while True:
             await asyncio.sleep(speeches.RENEW_SECONDS)
-            try:
+            with lasting("speech_claim_not_renewed"):
                 await speeches.renew(speech_id, number)
-            except (redis.RedisError, OSError) as error:
-                logger.warning("speech_claim_not_renewed", error=type(error).__name__)
 
     async def _speak(self, speech_id: uuid.UUID, number: int, sentence: Sentence) -> None:
         """Uses the first backend that gives audio; one that breaks after that has spoken for all."""

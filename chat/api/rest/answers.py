@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
+from accounts.lib.json_bounds import TooManyValuesError
 from accounts.lib.outage import OUTAGE
 from chat.api.errors import SERVER, ApiError, invalid, of_chat_error, unavailable
 from chat.api.rest.schemas import ErrorOut
@@ -77,7 +78,7 @@ def register_handlers(api: NinjaAPI) -> None:
     handle(AuthenticationError, lambda _request, _error: ApiError(
         401, "Send your API token in the header 'Authorization: Bearer …'.", code="missing_api_key"
     ))  # fmt: skip
-    handle(HttpError, lambda _request, error: ApiError(error.status_code, f"{error}.", code=_code_of(error)))
+    handle(HttpError, lambda _request, error: _of_http_error(error))
     handle(Http404, lambda _request, _error: ApiError(
         404, "This doesn't exist, or you don't have access to it.", code="not_found"
     ))  # fmt: skip
@@ -85,8 +86,11 @@ def register_handlers(api: NinjaAPI) -> None:
         handle(outage, _away)
 
 
-def _code_of(error: HttpError) -> str:
-    return "invalid_json" if "body" in str(error) else "invalid_value"
+def _of_http_error(error: HttpError) -> ApiError:
+    if isinstance(error.__cause__, TooManyValuesError):
+        return ApiError(413, "The body can't have so many lists, objects and values.", code="too_large")
+    code = "invalid_json" if "body" in str(error) else "invalid_value"
+    return ApiError(error.status_code, f"{error}.", code=code)
 
 
 def _away(_request: HttpRequest, error: Exception) -> ApiError:

@@ -17,6 +17,7 @@ import structlog
 from channels.exceptions import ChannelFull
 from django.utils import timezone
 
+from accounts.lib.lasting import lasting
 from accounts.lib.outage import OUTAGE
 from chat.realtime.open_sockets import open_sockets
 from chat.realtime.watching import audience
@@ -72,10 +73,8 @@ class Watching:
         while self.hubs or self._changed:
             await asyncio.sleep(TICK_SECONDS)
             for hub in list(self.hubs.values()):
-                try:
+                with lasting("share_streams_tick_failed", conversation=str(hub.conversation_id)):
                     self._tick_hub(hub, loop.time())
-                except Exception:
-                    logger.exception("share_streams_tick_failed", conversation=str(hub.conversation_id))
             if self._changed and (self._publishing is None or self._publishing.done()):
                 self._publishing = asyncio.create_task(self._publish_audiences(loop.time()))
 

@@ -189,6 +189,7 @@ def test_a_token_has_its_own_rate_and_answers_a_day(stack: Stack) -> None:
         ("POST", "conversations", {"text": "x", "options": {"temperature": 9}}, 400, "invalid_value", None),
         ("POST", "conversations", {"text": "x", "model": "unknown"}, 400, "invalid_value", None),
         ("POST", "conversations", b"{", 400, "invalid_json", None),
+        ("POST", "conversations", b'{"text": [' + b"[]," * 50_000 + b"0]}", 413, "too_large", None),
         ("GET", "conversations?limit=1000", None, 400, "invalid_value", "limit"),
         ("GET", "nothing", None, 404, "unknown_url", None),
         ("GET", f"conversations/{uuid.UUID(int=7)}", None, 404, "not_found", None),

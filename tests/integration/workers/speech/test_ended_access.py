@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from accounts.lib.db import in_db
 from accounts.models import User
 from chat.eventlog import store
 from chat.models import Conversation, Member, Message
+from chat.notifications import turns
 from chat.protocol.commands import AudioStart
 from chat.voice import recordings
 from tests.fixtures.conversation_rows import make_conversation
@@ -64,6 +66,22 @@ async def test_a_member_is_heard(alice: User, bob: User, monkeypatch: pytest.Mon
     await made.handle("final")
     assert b"transcript.final" in await logged(conversation)
     assert await in_db(Message.objects.filter(text=SAID).count) == 1
+
+
+async def test_the_end_of_a_recording_waits_for_the_news_of_its_messages(
+    alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, a worker that ended then told nobody, and the test above ended while the news was being read."""
+    told = asyncio.Event()
+
+    async def announce_turn(*_: Any) -> None:
+        await asyncio.sleep(0.1)  # longer than anything that the recording waits for itself
+        told.set()
+
+    monkeypatch.setattr(turns, "announce_turn", announce_turn)
+    made, _ = await speech(alice, bob, monkeypatch)
+    await made.handle("final")
+    assert told.is_set()
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
