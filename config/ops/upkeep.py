@@ -1,11 +1,10 @@
-"""What an installation needs to go on: room on its disks, backups, money. Read by `doctor`, the dashboard and `/metrics`.
+"""What an installation needs to go on: room on its disks, and backups. For `doctor`, the dashboard and `/metrics`.
 
 `manage.py backup` records itself among the periodic jobs, so that every process knows of it, wherever it ran.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -44,7 +43,7 @@ def read_disks() -> list[Disk]:
             places.append(("files", files))
     found, seen = [], set[int]()
     for name, path in places:
-        device = os.stat(path).st_dev
+        device = path.stat().st_dev
         if device not in seen:
             usage = shutil.disk_usage(path)
             found.append(Disk(name, path, usage.free, usage.total))
