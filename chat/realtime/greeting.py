@@ -5,8 +5,6 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.conf import settings
-
 from accounts.auth import resuming
 from accounts.lib.outage import OUTAGE
 from chat.protocol.close_codes import Close
@@ -44,6 +42,8 @@ def _is_resumable(user_id: uuid.UUID) -> bool:
 
 def hello(connection_id: str, offers: dict[str, Any]) -> dict[str, Any]:
     """The first frame; `offers` is what `read` has found."""
+    spoken = offers.get("spoken", [])
+    offers = {name: value for name, value in offers.items() if name != "spoken"}
     return {
         "type": "hello",
         "protocol": PROTOCOL,
@@ -59,7 +59,6 @@ def hello(connection_id: str, offers: dict[str, Any]) -> dict[str, Any]:
         "traceparent": True,
         "features": [
             *FEATURES,
-            *(["voice"] if settings.ASR_BACKENDS else []),
-            *(["speech"] if settings.SPEECH_BACKENDS else []),
+            *spoken,
         ],
     }

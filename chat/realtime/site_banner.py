@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any, Final
 
+from accounts.features import speech_is_on, voice_is_on
 from accounts.site import site
 from chat.catalog import presets
 
@@ -37,6 +38,9 @@ def is_maintenance() -> bool:
 
 
 def read_offers(user_id: uuid.UUID) -> dict[str, Any]:
-    """What `hello` says beside the constants: models, presets, and the announcement, if there is one."""
+    """What `hello` says beside the constants: models, presets, and the announcement, if there is one. `spoken`: those
+    of its features that are about speech.
+    """
     banner = current_banner()
-    return {**presets.offers(user_id), **({"banner": banner} if banner else {})}
+    spoken = [name for name, on in (("voice", voice_is_on()), ("speech", speech_is_on())) if on]
+    return {**presets.offers(user_id), "spoken": spoken, **({"banner": banner} if banner else {})}
