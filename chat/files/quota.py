@@ -45,7 +45,7 @@ class Used:
 
 
 def file_megabytes(of_plan: int | None) -> int:
-    """How large a file may be, by a plan's own limit if it has one; 0: no files, also while uploads are switched off."""
+    """How large a file may be, by the plan if it says so. 0: none, also while uploads are switched off."""
     if not is_on(Feature.UPLOADS):
         return 0
     return int(settings.FILE_MAX_MB if of_plan is None else of_plan)
