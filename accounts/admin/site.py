@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
-    UnfoldAdminCheckboxSelectMultiple,
+    UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminFileFieldWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
@@ -50,7 +50,7 @@ class SiteForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
         label=_("Switched off"),
         required=False,
         choices=Feature.choices,
-        widget=UnfoldAdminCheckboxSelectMultiple,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text=_(
             "For everybody, in all processes within a second. It is refused with a sentence, and hidden from pages at "
             "their next load; what was made before stays. Tools have a switch of their own, on their page. For some "
