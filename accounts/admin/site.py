@@ -121,8 +121,9 @@ class SiteForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
 
     def clean_off_features(self) -> list[str]:
         chosen = self.cleaned_data["off_features"]
-        self.instance.off = [name for name in Feature.values if name in chosen]
-        return self.instance.off
+        off = [name for name in Feature.values if name in chosen]
+        self.instance.off = off
+        return off
 
     def clean_link_lines(self) -> str:
         links = [[part.strip() for part in line.split("|", 1)] for line in _lines(self.cleaned_data["link_lines"])]

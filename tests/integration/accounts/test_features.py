@@ -50,7 +50,7 @@ def test_nothing_is_off_at_first() -> None:
 
 
 def test_staff_switch_in_the_admin_and_it_is_recorded() -> None:
-    client: Client = staff_client("administrator")
+    client: Client = staff_client(superuser=True)
     page = client.get("/admin/accounts/sitesettings/")
     assert "Share links" in page.content.decode()
     form: dict[str, Any] = {
