@@ -46,6 +46,7 @@ logger = structlog.get_logger(__name__)
 class Site:
     """`logo`: its address, empty without one. `style`: declarations of CSS for `:root`. `banner_id` is another one for
     another banner. `terms`: the version to accept, 0 where there is nothing to accept. `links`: (title, address).
+    `off`: the features that are switched off (`accounts.features`).
     """
 
     name: str
@@ -60,6 +61,7 @@ class Site:
     starters: tuple[str, ...] = ()
     terms: int = 0
     links: tuple[tuple[str, str], ...] = ()
+    off: frozenset[str] = frozenset()
 
     @property
     def announcement(self) -> str:
@@ -145,6 +147,7 @@ def _read() -> Site:
         starters=tuple(row.starters),
         terms=row.terms_version if row.terms.strip() else 0,
         links=tuple((title, address) for title, address in row.legal_links),
+        off=frozenset(row.off),
     )
 
 

@@ -13,11 +13,17 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminFileFieldWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from accounts.lib import colours
 from accounts.lib.images import read_image_info
 from accounts.models import SiteSettings
+from accounts.models.site import Feature
 from accounts.site import DARK, LIGHT, logo_hash, on_accent
 from accounts.staff.recorded import RecordedAdmin
 
@@ -40,6 +46,17 @@ class SiteForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
         label=_("Starters"), required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 5}),
         help_text=_("Offered in a new conversation, one per line, at most 8. Empty: the usual ones."),
     )  # fmt: skip
+    off_features = forms.MultipleChoiceField(
+        label=_("Switched off"),
+        required=False,
+        choices=Feature.choices,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text=_(
+            "For everybody, in all processes within a second. It is refused with a sentence, and hidden from pages at "
+            "their next load; what was made before stays. Tools have a switch of their own, on their page. For some "
+            "people only: limits of 0 in their plan."
+        ),
+    )
     link_lines = forms.CharField(
         label=_("Legal links"), required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
         help_text=_("Below the log-in and the settings, one per line: Privacy | https://example.org/privacy"),
@@ -63,6 +80,7 @@ class SiteForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["starter_lines"].initial = "\n".join(self.instance.starters)
+        self.fields["off_features"].initial = self.instance.off
         self.fields["link_lines"].initial = "\n".join(" | ".join(one) for one in self.instance.legal_links)
 
     def clean_accent(self) -> str:
@@ -100,6 +118,12 @@ class SiteForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
             raise forms.ValidationError(_("A starter has at most %(most)s characters."), params={"most": MOST_STARTER})
         self.instance.starters = lines
         return "\n".join(lines)
+
+    def clean_off_features(self) -> list[str]:
+        chosen = self.cleaned_data["off_features"]
+        off = [name for name in Feature.values if name in chosen]
+        self.instance.off = off
+        return off
 
     def clean_link_lines(self) -> str:
         links = [[part.strip() for part in line.split("|", 1)] for line in _lines(self.cleaned_data["link_lines"])]
@@ -186,6 +210,7 @@ class SiteSettingsAdmin(RecordedAdmin):
             {"fields": ("name", "logo_file", ("shown_logo", "remove_logo"), ("accent", "accent_dark"))},
         ),
         (_("Maintenance"), {"fields": ("maintenance", "maintenance_text")}),
+        (_("Features"), {"fields": ("off_features",)}),
         (_("Words"), {"fields": (("banner", "banner_kind"), "welcome", "starter_lines")}),
         (_("Legal"), {"fields": ("terms", "terms_version", "link_lines")}),
     )

@@ -29,6 +29,7 @@ from accounts.auth import guessing
 from accounts.auth.counters import logins
 from accounts.auth.inactive import remember_inactive
 from accounts.auth.language import speaking_to_address
+from accounts.features import sign_up_rule
 from accounts.lib.rate_limit import network_of
 from accounts.models import User
 from accounts.site import site
@@ -45,7 +46,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         if settings.SSO_ONLY:
             return False  # providers decide (accounts.sso.adapter)
-        return settings.SIGN_UP != "invitation" or getattr(request, "invitation", None) is not None
+        return sign_up_rule() != "invitation" or getattr(request, "invitation", None) is not None
 
     def is_safe_url(self, url: str) -> bool:
         """Whether a page of this site may lead on to this address, which may come from anybody's link."""
@@ -76,7 +77,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
 
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
         """Saves a new account. With SIGN_UP=approval it stays inactive until staff approve it, unless invited."""
-        if settings.SIGN_UP == "approval" and getattr(request, "invitation", None) is None:
+        if sign_up_rule() == "approval" and getattr(request, "invitation", None) is None:
             user.is_active, user.awaits_approval = False, True
         saved: User = super().save_user(request, user, form, commit)
         return saved
@@ -89,7 +90,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
 
     def respond_email_verification_sent(self, request: HttpRequest, user: User | None) -> HttpResponseBase:
         # Without a user, somebody signed up with an address that has an account: the page must be that of a new one.
-        if user is None and settings.SIGN_UP == "approval":
+        if user is None and sign_up_rule() == "approval":
             return redirect("account_waiting")
         answer: HttpResponseBase = super().respond_email_verification_sent(request, user)
         return answer

@@ -24,6 +24,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from accounts.auth.revocation import announce_ended_token
+from accounts.features import api_is_on
 from accounts.models import ApiToken, Plan, TermsAcceptance, TokenScope, User
 from accounts.site import site
 
@@ -131,7 +132,7 @@ def working_tokens(user_id: uuid.UUID) -> QuerySet[ApiToken]:
 
 def most_tokens(user: User) -> int:
     """How many working tokens this user may have, by their plan or API_TOKENS; 0 where the API is off."""
-    if not settings.API_ENABLED:
+    if not api_is_on():
         return 0
     plan = Plan.objects.filter(pk=user.plan_id) if user.plan_id else Plan.objects.filter(is_default=True)
     limit = plan.values_list("api_tokens", flat=True).first()
@@ -167,7 +168,7 @@ def token_still_valid(hash_: str, user_id: uuid.UUID, scope: TokenScope) -> bool
     except ValueError:
         return False
     row = ApiToken.objects.select_related("user").filter(pk=token_id, user=user_id).first()
-    return settings.API_ENABLED and row is not None and scope.value in row.scopes and _refusal(row) is None
+    return api_is_on() and row is not None and scope.value in row.scopes and _refusal(row) is None
 
 
 def count_answers(token_id: uuid.UUID, answers: int = 1) -> None:

@@ -54,6 +54,8 @@ class Budget(models.Model):
     enabled = models.BooleanField(default=True)
     month = models.DateField(null=True, editable=False)  # the first day of the month that `alerted` is about
     alerted = models.PositiveSmallIntegerField(default=0, editable=False)  # the highest percentage that was mailed
+    spent_amount = amount_field(null=True, editable=False)  # in the month of `spent_at`, as the last check found
+    spent_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         constraints: ClassVar = (models.CheckConstraint(condition=Q(amount__gt=0), name="budget_sane"),)

@@ -18,6 +18,19 @@ class BannerKind(models.TextChoices):
     WARNING = "warning", _("Warning")
 
 
+class Feature(models.TextChoices):
+    """What staff can switch off for the whole site (`accounts.features`)."""
+
+    SIGN_UP = "sign-up", _("Sign-up without an invitation")
+    UPLOADS = "uploads", _("Attaching files")
+    VOICE = "voice", _("Recording voice, and calls")
+    SPEECH = "speech", _("Reading aloud by the server")
+    SHARING = "sharing", _("Share links")
+    API = "api", _("API and tokens")
+    WEB_SEARCH = "web-search", _("Searching the web")
+    TEMPORARY = "temporary", _("Temporary chats")
+
+
 class SiteSettings(models.Model):
     """The one row of settings. What is empty is as it comes (`accounts.site`)."""
 
@@ -50,6 +63,7 @@ class SiteSettings(models.Model):
         _("text on pages during maintenance"), max_length=300, blank=True, default="", db_default="",
         help_text=_("For example, until when. Empty: a general sentence."),
     )  # fmt: skip
+    off = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), blank=True)  # features
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:

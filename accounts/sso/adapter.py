@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 
 from accounts import invitations
 from accounts.auth.sso_settings import SsoProvider
+from accounts.features import sign_up_rule
 from accounts.models import Invitation, User
 from accounts.security_log import report
 from accounts.sso.claims import apply_claims
@@ -64,7 +65,7 @@ class SsoAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         """SIGN_UP decides, and an invitation of the verified address; the provider's setting may open it."""
         provider: SsoProvider = settings.SSO_PROVIDERS[sociallogin.account.provider]
-        if provider.signs_up or settings.SIGN_UP != "invitation":
+        if provider.signs_up or sign_up_rule() != "invitation":
             return True
         return _invitation_of(sociallogin) is not None
 
@@ -83,7 +84,7 @@ class SsoAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth 
         with transaction.atomic():
             found = _invitation_of(sociallogin)
             invitation = invitations.lock(found.token_hash) if found is not None else None
-            if settings.SIGN_UP == "approval" and invitation is None and not provider.signs_up:
+            if sign_up_rule() == "approval" and invitation is None and not provider.signs_up:
                 sociallogin.user.is_active, sociallogin.user.awaits_approval = False, True
             user: User = super().save_user(request, sociallogin, form)
             if invitation is not None:

@@ -17,6 +17,7 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 
 from accounts import invitations
+from accounts.features import sign_up_rule
 from accounts.lib.names import shown_name
 from accounts.models import User
 from accounts.security_log import report
@@ -85,9 +86,9 @@ def _is_verified(user: User) -> bool:
 def _create(entry: Entry) -> User | None:
     """A new account without a password of its own; None where only invited people may have one."""
     found = invitations.open_invitations().filter(email__iexact=entry.email).first()
-    if not settings.LDAP_SIGN_UP and settings.SIGN_UP == "invitation" and found is None:
+    if not settings.LDAP_SIGN_UP and sign_up_rule() == "invitation" and found is None:
         return None
-    waits = settings.SIGN_UP == "approval" and not settings.LDAP_SIGN_UP and found is None
+    waits = sign_up_rule() == "approval" and not settings.LDAP_SIGN_UP and found is None
     try:
         with transaction.atomic():
             invitation = invitations.lock(found.token_hash) if found is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Final
@@ -20,6 +21,7 @@ from accounts.models import Budget, DailyUsage, UsageEntry
 from accounts.models.budgets import recipients_of
 
 LEVELS: Final = (50, 80, 100)  # percent
+MOST_KNOWN: Final = 50  # budgets with figures of their own in `/metrics` and `doctor`, by name
 
 logger = structlog.get_logger(__name__)
 
@@ -44,20 +46,42 @@ def level_of(spent: Decimal, amount: Decimal) -> int:
     return max((level for level in LEVELS if spent * 100 >= amount * level), default=0)
 
 
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What has been spent of a budget in this calendar month (UTC), in CURRENCY."""
+
+    name: str
+    spent: Decimal
+    amount: Decimal
+
+    @property
+    def percent(self) -> int:
+        return int(self.spent * 100 / self.amount)
+
+
+def read_spending() -> list[Spending]:
+    """Of each enabled budget, as `check_budgets` found this month; without those that it has not come to yet."""
+    month = datetime.now(UTC).date().replace(day=1)
+    rows = Budget.objects.filter(enabled=True, spent_at__gte=datetime.combine(month, time.min, UTC)).order_by("name")
+    found = rows.values_list("name", "spent_amount", "amount")[:MOST_KNOWN]
+    return [Spending(name, spent or Decimal(0), amount) for name, spent, amount in found]
+
+
 def check_budgets(today: date | None = None) -> int:
-    """Mails about each budget that has reached a level it had not reached this month; returns about how many.
+    """Notes what each budget has spent, for `read_spending`, and mails about each that has reached a level it had not
+    reached this month; returns about how many.
 
     A mail that fails is sent by the next check.
     """
     month = (today or datetime.now(UTC).date()).replace(day=1)
     mailed = 0
-    if not mail_is_configured():
-        return 0
+    can_mail = mail_is_configured()
     for budget in Budget.objects.filter(enabled=True).select_related("group"):
         before = budget.alerted if budget.month == month else 0
         spent = spent_of(budget, month)
+        Budget.objects.filter(pk=budget.pk).update(spent_amount=spent, spent_at=datetime.now(UTC))
         level = level_of(spent, budget.amount)
-        if level <= before:
+        if level <= before or not can_mail:
             continue
         # Noted first, and by one of two checks at once: nobody gets a mail twice.
         known = Budget.objects.filter(pk=budget.pk).filter(~Q(month=month) | Q(month=None) | Q(alerted=before))

@@ -1,5 +1,6 @@
 from django import template
-from django.conf import settings
+
+from accounts.features import sign_up_rule
 
 register = template.Library()
 
@@ -7,10 +8,10 @@ register = template.Library()
 @register.simple_tag
 def signup_is_open() -> bool:
     """Whether anybody may create an account, or ask for one (the setting SIGN_UP)."""
-    return settings.SIGN_UP != "invitation"
+    return sign_up_rule() != "invitation"
 
 
 @register.simple_tag
 def signup_needs_approval() -> bool:
     """Whether staff approve new accounts."""
-    return settings.SIGN_UP == "approval"
+    return sign_up_rule() == "approval"

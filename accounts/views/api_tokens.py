@@ -9,7 +9,6 @@ from typing import Any
 import structlog
 from allauth.account.decorators import reauthentication_required
 from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -32,6 +31,7 @@ from accounts.auth.api_tokens import (
     working_tokens,
 )
 from accounts.auth.requests import AuthenticatedRequest
+from accounts.features import api_is_on
 from accounts.lib.names import shown_name
 from accounts.models import ApiToken, TokenScope, User
 
@@ -129,7 +129,7 @@ def revoke(request: AuthenticatedRequest, token_id: uuid.UUID) -> HttpResponse:
 
 
 def _check_switched_on() -> None:
-    if not settings.API_ENABLED:
+    if not api_is_on():
         raise Http404
 
 

@@ -19,10 +19,12 @@ from accounts.auth.api_tokens import RefusedAccess, TokenAccess, find_access
 from accounts.auth.counters import api_refusals
 from accounts.auth.maintenance import RETRY_AFTER, SAFE, refuses_id
 from accounts.auth.origins import plain_scheme
+from accounts.features import is_on
 from accounts.lib import rate_limit
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from accounts.models import TokenScope
+from accounts.models.site import Feature
 from accounts.site import site
 from chat.api.answering import acquire_rate
 from chat.api.errors import SERVER, ApiError, of_chat_error, unavailable
@@ -37,6 +39,7 @@ _REFUSED: Final = {
     "revoked": "This token was revoked. Create another one in your settings.",
     "inactive": "The account of this token is disabled.",
 }
+DISABLED: Final = "The API is switched off on this site."
 _ALWAYS: Final = ("/ticket", "/stop")  # also during maintenance: a socket that reads, and ending an answer
 PRIVATE: Final = [
     (b"cache-control", b"no-store, no-transform"),
@@ -86,7 +89,7 @@ async def admit(scope: Scope) -> tuple[TokenAccess, str]:
     limits of the token. Raises `ApiError`.
     """
     if not settings.API_ENABLED:
-        raise ApiError(404, "The API is switched off on this site.", code="api_disabled")
+        raise ApiError(404, DISABLED, code="api_disabled")
     if settings.SECURE_SSL_REDIRECT and not _is_secure(scope):
         raise ApiError(403, "Use https: a token must not be sent unencrypted.", code="https_required")
     address = rate_limit.network_of((scope.get("client") or ("",))[0])
@@ -112,7 +115,7 @@ async def _authenticate(scope: Scope, address: str) -> TokenAccess:
             401, "Send your API token in the header 'Authorization: Bearer …'. Log-in cookies are not accepted here.",
             code="missing_api_key",
         ), "missing")  # fmt: skip
-    found: TokenAccess | RefusedAccess | None = await in_db(find_access, text)
+    found: TokenAccess | RefusedAccess | None = await in_db(_find_access, text)
     if isinstance(found, TokenAccess):
         return found
     if found is None:
@@ -122,6 +125,13 @@ async def _authenticate(scope: Scope, address: str) -> TokenAccess:
         raise await _refuse(address, ApiError(403, said, code="terms_not_accepted", kind="permission_error"), "terms")
     refused = ApiError(401, _REFUSED[found.reason], code="invalid_api_key")
     raise await _refuse(address, refused, found.reason)
+
+
+def _find_access(text: str) -> TokenAccess | RefusedAccess | None:
+    """Raises `ApiError` while staff have switched the API off."""
+    if not is_on(Feature.API):
+        raise ApiError(404, DISABLED, code="api_disabled")
+    return find_access(text)
 
 
 async def _refuse(address: str, refused: ApiError, reason: str) -> ApiError:

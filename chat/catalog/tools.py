@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from cachetools import TTLCache, cached
 
+from accounts.features import is_on
 from accounts.models import User
+from accounts.models.site import Feature
 from chat.catalog.tool_servers import servers_of_id
 from chat.models import KnownTool, ToolPolicy
 from chat.runs.approval_facts import policies_for
@@ -52,6 +54,8 @@ def tools_of(user_id: uuid.UUID, servers: Sequence[str] | None = None) -> list[O
     usable = _servers_of(user_id) if servers is None else servers
     rows = KnownTool.objects.filter(enabled=True, gone_at=None, server__in=["", *usable])
     policies = policies_for(user_id)
+    if not is_on(Feature.WEB_SEARCH):
+        rows = rows.exclude(server="", name=SEARCH_WEB)
     found = []
     for row in rows.order_by("server", "name"):
         policy = applying_policy(policies, row.server, row.name)

@@ -7,9 +7,12 @@ from typing import Any
 
 from django.db import transaction
 
+from accounts.features import WEB_SEARCH_OFF, is_on
+from accounts.models.site import Feature
 from chat.conversations.membership import member_of
 from chat.conversations.publishing import publish_setting
 from chat.models import Conversation
+from chat.protocol.errors import Forbidden
 
 
 def switch_web_search(user_id: uuid.UUID, conversation_id: uuid.UUID, *, on: bool) -> dict[str, Any]:
@@ -18,6 +21,8 @@ def switch_web_search(user_id: uuid.UUID, conversation_id: uuid.UUID, *, on: boo
     Owners and editors may. Whether the web can be searched at all is decided for each answer, by the tools that whoever
     asks may use. Raises `NotFound`, `Forbidden`.
     """
+    if on and not is_on(Feature.WEB_SEARCH):
+        raise Forbidden(WEB_SEARCH_OFF)
     with transaction.atomic():
         member_of(user_id, conversation_id, write=True)
         conversation = Conversation.objects.select_for_update(no_key=True).get(pk=conversation_id)

@@ -10,8 +10,10 @@ from django.conf import settings
 from django.db.models import Sum
 from django.utils.translation import gettext as _
 
+from accounts.features import is_on
 from accounts.lib.formatting import file_size
 from accounts.models import User
+from accounts.models.site import Feature
 from accounts.quotas.plans import plan_field
 from chat.models import Blob, File, ImportJob, TransferState, Upload
 from chat.protocol.errors import QuotaExceeded, RateLimited, TooLarge
@@ -42,6 +44,13 @@ class Used:
         return self.files + self.uploads + self.imports
 
 
+def file_megabytes(of_plan: int | None) -> int:
+    """How large a file may be, by the plan if it says so. 0: none, also while uploads are switched off."""
+    if not is_on(Feature.UPLOADS):
+        return 0
+    return int(settings.FILE_MAX_MB if of_plan is None else of_plan)
+
+
 def limits_of(user_id: uuid.UUID) -> Limits:
     """The limits of a user; the plan's where it has one."""
     row = (
@@ -51,7 +60,7 @@ def limits_of(user_id: uuid.UUID) -> Limits:
         .first()
     )
     largest, most = row or (None, None)
-    file = settings.FILE_MAX_MB if largest is None else largest
+    file = file_megabytes(largest)
     storage = (settings.STORAGE_MB or None) if most is None else most
     return Limits(file * MIB, None if storage is None else storage * MIB)
 

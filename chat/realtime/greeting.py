@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from django.conf import settings
 from django.db import connection
 from django.utils import translation
 
@@ -74,9 +73,7 @@ def read(sockets: Sequence[Asked]) -> list[Greeting]:
         if sockets[0].resumes:
             raise
     return [
-        _greeting(
-            one, is_valid=place in valid, has_presets=None if with_presets is None else one.user_id in with_presets
-        )
+        _greeting(one, is_valid=place in valid, has_presets=_is_in(with_presets, one.user_id))
         for place, one in enumerate(sockets)
     ]
 
@@ -114,6 +111,8 @@ def _is_resumable(user_id: uuid.UUID) -> bool:
 
 def hello(connection_id: str, offers: dict[str, Any]) -> dict[str, Any]:
     """The first frame; `offers` is what `read` has found."""
+    spoken = offers.get("spoken", [])
+    offers = {name: value for name, value in offers.items() if name != "spoken"}
     return {
         "type": "hello",
         "protocol": PROTOCOL,
@@ -129,7 +128,6 @@ def hello(connection_id: str, offers: dict[str, Any]) -> dict[str, Any]:
         "traceparent": True,
         "features": [
             *FEATURES,
-            *(["voice"] if settings.ASR_BACKENDS else []),
-            *(["speech"] if settings.SPEECH_BACKENDS else []),
+            *spoken,
         ],
     }

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import redis
 import structlog
-from django.conf import settings
 from django.utils.translation import gettext as _
 
+from accounts import features
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.models import RecordingStatus
@@ -86,7 +86,7 @@ class Microphone:
         return True
 
     async def start(self, command: AudioStart) -> None:
-        if not settings.ASR_BACKENDS:
+        if not await in_db(features.voice_is_on):
             raise AsrUnavailable(_("Speech recognition is turned off on this server."))
         if self._recorder is not None and not self._recorder.stopping:
             raise Busy(_("A recording is already in progress on this connection."))

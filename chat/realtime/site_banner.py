@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any, Final
 
+from accounts.features import speech_is_on, voice_is_on
 from accounts.site import site
 from chat.catalog import presets
 
@@ -37,8 +38,10 @@ def is_maintenance() -> bool:
 
 
 def read_offers(user_id: uuid.UUID, *, has_presets: bool | None = None) -> dict[str, Any]:
-    """What `hello` says beside the constants: models, presets, and the announcement, if there is one. `has_presets`:
-    whether the user may have some, if that is known.
+    """What `hello` says beside the constants: models, presets, and the announcement, if there is one. `spoken`: those
+    of its features that are about speech. `has_presets`: whether the user may have some, if that is known.
     """
     banner = current_banner()
-    return {**presets.offers(user_id, has_any=has_presets), **({"banner": banner} if banner else {})}
+    spoken = [name for name, on in (("voice", voice_is_on()), ("speech", speech_is_on())) if on]
+    offers = presets.offers(user_id, has_any=has_presets)
+    return {**offers, "spoken": spoken, **({"banner": banner} if banner else {})}

@@ -17,6 +17,7 @@ import structlog
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from accounts import features
 from accounts.lib.db import in_db
 from accounts.lib.ids import uuid7
 from accounts.lib.outage import OUTAGE
@@ -63,7 +64,7 @@ class Speaking:
     # --- commands -----------------------------------------------------------------------------------------------
 
     async def start(self, command: SpeechStart) -> None:
-        if not settings.SPEECH_BACKENDS:
+        if not await in_db(features.speech_is_on):
             raise SpeechUnavailable(_("Reading aloud by the server is turned off on this server."))
         if command.voice is not None and command.voice not in settings.SPEECH_VOICES:
             raise Invalid(_("This server does not have that voice."))

@@ -18,6 +18,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from accounts.features import share_rule
 from accounts.lib.link_secrets import hash_of, new_secret
 from accounts.lib.texts import gettext_noop
 from accounts.models import User
@@ -55,7 +56,7 @@ class Wanted:
 def sharing_roles() -> tuple[str, ...]:
     """The roles of members who may create share links."""
     by_setting = {"off": (), "owners": (Role.OWNER.value,), "editors": (Role.OWNER.value, Role.EDITOR.value)}
-    return by_setting[settings.SHARE_LINKS]
+    return by_setting[share_rule()]
 
 
 def offered_audiences() -> list[str]:
@@ -123,7 +124,7 @@ def _check(wanted: Wanted) -> None:
 def _check_may_share(actor_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
     """Raises `NotFound` and `Forbidden`."""
     role = member_of(actor_id, conversation_id).role
-    if settings.SHARE_LINKS == "off":
+    if share_rule() == "off":
         raise Forbidden(OFF)
     if role not in sharing_roles():
         raise Forbidden(REFUSED)

@@ -182,6 +182,17 @@ GAUGES: Final = (
     Family("purge_overdue_seconds", "How long the oldest of these has been expired at least.",
            lambda: _shared("purge_overdue_seconds")),
     Family("purge_age_seconds", "Time since the last purge ended.", lambda: _shared("purge_age_seconds")),
+    Family("disk_free_bytes", "Free bytes on the disk of `var` or of the stored files, of this process's machine.",
+           lambda: _shared("disk_free_bytes"), ("folder",)),
+    Family("disk_size_bytes", "Size of that disk, in bytes.", lambda: _shared("disk_size_bytes"), ("folder",)),
+    Family("backup_age_seconds", "Time since `manage.py backup` last made a backup; absent before the first.",
+           lambda: _shared("backup_age_seconds")),
+    Family("backup_overdue", "1 if the last backup failed or is older than BACKUP_DAYS, else 0.",
+           lambda: _shared("backup_overdue")),
+    Family("budget_spent", "Spent of a budget in this calendar month (UTC), in CURRENCY.",
+           lambda: _shared("budget_spent"), ("budget",)),
+    Family("budget_amount", "What a budget has for each month, in CURRENCY.", lambda: _shared("budget_amount"),
+           ("budget",)),
     Family("workers", "Workers with a fresh heartbeat, on all machines.", lambda: _shared("workers")),
 )  # fmt: skip
 FRAME_HISTOGRAMS: Final = (

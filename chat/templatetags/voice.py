@@ -5,6 +5,7 @@ from __future__ import annotations
 from django import template
 from django.conf import settings
 
+from accounts import features
 from chat.views.page_files import stylesheet_urls
 from chat.voice.languages import language_name, offered, recognised
 
@@ -13,7 +14,7 @@ register = template.Library()
 
 @register.simple_tag
 def voice_is_on() -> bool:
-    return bool(settings.ASR_BACKENDS)
+    return features.voice_is_on()
 
 
 @register.simple_tag
@@ -38,7 +39,7 @@ def recognised_languages() -> dict[str, str]:
 @register.simple_tag
 def server_voices() -> list[str]:
     """The voices in which the server reads aloud; none where it does not."""
-    return list(settings.SPEECH_VOICES) if settings.SPEECH_BACKENDS else []
+    return list(settings.SPEECH_VOICES) if features.speech_is_on() else []
 
 
 @register.simple_tag

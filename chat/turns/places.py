@@ -10,9 +10,11 @@ import msgspec
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from accounts.features import TEMPORARY_OFF, is_on
 from accounts.lib.ids import uuid7
 from accounts.lib.texts import gettext_noop
 from accounts.models import User
+from accounts.models.site import Feature
 from chat.catalog.presets import choose_preset
 from chat.conversations.folders import folder_of
 from chat.conversations.membership import WRITERS, member_of
@@ -102,6 +104,8 @@ def _new_conversation(user_id: uuid.UUID, command: MessageSend) -> Place:
         raise Invalid(_("A new conversation has no message to reply to."))
     named = command.model or (command.models[0] if command.models else None)
     preset = choose_preset(user_id, command.preset_id, named) if command.preset_id else None
+    if command.temporary and not is_on(Feature.TEMPORARY):
+        raise Forbidden(TEMPORARY_OFF)
     if command.folder_id and command.temporary:
         raise Invalid(TEMPORARY)
     folder = folder_of(user_id, command.folder_id) if command.folder_id else None

@@ -21,6 +21,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
+from accounts.features import is_on
+from accounts.models.site import Feature
 from accounts.quotas.balance import user_balances
 from accounts.site import site
 from chat.catalog.access import models_of
@@ -169,7 +171,7 @@ def _page(
     context = {
         "page": data,
         "conversation": state.conversation if state else None,
-        "temporary": state.conversation.temporary if state else "temporary" in request.GET,
+        "temporary": state.conversation.temporary if state else "temporary" in request.GET and is_on(Feature.TEMPORARY),
         **(_shown(state, state.messages, marks or Marks()) if state else {"shown": []}),
         "piece": _fragment_data(state, state.messages, state.tip_id) if state else None,
         "listing": list_beside(request, state, member, folder, mentioned),

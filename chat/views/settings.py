@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.auth.requests import user_of
+from accounts.features import api_is_on
 from accounts.settings_sections import Section, add_settings_pages, register_settings_section
 from chat.views.decorators import for_members
 from chat.voice.choices import choices_of, save_choices
@@ -83,4 +84,4 @@ def choose_voice(request: HttpRequest) -> HttpResponse:
 @for_members
 def show_keys(request: HttpRequest) -> HttpResponse:
     """Connections to tool servers, API tokens, webhooks, and the keyboard."""
-    return render(request, "chat/settings/keys.html", {"api": settings.API_ENABLED, "webhooks": settings.USER_WEBHOOKS})
+    return render(request, "chat/settings/keys.html", {"api": api_is_on(), "webhooks": settings.USER_WEBHOOKS})

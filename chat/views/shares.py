@@ -25,6 +25,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.auth.adapter import client_ip, site_url
 from accounts.auth.requests import user_of
+from accounts.features import share_rule
 from accounts.lib import rate_limit
 from accounts.lib.outage import OUTAGE
 from accounts.lib.texts import gettext_noop
@@ -233,7 +234,7 @@ def _describe(user_id: uuid.UUID, conversation_id: uuid.UUID) -> dict[str, Any]:
     asking = member_of(user_id, conversation_id)
     temporary = asking.conversation.temporary
     refused = ""
-    if settings.SHARE_LINKS == "off":
+    if share_rule() == "off":
         refused = links.OFF
     elif temporary:
         refused = links.TEMPORARY

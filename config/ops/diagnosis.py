@@ -12,7 +12,15 @@ import django.db
 import redis
 from django.core.exceptions import ImproperlyConfigured
 
-from config.ops import cluster_checks, https_checks, installation_checks, model_checks, serving_checks, sign_on_checks
+from config.ops import (
+    cluster_checks,
+    https_checks,
+    installation_checks,
+    model_checks,
+    serving_checks,
+    sign_on_checks,
+    upkeep_checks,
+)
 from config.ops.findings import FAIL, OK, WARN, Finding, Found, Level
 from config.stack.errors import StackError
 
@@ -63,7 +71,9 @@ CHECKS: Final[dict[str, Callable[[str], Found]]] = {
     "database": installation_checks.check_database,
     "redis": installation_checks.check_redis,
     "clock": installation_checks.check_clock,
-    "disk": installation_checks.check_disk,
+    "disk": upkeep_checks.check_disk,
+    "backup": upkeep_checks.check_backup,
+    "budgets": upkeep_checks.check_budgets,
     "administrator": installation_checks.check_administrator,
     "sign-up": installation_checks.check_sign_up,
     "sign-on": sign_on_checks.check_sign_on,
@@ -95,6 +105,8 @@ DEPLOYED: Final = ("database", "redis", "clock", *CLUSTER)
 # A check is not made where one of these has failed: it would report an effect as a cause.
 NEEDS: Final[dict[str, tuple[str, ...]]] = {
     "clock": ("database",),
+    "backup": ("database",),
+    "budgets": ("database",),
     "administrator": ("database",),
     "sign-up": ("database",),
     "sign-on": ("database", "redis"),

@@ -1,10 +1,9 @@
-"""Checks of an installation: settings, versions, database, Redis, clock, disk, administrator, traces."""
+"""Checks of an installation: settings, versions, database, Redis, clock, administrator, traces."""
 
 from __future__ import annotations
 
 import importlib
 import platform
-import shutil
 import sys
 import time
 from typing import Any, Final
@@ -30,7 +29,6 @@ from config.stack.reach import check_redis as connect_to_redis
 from workers.files.recognition.engines import engine_path
 
 CLOCK_SECONDS: Final = 2.0
-DISK_WARN, DISK_FAIL = 2 * 2**30, 200 * 2**20
 
 
 def check_settings(_url: str) -> Found:
@@ -128,19 +126,6 @@ def check_clock(_url: str) -> Found:
             "Synchronize both with NTP: session expiry and log times depend on them (leases use the database's clock).",
         )
     return OK, said, ""
-
-
-def check_disk(_url: str) -> Found:
-    free = shutil.disk_usage(settings.VAR_DIR if settings.VAR_DIR.exists() else settings.BASE_DIR).free
-    said = f"{free / 2**30:.1f} GB free on the disk of {settings.VAR_DIR}."
-    level = FAIL if free < DISK_FAIL else WARN if free < DISK_WARN else OK
-    return (
-        level,
-        said,
-        ""
-        if level is OK
-        else "Free disk space, or move the folder (ANTIPHON_VAR); `manage.py purge` deletes expired rows.",
-    )
 
 
 def check_administrator(_url: str) -> Found:

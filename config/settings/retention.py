@@ -19,3 +19,4 @@ KEEP_TOOL_OUTPUT_DAYS = env.int("KEEP_TOOL_OUTPUT_DAYS", None, validate=at_least
 EXPORT_DAYS = env.int("EXPORT_DAYS", 3, validate=at_least(1))  # how long a prepared export can be downloaded
 KEEP_RECORDING_DAYS = env.int("KEEP_RECORDING_DAYS", 30, validate=at_least(1))  # transcripts
 KEEP_WEBHOOK_DAYS = env.int("KEEP_WEBHOOK_DAYS", 30, validate=at_least(1))  # the log of deliveries
+BACKUP_DAYS = env.int("BACKUP_DAYS", 2, validate=at_least(0))  # a last backup that is older is a problem; 0: never

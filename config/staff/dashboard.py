@@ -12,7 +12,7 @@ from chat.dashboard.home import NOW_SECONDS
 from config.ops.diagnosis import Level, examine
 
 # Causes before effects. Without `database` and `web`: a page that is shown had both.
-CHECKS: Final = ("redis", "workers", "endpoints", "queue", "beat")
+CHECKS: Final = ("redis", "workers", "endpoints", "queue", "beat", "disk", "backup", "budgets")
 
 
 def add_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from chat.jobs.worker_heartbeats import Heartbeat, living_workers
 from chat.models import PeriodicJob, QueuedMessage, QueuedState
 from chat.moderation.stats import queue_figures, unjudged_figures
 from chat.telemetry import exposition, metrics
+from config.web.upkeep_gauges import DISK_GAUGES, UPKEEP_GAUGES, disk_gauges, upkeep_gauges
 from workers.runtime.beat_lease import beat_owner
 
 PATH: Final = "/metrics"
@@ -42,6 +43,7 @@ FROM_BROKER: Final = ("queue_jobs", "queue_length")
 PURGE_GAUGES: Final = ("purge_backlog", "purge_overdue_seconds", "purge_age_seconds")
 FROM_POSTGRESQL: Final = (
     "cases_open", "oldest_case_seconds", "unjudged_texts", "queued_messages", *TOOL_GAUGES, *PURGE_GAUGES,
+    *UPKEEP_GAUGES,
 )  # fmt: skip
 FORWARDED: Final = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
 
@@ -106,6 +108,7 @@ def read_case_gauges() -> None:
             "queued_messages": float(waiting),
             **tools,
             **_purge_gauges(),
+            **upkeep_gauges(),
         }
     except (django.db.Error, QueryTimeoutError, *OUTAGE) as error:  # also: not migrated yet
         logger.warning("case_metrics_not_read", error=type(error).__name__)
@@ -169,6 +172,7 @@ async def _read_in_time(read: Callable[[], None], names: Iterable[str]) -> None:
 
 def render() -> bytes:
     """All metrics in Prometheus's text format."""
+    _share(DISK_GAUGES, disk_gauges())
     return generate_latest(exposition.REGISTRY)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from chat.management.terminal import Bar, show_examples
+from config.ops import upkeep
 from config.stack.backup_sets import BackupSet, check_set, write_set
 from config.stack.dump import DumpError, dump
 
@@ -52,6 +54,7 @@ class Command(BaseCommand):
             raise CommandError(f"--files and --keep need a folder, and {file} is none.")
         if options["keep"] is not None and options["keep"] < 1:
             raise CommandError("--keep must be 1 or more.")
+        began = time.monotonic()
         try:
             with Bar() as bar:
 
@@ -63,7 +66,11 @@ class Command(BaseCommand):
                 else:
                     made = BackupSet(file, None, dump(file, on_written=on_written), None, [])
         except DumpError as error:
+            upkeep.record_backup(began, {}, str(error))
             raise CommandError(str(error)) from None
+        report = {"file": made.dump.name, "bytes": made.bytes, "stored": made.stored}
+        if failed := upkeep.record_backup(began, report):
+            self.stderr.write(f"The backup is whole, but its time could not be recorded ({failed}).")
         if options["json"]:
             found = {"file": str(made.dump), "bytes": made.bytes, "archive": str(made.archive or "") or None}
             self.stdout.write(

@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -67,16 +66,6 @@ def test_servers_that_hang_are_told_from_those_that_are_away(monkeypatch: pytest
             reach.check_database(f"postgresql://somebody:secret@127.0.0.1:{port}/antiphon")
     with pytest.raises(StackError, match="cannot be reached: start it"):
         reach.check_redis(f"redis://127.0.0.1:{port}/0")
-
-
-@pytest.mark.parametrize(
-    ("free", "level"), [(10 * 2**30, Level.OK), (2**30, Level.WARN), (100 * 2**20, Level.FAIL)]
-)  # fmt: skip
-def test_a_disk_that_fills_up(free: int, level: Level, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installation_checks.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free))  # type: ignore[attr-defined]  # its import
-    found = ask("disk")
-    assert found.level is level
-    assert ("purge" in found.advice) is (level is not Level.OK)
 
 
 def test_a_wrong_clock(monkeypatch: pytest.MonkeyPatch) -> None:
