@@ -42,8 +42,8 @@ USE: Final = {
     "nothing_fits": gettext_noop("No part of it fits the question, so the model got its beginning."),
     "not_embedded": gettext_noop("It was searched by words only, because it is still being prepared."),
     "no_words": gettext_noop(
-        "No part of it has words of the question, and it could not be searched by meaning just now. So the model got its "
-        "beginning. Ask again in a moment."
+        "No part of it has words of the question, and it could not be searched by meaning just now. So the model got "
+        "its beginning. Ask again in a moment."
     ),
     "refused_length": gettext_noop("The model refused more of it as too long."),
     "moderated": gettext_noop("This site's rules do not let its contents go to a model."),
