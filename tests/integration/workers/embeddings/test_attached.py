@@ -15,6 +15,7 @@ from accounts.lib.db import in_db
 from accounts.models import Quota, Unit, User
 from chat.conversations.file_removal import delete_file
 from chat.models import Embedding, EmbeddingState, File, PassageVectors
+from tests.conftest import make_user
 from tests.fixtures.tool_runs import ScriptedModel, says, worker_with
 from tests.integration.workers.embeddings.conftest import Embeddings, embedding_of, known_file, ledger
 from tests.integration.workers.files.test_giving import Window, ask, question, used
@@ -172,8 +173,6 @@ async def test_another_model_makes_new_ones_anew_and_forgets_old_ones(
 
 
 async def test_the_owner_of_a_collection_pays_before_others(alice: User, book: File, embeddings: Embeddings) -> None:
-    from tests.conftest import make_user
-
     bob = await in_db(make_user, "bob@example.org")
     shared = await in_db(lambda: File.objects.create(blob=book.blob, owner=bob, name="b.pdf"))
     await collection(bob, shared)
