@@ -40,6 +40,11 @@ USE: Final = {
     "recognising": gettext_noop("Its text was still being recognised when the answer began. Ask again in a moment."),
     "no_room": gettext_noop("It did not fit into what the model reads at once."),
     "nothing_fits": gettext_noop("No part of it fits the question, so the model got its beginning."),
+    "not_embedded": gettext_noop("It was searched by words only, because it is still being prepared."),
+    "no_words": gettext_noop(
+        "No part of it has words of the question, and it could not be searched by meaning just now. So the model got "
+        "its beginning. Ask again in a moment."
+    ),
     "refused_length": gettext_noop("The model refused more of it as too long."),
     "moderated": gettext_noop("This site's rules do not let its contents go to a model."),
     "unchecked": gettext_noop("It could not be checked just now, so the model did not get it. Ask again in a moment."),

@@ -1,4 +1,5 @@
-"""Vectors of the passages of contents in collections: with them, a question finds passages that say it in other words.
+"""Vectors of the passages of contents in collections, and of long ones that are attached: with them, a question finds
+passages that say it in other words.
 
 Blob ── Embedding (which model made them, how far) and Blob ──< PassageVectors (those of a part). They are made from the
 texts, so no export or import has them; another embedding model makes them anew.

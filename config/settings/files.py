@@ -49,6 +49,8 @@ DEFAULT_STORAGE: dict[str, Any] = (
     else {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": VAR_DIR / "media"}}
 )
 FILE_WAIT_SECONDS = env.float("FILE_WAIT_SECONDS", 60.0, validate=at_least(0))  # an answer waits for files to be read
+# An answer waits for the vectors of attached files that are too long for its model, where there is an embedding model.
+EMBEDDING_WAIT_SECONDS = env.float("EMBEDDING_WAIT_SECONDS", 5.0, validate=at_least(0))
 # Text in pictures and scans: auto (the package of requirements/ocr.txt, if installed), off, or the path of a class of
 # one's own with the method of `workers.files.recognition.lines.Recogniser`.
 OCR: str = env.str("OCR", "auto", validate=validate.Regexp(r"^(auto|off|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+)$"))

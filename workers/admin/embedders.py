@@ -40,7 +40,7 @@ class EmbedderAdmin(AdminWithTest):
 
     @admin.display(description=_("Vectors of files"))
     def progress(self, row: Embedder) -> str:
-        """How many contents of collections have vectors of it."""
+        """How many contents have vectors of it."""
         if not row.enabled:
             return gettext("It is not enabled, so no vectors are made.")
         counted = Embedding.objects.filter(model_key=row.key).values_list("state").annotate(count=Count("pk"))

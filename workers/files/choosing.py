@@ -20,7 +20,7 @@ from workers.files.passages import (
     PASSAGE_TOKENS,
     Window,
     best_parts,
-    fuse,
+    fuse_windows,
     names_with,
     rank_windows,
     take_windows,
@@ -42,13 +42,14 @@ WHERE t.blob_id = ANY(%(blobs)s::uuid[]) AND t.words @@ %(any)s::tsquery ORDER B
 class Found:
     """What was chosen, before it is screened and numbered. `reason`: why passages were looked for by words only, a code
     of `chat.files.reading_reasons`; empty: as well as it is set up. `unmade`: contents for which that was so because
-    their vectors are still to be made.
+    their vectors are still to be made. `by_meaning`: passages were looked for by vectors, too.
     """
 
     windows: list[Window] = field(default_factory=list)
     whole: bool = False
     reason: str = ""
     unmade: frozenset[uuid.UUID] = frozenset()
+    by_meaning: bool = False
 
 
 def choose_whole(files: Sequence[File], room: int, count: Callable[[str], int]) -> Found | None:
@@ -75,11 +76,11 @@ def choose_passages(
     ranked = _with_words(places, words, named) if words else []
     similar = Similar() if asked is None else find_similar(list(places), asked)
     if similar.places:
-        ranked = fuse(ranked, _at(places, similar.places))
+        ranked = fuse_windows(ranked, _at(places, similar.places))
     chosen = take_windows(ranked, room, count)
     if not chosen:
         chosen = _beginnings([files[at].blob_id for at in list(named)[:MOST_PARTS_READ]], places, room, count)
-    return Found(chosen, unmade=similar.unmade)
+    return Found(chosen, unmade=similar.unmade, by_meaning=asked is not None)
 
 
 def _at(places: dict[uuid.UUID, int], wanted: Sequence[tuple[uuid.UUID, int, int]]) -> list[Window]:

@@ -1,4 +1,4 @@
-"""Makes the vectors of contents in collections, in the background: one content at a time in each worker that reads
+"""Makes the vectors of contents that need some, in the background: one content at a time in each worker that reads
 files. There are no jobs to lose: what waits is in the database, and each worker looks for it.
 """
 
@@ -16,6 +16,7 @@ from workers.embeddings.service import EmbedderSync
 from workers.embeddings.vectors import as_bytes
 from workers.embeddings.wire import EmbeddingError
 from workers.files import embedding_rows as rows
+from workers.files import wanted_vectors as wanted
 from workers.files.embedding_rows import Claimed, Piece
 from workers.providers.base import TokenUsage
 
@@ -24,7 +25,7 @@ AWAY_SECONDS: Final = 20.0  # until a content is tried again whose vectors did n
 LONGEST_WAIT: Final = 600.0  # that an endpoint may ask for
 SHORTEST_CHARS: Final = 200  # of a passage that is refused as too long
 HARMLESS: Final = "It rains."
-SWEPT_ROUNDS: Final = 30  # rounds between two looks for what no collection has any more
+SWEPT_ROUNDS: Final = 30  # rounds between two looks for what nobody needs any more
 
 logger = structlog.get_logger(__name__)
 
@@ -44,13 +45,14 @@ class EmbeddingJobs:
         embedder = self._sync.current
         self._round += 1
         if self._round % SWEPT_ROUNDS == 1:
-            await in_db(rows.forget_unused)
-            if embedder is None and self._sync.known:
-                await in_db(rows.forget_waiting)
+            if embedder is not None:
+                await in_db(wanted.forget_stale, embedder.definition.key)
+            elif self._sync.known:
+                await in_db(wanted.forget_waiting)
         if embedder is None or embedder.is_open:
             return
         definition = embedder.definition
-        await in_db(rows.mark_wanted, definition.key)
+        await in_db(wanted.mark_wanted, definition.key)
         while self._may_work() and self._sync.current is embedder and not embedder.is_open:
             claimed = await in_db(rows.claim_content, definition.key, definition.model)
             if claimed is None or not await self._embed(embedder, claimed):

@@ -1,4 +1,4 @@
-"""The rows of embeddings: which contents need vectors, who makes them, what is stored and paid for.
+"""The rows of embeddings: who makes the vectors of a content, what is stored and paid for.
 
 A worker claims a content with a name of its own and renews the claim with each request that it stores. Each request's
 vectors and its entry in the ledger are one transaction: a worker that is killed has stored both or neither, and another
@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import structlog
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.quotas.background import may_spend
@@ -25,23 +26,7 @@ PURPOSE: Final = "embedding"
 CLAIM_SECONDS: Final = 90.0  # longer than a request may take
 MAX_ATTEMPTS: Final = 5  # that were lost with their worker
 QUOTA_SECONDS: Final = 600.0  # until a content is tried again whose owner has no quota left
-NEW_AT_ONCE: Final = 200  # contents that one round marks
 
-# Contents of collections without vectors of this embedding model, or whose text has grown since.
-_WANTED: Final = """
-SELECT DISTINCT b.id, e.model_key IS DISTINCT FROM %(key)s FROM chat_file f
-JOIN chat_blob b ON b.id = f.blob_id LEFT JOIN chat_embedding e ON e.blob_id = b.id
-WHERE f.collection_id IS NOT NULL AND b.state = 'read' AND b.characters > 0
-    AND (e.blob_id IS NULL OR e.model_key <> %(key)s OR (e.state = 'done' AND e.characters <> b.characters))
-ORDER BY b.id LIMIT %(most)s
-"""
-_MARK: Final = """
-INSERT INTO chat_embedding (blob_id, model_key, state, reason, characters, passages, dimensions, attempts, created_at)
-SELECT b.id, %(key)s, 'pending', '', 0, 0, 0, 0, clock_timestamp() FROM chat_blob b WHERE b.id = %(blob)s
-ON CONFLICT (blob_id) DO UPDATE SET model_key = %(key)s, state = 'pending', reason = '', attempts = 0,
-    claimed_by = NULL, claimed_until = NULL
-WHERE chat_embedding.model_key <> %(key)s OR chat_embedding.state = 'done'
-"""
 # Small contents first among those that were tried as often, so that nobody's note waits for somebody's book.
 _CLAIM: Final = """
 UPDATE chat_embedding SET attempts = attempts + 1, claimed_by = %(claim)s,
@@ -67,11 +52,6 @@ _SIZES: Final = """
 SELECT COALESCE(sum(cardinality(starts)), 0)::int, COALESCE(sum(octet_length(vectors)), 0)::bigint
 FROM chat_passagevectors WHERE blob_id = %s
 """
-# The content of a file that was taken out of its last collection.
-_UNUSED: Final = """
-DELETE FROM {table} one WHERE NOT EXISTS (
-    SELECT FROM chat_file f WHERE f.blob_id = one.blob_id AND f.collection_id IS NOT NULL)
-"""
 
 logger = structlog.get_logger(__name__)
 
@@ -87,46 +67,13 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A content whose vectors this worker makes. `payer` owns the oldest of its files in collections."""
+    """A content whose vectors this worker makes. `payer` owns the oldest of its files in collections, else of all."""
 
     blob_id: uuid.UUID
     claim: uuid.UUID
     payer: uuid.UUID | None
     characters: int
     pieces: Sequence[Piece]
-
-
-def mark_wanted(key: str) -> int:
-    """Marks contents that need vectors of this embedding model; how many. Vectors of another one are deleted."""
-    with connection.cursor() as cursor:
-        cursor.execute(_WANTED, {"key": key, "most": NEW_AT_ONCE})
-        wanted = cursor.fetchall()
-    return sum(_mark(blob_id, key, anew=anew) for blob_id, anew in wanted)
-
-
-def _mark(blob_id: uuid.UUID, key: str, *, anew: bool) -> bool:
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(_MARK, {"key": key, "blob": blob_id})
-            marked = bool(cursor.rowcount)  # else another worker was first
-            if marked and anew:
-                cursor.execute("DELETE FROM chat_passagevectors WHERE blob_id = %s", [blob_id])
-    except IntegrityError:  # the content is being deleted
-        return False
-    return marked
-
-
-def forget_waiting() -> None:
-    """Without an embedding model, nothing waits for vectors."""
-    Embedding.objects.filter(state=EmbeddingState.PENDING).delete()
-
-
-def forget_unused() -> int:
-    """Deletes what contents of no collection have; how many there were."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_UNUSED.format(table="chat_passagevectors"))
-        cursor.execute(_UNUSED.format(table="chat_embedding"))
-        return int(cursor.rowcount)
 
 
 def claim_content(key: str, model: str) -> Claimed | None:
@@ -151,7 +98,7 @@ def _claim(key: str) -> tuple[Claimed, int] | None:
     if row is None:
         return None
     blob_id, attempts = row
-    files = File.objects.filter(blob=blob_id, collection__isnull=False).order_by("created_at", "pk")
+    files = File.objects.filter(blob=blob_id).alias(apart=Q(collection=None)).order_by("apart", "created_at", "pk")
     payer = files.values_list("owner", flat=True).first()
     characters = Blob.objects.filter(pk=blob_id).values_list("characters", flat=True).first() or 0
     return Claimed(blob_id, claim, payer, characters, _missing(blob_id)), attempts

@@ -16,6 +16,7 @@ from chat.files.reading_reasons import READING, RECOGNISED, RECOGNISED_PART
 from chat.files.uses import UsedFile
 from chat.models import FileKind, FileState, FileUseKind
 from chat.runs.branch_files import BranchFile
+from workers.files.passages import fuse
 from workers.providers.base import ToolImage
 
 SHARE: Final = 0.5  # of a request's tokens, at most, are of texts of files
@@ -97,34 +98,51 @@ def plan_texts(files: Sequence[BranchFile], tokens: Mapping[uuid.UUID, int], bud
     return Plan(frozenset(full), {file.id: share for file in long})
 
 
-def choose_passages(
-    parts: Sequence[tuple[int, str, str, Sequence[bool]]], most: int, count: Callable[[str], int]
-) -> tuple[list[Text], bool]:
-    """The parts that fit a question best, in their order, with at most `most` tokens; and whether any does.
+def order_parts(flags: Mapping[int, Sequence[bool]], near: Sequence[int] = ()) -> tuple[list[int], bool]:
+    """The positions of the parts that fit a question, the best first, and True; all of them from the beginning, and
+    False, if none fits.
 
-    Each part is (position, label, text, which words of the question it has). A word counts more the fewer parts have
-    it. Parts that have none follow from the beginning, if there is room and none fits.
+    `flags`: which words of the question each part has. A word counts more the fewer parts have it. `near`: the parts
+    whose passages are most similar in meaning, the most similar first; both rankings count alike.
     """
-    having = [sum(flags) for flags in zip(*(one[3] for one in parts), strict=True)] if parts else []
+    having = [sum(column) for column in zip(*flags.values(), strict=True)] if flags else []
     weights = [0.0 if not many else 1.0 / many for many in having]
-    scored = [(sum(w for w, flag in zip(weights, one[3], strict=True) if flag), one) for one in parts]
-    fits = any(score > 0 for score, _ in scored)
-    order = sorted(scored, key=lambda pair: (-pair[0], pair[1][0]))
+    scores = {at: sum(w for w, flag in zip(weights, row, strict=True) if flag) for at, row in flags.items()}
+    ranked = sorted((at for at in scores if scores[at] > 0), key=lambda at: (-scores[at], at))
+    similar = [at for at in dict.fromkeys(near) if at in flags]
+    if similar:
+        ranked = fuse(ranked, similar)
+    return (ranked, True) if ranked else (sorted(flags), False)
+
+
+def take_parts(
+    order: Sequence[int],
+    texts: Mapping[int, tuple[str, str]],
+    most: int,
+    count: Callable[[str], int],
+    starts: Mapping[int, int] | None = None,
+) -> list[Text]:
+    """The first of these parts that have at most `most` tokens together, in the order of the file. `texts` are (label,
+    text) by position. Of the first one, if it alone is too long, as much as there is room for, from where its passage
+    begins: `starts`, in characters.
+    """
     chosen: list[Text] = []
     left = most
-    for score, (position, label, text, _) in order:
-        if fits and score <= 0:
-            break
+    for position in order:
+        label, text = texts[position]
         size = count(text) + 4
         if size > left:
             if chosen:
                 continue
-            text, size = text[: max(1, len(text) * left // max(size, 1))], left
+            text = text[(starts or {}).get(position, 0) :]
+            size = count(text) + 4
+            if size > left:
+                text, size = text[: max(1, len(text) * left // max(size, 1))], left
         chosen.append((position, label, text))
         left -= size
         if left <= 0:
             break
-    return sorted(chosen), fits
+    return sorted(chosen)
 
 
 def in_full(file: BranchFile, texts: Sequence[Text]) -> Given:
@@ -139,12 +157,15 @@ def in_full(file: BranchFile, texts: Sequence[Text]) -> Given:
     return Given(file, _marked(file, said, ""), UsedFile(file.id, FileUseKind.FULL, given, total, reason), said=said)
 
 
-def in_passages(file: BranchFile, chosen: Sequence[Text], *, fits: bool) -> Given:
-    """Parts of a file."""
+def in_passages(file: BranchFile, chosen: Sequence[Text], *, fits: bool, reason: str = "") -> Given:
+    """Parts of a file. `reason`: why they were looked for by words only, a code of `chat.files.reading_reasons`; empty:
+    as well as it is set up.
+    """
     total = max(file.parts, 1)
     given = min(total, len({label or str(position) for position, label, _ in chosen}))
     about = f"{given} of its {total} parts: those that fit the question" if fits else "its beginning"
-    used = UsedFile(file.id, FileUseKind.PASSAGES, given, total, _recognised(file) if fits else "nothing_fits")
+    why = (reason or _recognised(file)) if fits else ("no_words" if reason else "nothing_fits")
+    used = UsedFile(file.id, FileUseKind.PASSAGES, given, total, why)
     said, more = _joined(chosen), f" Only parts of it are here, {about}."
     return Given(file, _marked(file, said, more), used, beside=True, said=said, more=more)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import structlog
@@ -21,20 +21,24 @@ from chat.search.queries import Query
 from workers.files.giving import (
     FEW_WORDS,
     Given,
+    Plan,
     Room,
     Sight,
+    Text,
     as_images,
-    choose_passages,
     has_text,
     in_full,
     in_passages,
     may_be_full,
     not_at_all,
+    order_parts,
     plan_texts,
+    take_parts,
     unread,
     with_images,
 )
 from workers.files.reading import image_path
+from workers.files.similar import Asked, Similar, find_similar
 from workers.providers.base import ToolImage
 
 MOST_WORDS: Final = 24  # of a question
@@ -44,25 +48,55 @@ SHORTEST_WORD: Final = 2
 logger = structlog.get_logger(__name__)
 
 
-def load_given(
-    files: Sequence[BranchFile],
-    question: Sequence[str],
-    budget: int,
-    sight: Sight,
-    count: Callable[[str], int],
-    *,
-    conversation_id: uuid.UUID,
-) -> list[Given]:
-    """The files as the model would get them, in their order, before moderation has read them. `question` are the last
-    texts of people, the newest first; `budget` is what a request may have, in tokens. Blocks; raises a database error.
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The files of a branch as the model sees them, how the text of each is given, and the texts that go in full."""
+
+    files: Sequence[BranchFile]
+    plan: Plan
+    whole: Mapping[uuid.UUID, list[Text]]
+
+    @property
+    def long(self) -> list[uuid.UUID]:
+        """The contents of which the model gets passages."""
+        return list(dict.fromkeys(one.blob_id for one in self.files if one.id in self.plan.passages))
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """The question's vector, if passages are looked for by meaning, too. `reasons`: why a content is searched by words
+    only, a code of `chat.files.reading_reasons`.
     """
+
+    asked: Asked | None = None
+    reasons: Mapping[uuid.UUID, str] = field(default_factory=dict)
+
+
+def plan_given(
+    files: Sequence[BranchFile], budget: int, sight: Sight, count: Callable[[str], int], *, conversation_id: uuid.UUID
+) -> Planned:  # fmt: skip
+    """Which files go in full; `budget` is what a request may have, in tokens. Blocks; raises a database error."""
     note_outside_content(conversation_id)
     files = [_as_seen(one) for one in files] if sight.shown else files
     ready = [one for one in files if one.state in (FileState.READ, FileState.EMPTY)]
     read = read_texts({one.blob_id for one in may_be_full(ready, budget)}, recognised=not sight.shown)
     whole = {one.id: [part for part in read.get(one.blob_id, ()) if part[2]] for one in ready if one.blob_id in read}
     tokens = {pk: sum(count(text) + 4 for _, _, text in parts) for pk, parts in whole.items()}
-    plan = plan_texts(ready, tokens, budget)
+    return Planned(files, plan_texts(ready, tokens, budget), whole)
+
+
+def load_given(
+    planned: Planned,
+    question: Sequence[str],
+    budget: int,
+    sight: Sight,
+    count: Callable[[str], int],
+    meaning: Meaning = Meaning(),
+) -> list[Given]:
+    """The files as the model would get them, in their order, before moderation has read them. `question` are the last
+    texts of people, the newest first. Blocks; raises a database error.
+    """
+    files = planned.files
     room = Room(int(budget))
     found: dict[uuid.UUID, Given] = {}
     for file in reversed(files):  # the newest images first
@@ -76,11 +110,11 @@ def load_given(
         if not has_text(file):
             found[file.id] = images or not_at_all(file, file.reason or "no_text", "No text was found in it.")
             continue
-        if file.id in plan.full:
-            given = in_full(file, whole[file.id])
+        if file.id in planned.plan.full:
+            given = in_full(file, planned.whole[file.id])
         else:
-            chosen, fits = _passages(file, question, plan.passages[file.id], count, recognised=not sight.shown)
-            given = in_passages(file, chosen, fits=fits)
+            most = planned.plan.passages[file.id]
+            given = _passages(file, question, most, count, meaning, recognised=not sight.shown)
         found[file.id] = given if images is None else with_images(given, images)
     return [found[file.id] for file in files]
 
@@ -126,9 +160,10 @@ def _read_image(file: BranchFile, position: int) -> ToolImage | None:
 
 
 def _passages(
-    file: BranchFile, question: Sequence[str], most: int, count: Callable[[str], int], *, recognised: bool
-) -> tuple[list[tuple[int, str, str]], bool]:
-    """The parts of a long text that fit the question."""
+    file: BranchFile, question: Sequence[str], most: int, count: Callable[[str], int], meaning: Meaning, *,
+    recognised: bool,
+) -> Given:  # fmt: skip
+    """The parts of a long text that fit the question, by its words and by its meaning."""
     words = question_words(question)
     flags = "ARRAY[" + ", ".join(f"words @@ %(word{at})s::tsquery" for at in range(len(words))) + "]::boolean[]"
     values: dict[str, Any] = {f"word{at}": Query([word]).condition() for at, word in enumerate(words)}
@@ -140,22 +175,26 @@ def _passages(
             {**values, "blob": file.blob_id, "most": MOST_PARTS, "recognised": recognised},
         )
         rows = cursor.fetchall()
-    likely = _likely(rows, most)
+    reason = meaning.reasons.get(file.blob_id, "")
+    similar = Similar()
+    if meaning.asked is not None and not reason:
+        similar = find_similar([file.blob_id], meaning.asked)
+        reason = "not_embedded" if similar.unmade else ""
+    order, fits = order_parts({row[0]: row[3] for row in rows}, [position for _, position, _ in similar.places])
+    labels, lengths = {row[0]: row[1] for row in rows}, {row[0]: row[2] for row in rows}
+    likely = _likely(order, lengths, most)
     texts = dict(FileText.objects.filter(blob=file.blob_id, position__in=likely).values_list("position", "text"))
-    parts = [(at, label, texts.get(at, ""), marked) for at, label, _, marked in rows]
-    chosen, fits = choose_passages(parts, most, count)
-    return [one for one in chosen if one[2]], fits
+    starts = {position: start for _, position, start in reversed(similar.places)}  # the most similar one counts
+    read = {at: (labels[at], texts[at]) for at in likely if texts.get(at)}
+    return in_passages(file, take_parts(list(read), read, most, count, starts), fits=fits, reason=reason)
 
 
-def _likely(rows: Sequence[tuple[int, str, int, Sequence[bool]]], most: int) -> list[int]:
-    """The positions whose texts may be chosen: so not all of a long file is read."""
-    having = [sum(flags) for flags in zip(*(row[3] for row in rows), strict=True)] if rows else []
-    weights = [1.0 / many if many else 0.0 for many in having]
-    order = sorted(rows, key=lambda row: (-sum(w for w, flag in zip(weights, row[3], strict=True) if flag), row[0]))
+def _likely(order: Sequence[int], lengths: Mapping[int, int], most: int) -> list[int]:
+    """The positions whose texts may be chosen, the best first: so not all of a long file is read."""
     found, left = [], most * 12
-    for position, _, length, _ in order:
+    for position in order:
         found.append(position)
-        left -= length
+        left -= lengths[position]
         if left <= 0:
             break
     return found

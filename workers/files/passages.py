@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from chat.search.folding import Word, fold, words_of
 
@@ -18,6 +18,9 @@ MOST_PASSAGES: Final = 24  # of one answer
 PASSAGE_TOKENS: Final = 8_000  # of all of them, at most
 RANK_OFFSET: Final = 60  # of reciprocal rank fusion, as its authors found it: the top of one ranking is not all
 FAR_BEHIND: Final = 0.25  # of the best passage's score: what has less is left out
+
+
+Place = TypeVar("Place", int, tuple[int, int, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +89,22 @@ def rank_windows(
     return [window for score, window in scored if score >= FAR_BEHIND * scored[0][0]]
 
 
-def fuse(*rankings: Sequence[Window]) -> list[Window]:
-    """Several rankings as one, by reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009): what is near the top of
-    both comes first, whatever their scores mean.
+def fuse(*rankings: Sequence[Place]) -> list[Place]:
+    """Several rankings of places as one, by reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009): what is near
+    the top of both comes first, whatever their scores mean.
     """
-    scores: dict[tuple[int, int, int], float] = {}
-    windows: dict[tuple[int, int, int], Window] = {}
+    scores: dict[Place, float] = {}
     for ranking in rankings:
-        for rank, window in enumerate(ranking, 1):
-            place = (window.file, window.position, window.start)
+        for rank, place in enumerate(ranking, 1):
             scores[place] = scores.get(place, 0.0) + 1 / (RANK_OFFSET + rank)
-            windows[place] = window
-    return [windows[place] for place in sorted(scores, key=lambda one: (-scores[one], one))]
+    return sorted(scores, key=lambda place: (-scores[place], place))
+
+
+def fuse_windows(*rankings: Sequence[Window]) -> list[Window]:
+    """Several rankings of windows as one."""
+    windows = {(one.file, one.position, one.start): one for ranking in rankings for one in ranking}
+    places = fuse(*([(one.file, one.position, one.start) for one in ranking] for ranking in rankings))
+    return [windows[place] for place in places]
 
 
 def take_windows(ranked: Sequence[Window], room: int, count: Callable[[str], int]) -> list[Window]:

@@ -24,8 +24,8 @@ _PREFIX: Final = 100
 
 
 class Embedder(models.Model):
-    """A model that makes vectors of texts. The enabled one is asked about the passages of collections, and about each
-    question that is looked up in them.
+    """A model that makes vectors of texts. The enabled one is asked about the passages of collections and of long
+    attached files, and about each question that is looked up in them.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

@@ -22,7 +22,7 @@ from workers.tools.servers.refresh import refresh_due
 CATALOG_SECONDS: Final = 60.0
 ENDPOINTS_SECONDS: Final = 4.0  # with the web processes' own 5 (`chat.catalog`) a change is visible within 10
 FACTS_SECONDS: Final = 10.0  # what one worker learns about a model, the others know so soon
-EMBEDDING_SECONDS: Final = 5.0  # between two looks for contents that need vectors
+EMBEDDING_SECONDS: Final = 2.0  # between two looks for contents that need vectors: an answer may wait for them
 TOOL_SERVERS_SECONDS: Final = 20.0  # between two looks at whether a tool server is to be listed again
 
 

@@ -22,12 +22,11 @@ from workers.files.choosing import choose_passages, choose_whole
 from workers.files.giving import SHARE, Given, Sight
 from workers.files.knowledge import Draft, Knowledge, number_knowledge, read_chosen
 from workers.files.knowledge_pictures import find_pictures
-from workers.files.loading import load_given, refresh
-from workers.files.similar import Asked
+from workers.files.loading import load_given, plan_given, refresh
 from workers.generation.request_context import KnownModels, request_budget, usable_window
 from workers.generation.services import Services
-from workers.generation.steps.embedded_question import embed_question
 from workers.generation.steps.file_screening import screen_files, screen_passages
+from workers.generation.steps.question_meaning import QuestionMeaning
 from workers.generation.steps.stored import through_outages
 from workers.providers.base import SentOptions, ToolImage
 
@@ -48,6 +47,7 @@ class _Source:
     services: Services
     files: Sequence[BranchFile]
     sight: Sight
+    meaning: QuestionMeaning
 
 
 @dataclass(slots=True)
@@ -57,7 +57,6 @@ class RunFiles:
     given: list[Given] = field(default_factory=list)
     knowledge: Knowledge = field(default_factory=Knowledge)
     _source: _Source | None = None  # once it is loaded
-    _asked: tuple[Asked | None, str] | None = None  # the question's vector, once it was asked for
 
     @property
     def is_empty(self) -> bool:
@@ -84,7 +83,8 @@ class RunFiles:
                 break
             on_waiting()
             await asyncio.sleep(LOOK_SECONDS)
-        self._source = _Source(claim, services, files, sight)
+        meaning = QuestionMeaning(services.embedders.current, claim.run, _question(claim), on_waiting)
+        self._source = _Source(claim, services, files, sight, meaning)
         await self._read(self._source, request_budget(usable_window(window), claim.max_tokens))
 
     async def shrink(self, budget: int) -> None:
@@ -103,20 +103,23 @@ class RunFiles:
     async def _read(self, source: _Source, budget: int) -> None:
         claim, services = source.claim, source.services
         count = services.models.window_of(claim.run.model).count.text
-        question = [text for role, text in reversed(claim.path) if role == "user"][:2]
+        question = _question(claim)
         if source.files:
-            loaded = await through_outages(
+            planned = await through_outages(
                 lambda: in_db(
-                    load_given, source.files, question, budget, source.sight, count,
-                    conversation_id=claim.run.conversation_id,
+                    plan_given, source.files, budget, source.sight, count, conversation_id=claim.run.conversation_id
                 )
-            )  # fmt: skip
+            )
+            meaning = await source.meaning.among(planned.long)
+            loaded = await through_outages(
+                lambda: in_db(load_given, planned, question, budget, source.sight, count, meaning)
+            )
             self.given = await screen_files(services, claim.run, loaded)
         attached = [one for one in self.given if not one.of_collection]
         if claim.has_collections:
             taken = sum(count(one.text) for one in self.given)
             room = int(max(budget * SHARE - taken, budget * LEAST_SHARE))
-            self.knowledge = await self._look_up(services, claim, question, room, count)
+            self.knowledge = await self._look_up(source, question, room, count)
             pictures = await through_outages(
                 lambda: in_db(find_pictures, claim.run, question, source.sight, attached)
             )  # fmt: skip
@@ -125,17 +128,16 @@ class RunFiles:
         logger.info("files_given", run=str(claim.run.id), **used)
 
     async def _look_up(
-        self, services: Services, claim: Claim, question: Sequence[str], room: int, count: Callable[[str], int]
-    ) -> Knowledge:
+        self, source: _Source, question: Sequence[str], room: int, count: Callable[[str], int]
+    ) -> Knowledge:  # fmt: skip
         """What the model gets of the conversation's collections. Waits for PostgreSQL and for the embedding model."""
+        claim, services = source.claim, source.services
         chosen = await through_outages(lambda: in_db(read_chosen, claim.run))
         if chosen is None:
             return Knowledge()
         found = await through_outages(lambda: in_db(choose_whole, chosen.files, room, count))
         if found is None:
-            if self._asked is None:
-                self._asked = await embed_question(services.embedders.current, claim.run, question)
-            asked, reason = self._asked
+            asked, reason = await source.meaning.vector()
             found = await through_outages(lambda: in_db(choose_passages, chosen.files, question, room, count, asked))
             found.reason = reason
         draft = Draft(chosen, found)
@@ -200,6 +202,11 @@ class RunFiles:
         if sent is None or not sent.known or sent.images:
             return [*(one.used for one in self.given), *self.knowledge.uses]
         return [*map(_refused, self.given), *self.knowledge.uses]
+
+
+def _question(claim: Claim) -> list[str]:
+    """The last texts of people, the newest first."""
+    return [text for role, text in reversed(claim.path) if role == "user"][:2]
 
 
 def _is_awaited(file: BranchFile, sight: Sight) -> bool:

@@ -66,6 +66,17 @@ async def test_a_question_finds_what_says_it_in_other_words(
     assert (said["use"], "reason" in said) == ("passages", False)
 
 
+async def test_a_model_that_gets_nothing_in_meaning_reads_how_it_was_searched(
+    alice: User, handbook: Collection, embeddings: Embeddings
+) -> None:
+    await embeddings.work()
+    got = await answer(await asked(alice, "Zusammenfassung?", handbook), embeddings)
+    assert "no passage in them has words of the question or is close to it in meaning." in got
+    await in_db(lambda: Embedding.objects.filter(blob__files__name="a.txt").update(state="pending", reason="quota"))
+    got = await answer(await asked(alice, "Zusammenfassung?", handbook), embeddings)
+    assert "is close to it in meaning, and not all of them could be searched by meaning yet." in got
+
+
 async def test_words_and_vectors_count_together(alice: User, handbook: Collection, embeddings: Embeddings) -> None:
     await embeddings.work()
     got = await answer(await asked(alice, f"crocodile {ASKED}", handbook), embeddings)

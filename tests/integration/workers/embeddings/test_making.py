@@ -17,7 +17,7 @@ from tests.fakes.embedding_server import MISBEHAVIOURS
 from tests.integration.workers.embeddings.conftest import Embeddings, embedding_of, known_file, ledger, stored_passages
 from tests.integration.workers.files.test_knowledge import collection
 from workers.embeddings.client import PASSAGES_SECONDS
-from workers.files import embedding_jobs, embedding_rows
+from workers.files import embedding_jobs, embedding_rows, wanted_vectors
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_rules", "layer")]
 
@@ -93,7 +93,7 @@ async def test_a_worker_that_is_lost_has_its_content_continued_and_pays_nothing_
     book: File, embeddings: Embeddings
 ) -> None:
     key = embeddings.sync.current.definition.key  # type: ignore[union-attr]
-    await in_db(embedding_rows.mark_wanted, key)
+    await in_db(wanted_vectors.mark_wanted, key)
     lost = await in_db(embedding_rows.claim_content, key, "small")
     assert lost is not None
     first = lost.pieces[:5]
@@ -115,7 +115,7 @@ async def test_a_worker_that_is_lost_has_its_content_continued_and_pays_nothing_
 
 async def test_a_content_that_kills_workers_is_given_up(book: File, embeddings: Embeddings) -> None:
     key = embeddings.sync.current.definition.key  # type: ignore[union-attr]
-    await in_db(embedding_rows.mark_wanted, key)
+    await in_db(wanted_vectors.mark_wanted, key)
     for _ in range(embedding_rows.MAX_ATTEMPTS):
         assert await in_db(embedding_rows.claim_content, key, "small") is not None
         await in_db(expire)
@@ -208,9 +208,3 @@ async def test_without_an_embedding_model_nothing_waits(book: File, embeddings: 
     await embeddings.change(enabled=False)
     await embeddings.work()
     assert not await in_db(Embedding.objects.exists)
-
-
-async def test_files_of_messages_get_no_vectors(alice: User, embeddings: Embeddings) -> None:
-    await known_file(alice, "book.txt", *PARTS)
-    await embeddings.work()
-    assert embeddings.server.requests == []

@@ -18,7 +18,7 @@ from tests.fixtures.tool_runs import ScriptedModel, says
 from tests.integration.workers.files.conftest import Keep
 from tests.integration.workers.files.test_giving import LONG, Window, answer, ask, question, ready, used
 from tests.integration.workers.files.test_knowledge import PAGES, asked, collection, shown_run
-from workers.files.loading import load_given
+from workers.files.loading import plan_given
 from workers.generation.steps import run_files
 from workers.providers.base import ProviderError
 
@@ -78,17 +78,16 @@ async def test_a_file_that_is_deleted_while_the_run_reads_it(
 ) -> None:
     file = await ready(await in_db(keep, alice, b"The crocodile waits.", "a.txt", "text", "text/plain"))
     turn = await ask(alice, "Who waits?", file)
-    load = load_given
 
-    def load_and_delete(*args: Any, **more: Any) -> Any:
+    def plan_and_delete(*args: Any, **more: Any) -> Any:
         if when != "after":
             delete_file(alice.pk, file.pk)
-        found = load(*args, **more)
+        found = plan_given(*args, **more)
         if when == "after":
             delete_file(alice.pk, file.pk)
         return found
 
-    monkeypatch.setattr(run_files, "load_given", load_and_delete)
+    monkeypatch.setattr(run_files, "plan_given", plan_and_delete)
     asked = question(await answer(turn))
     assert ("The crocodile waits." in asked.content) is (when == "after")
     assert asked.content.endswith("Who waits?")

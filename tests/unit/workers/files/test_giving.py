@@ -6,7 +6,7 @@ import uuid
 from dataclasses import replace
 
 from chat.runs.branch_files import BranchFile
-from workers.files.giving import Room, Sight, as_images, choose_passages, in_full, not_at_all, plan_texts
+from workers.files.giving import Room, Sight, as_images, in_full, not_at_all, order_parts, plan_texts, take_parts
 from workers.providers.base import ChatTurn, TokenUsage, ToolImage
 from workers.providers.counting import TokenCount
 from workers.providers.token_estimate import image_tokens
@@ -32,17 +32,32 @@ def test_the_newest_texts_go_in_full_first() -> None:
 
 
 def test_rare_words_decide_and_parts_keep_their_order() -> None:
-    parts = [(at, f"page {at}", "word " * 10, (True, at in (3, 7))) for at in range(1, 9)]
-    chosen, fits = choose_passages(parts, 50, lambda text: len(text.split()))
+    flags = {at: (True, at in (3, 7)) for at in range(1, 9)}
+    order, fits = order_parts(flags)
     assert fits
-    assert [label for _, label, _ in chosen][-2:] == ["page 3", "page 7"]
-    assert "page 1" in [label for _, label, _ in chosen]
+    assert order[:3] == [3, 7, 1]
+    texts = {at: (f"page {at}", "word " * 10) for at in flags}
+    chosen = take_parts(order, texts, 50, lambda text: len(text.split()))
+    assert [label for _, label, _ in chosen] == ["page 1", "page 3", "page 7"]
+
+
+def test_words_and_meaning_count_alike() -> None:
+    flags = {at: (at in (2, 5),) for at in range(1, 9)}
+    assert order_parts(flags, [7, 7, 5, 99]) == ([5, 2, 7], True)
+    assert order_parts(dict.fromkeys(range(1, 4), (False,)), [3]) == ([3], True)
+    assert order_parts(dict.fromkeys(range(1, 4), ())) == ([1, 2, 3], False)
+    assert order_parts({}, [1]) == ([], False)
 
 
 def test_a_part_that_is_too_long_is_cut() -> None:
-    chosen, fits = choose_passages([(1, "", "x" * 1_000, ())], 100, len)
-    assert not fits
-    assert 80 < len(chosen[0][2]) < 110
+    [(_, _, text)] = take_parts([1], {1: ("", "x" * 1_000)}, 100, len)
+    assert 80 < len(text) < 110
+
+
+def test_a_part_that_is_too_long_is_given_from_its_passage_on() -> None:
+    texts = {1: ("", "x" * 1_000 + "y" * 500)}
+    assert take_parts([1], texts, 100, len, {1: 1_000}) == [(1, "", "y" * 99)]
+    assert take_parts([1], texts, 600, len, {1: 1_000}) == [(1, "", "y" * 500)]
 
 
 def test_names_cannot_end_their_line() -> None:

@@ -1,7 +1,7 @@
 /** Says below the files what the images among them will cost with the chosen model, before they are sent. */
 
 import { costOf } from "antiphon/files/image-cost";
-import { LOCALE, t, tn } from "antiphon/lib/texts";
+import { LOCALE, tn } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/model-list").Model} Model */
 
@@ -25,8 +25,14 @@ export function costNote(box, wanted) {
 function wordsOf(models, sizes) {
   const costs = models.flatMap((model) => sizes.map((size) => ({ model, ...costOf(model.id, size) })));
   const tokens = costs.reduce((sum, one) => sum + one.tokens, 0);
-  const values = { tokens: tokens.toLocaleString(LOCALE), price: priceOf(costs) };
-  if (costs.every((one) => one.published)) {
+  const price = priceOf(costs);
+  const values = { tokens: tokens.toLocaleString(LOCALE), price: price ?? "" };
+  const published = costs.every((one) => one.published);
+  if (price === null) {
+    if (published) return tn("The image uses {tokens} tokens, free of charge.", "The images use {tokens} tokens, free of charge.", sizes.length, values);
+    return tn("The image uses about {tokens} tokens, free of charge.", "The images use about {tokens} tokens, free of charge.", sizes.length, values);
+  }
+  if (published) {
     if (values.price) return tn("The image costs {tokens} tokens, which is {price}.", "The images cost {tokens} tokens, which is {price}.", sizes.length, values);
     return tn("The image costs {tokens} tokens.", "The images cost {tokens} tokens.", sizes.length, values);
   }
@@ -34,13 +40,13 @@ function wordsOf(models, sizes) {
   return tn("The image costs about {tokens} tokens.", "The images cost about {tokens} tokens.", sizes.length, values);
 }
 
-/** What they cost together; empty if a model has no price that may be shown. @param {{model: Model, tokens: number}[]} costs */
+/** What they cost together: null if nothing, empty if a model has no price that may be shown. @param {{model: Model, tokens: number}[]} costs */
 function priceOf(costs) {
   const prices = costs.map(({ model, tokens }) => (model.price?.input === undefined ? NaN : (Number(model.price.input) * tokens) / 1e6));
   const currencies = new Set(costs.map(({ model }) => model.price?.currency ?? "USD"));
   const sum = prices.reduce((total, one) => total + one, 0);
   if (Number.isNaN(sum) || currencies.size > 1) return "";
-  if (!sum) return t("free");
+  if (!sum) return null;
   const digits = sum < 0.01 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 4 };
   return new Intl.NumberFormat(LOCALE, { style: "currency", currency: [...currencies][0], ...digits }).format(sum);
 }
