@@ -81,7 +81,7 @@ def keep_account(request: HttpRequest) -> HttpResponse:
         logger.info("account_deletion_cancelled", user_id=str(user.pk))
         _mail(request, user, "account_kept")
         request.session.pop(DELETED_UNTIL, None)
-        messages.success(request, _("Your account stays as it was. Log in to go on."))
+        messages.success(request, _("Your account stays as it was. Log in to continue."))
     return redirect("account_login")
 
 

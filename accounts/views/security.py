@@ -102,7 +102,7 @@ def remove_password(request: AuthenticatedRequest) -> HttpResponse:
         user.save(update_fields=["password"])  # ends all sessions
         update_session_auth_hash(request, user)
         report(request, "password_removed", user)
-        messages.success(request, _("Your password is gone. You log in with a passkey from now on."))
+        messages.success(request, _("Your password has been removed. From now on you log in with a passkey."))
     return redirect("account_settings_security")
 
 

@@ -9,6 +9,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from chat.eventlog.own_tools import title_of
 from chat.models import KnownTool, ToolServer
 
 
@@ -67,5 +68,5 @@ def _owned_servers() -> Any:
 
 
 def _titled(tool: NamedTool) -> str:
-    title = tool.title or tool.name
+    title = title_of(tool.server, tool.name, tool.title)
     return f"{title} ({tool.server})" if tool.server else title

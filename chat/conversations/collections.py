@@ -61,7 +61,7 @@ def _chosen(user_id: uuid.UUID, wanted: set[uuid.UUID], before: set[uuid.UUID]) 
         raise Invalid(_("One of the collections is no longer available. Choose again."))
     chosen = (wanted & usable) | (before - usable)
     if len(chosen) > MAX_COLLECTIONS:
-        raise Invalid(_("At most %(most)d collections can be chosen.") % {"most": MAX_COLLECTIONS})
+        raise Invalid(_("You can choose at most %(most)d collections.") % {"most": MAX_COLLECTIONS})
     return chosen
 
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from chat.conversations.membership import WRITERS, member_of
 from chat.conversations.publishing import publish_setting
+from chat.eventlog.own_tools import description_of, title_of
 from chat.models import Conversation, Preset, ToolServer
 from chat.protocol.commands import ChosenTools
 from chat.protocol.errors import Invalid
@@ -25,6 +26,8 @@ class AnyTool(Protocol):
     def key(self) -> str: ...
     @property
     def server(self) -> str: ...
+    @property
+    def name(self) -> str: ...
     @property
     def title(self) -> str: ...
     @property
@@ -109,14 +112,9 @@ def _tool(tool: AnyTool, chosen: Sequence[str] | None) -> dict[str, Any]:
     return {
         "key": tool.key,
         "server": tool.server,
-        "title": tool.title,
-        "description": _for_people(tool.description),
+        "title": title_of(tool.server, tool.name, tool.title),
+        "description": description_of(tool.server, tool.name, tool.description),
         "effect": tool.effect,
         "by_default": tool.by_default,
         "on": tool.by_default if chosen is None else tool.key in chosen,
     }
-
-
-def _for_people(description: str) -> str:
-    """The first paragraph: what follows tells the model when to use the tool."""
-    return " ".join(description.strip().split("\n\n", 1)[0].split())

@@ -31,7 +31,7 @@ from chat.models import (
 NO_ANSWER: Final = "no_answer"  # the code of a complete run whose model thought and wrote nothing
 MODERATED: Final = "moderated"  # the code of a run that moderation has ended
 _WITHHELD: Final = ("hold", "block", "withdrawn")
-TALKED_OVER: Final = ("talked_over", gettext_noop("You talked over the answer; the part you heard is kept."))
+TALKED_OVER: Final = ("talked_over", gettext_noop("You interrupted the answer; the part you heard is kept."))
 
 
 _FINISH_NOTES: Final = {

@@ -58,7 +58,7 @@ class WrongOffset(ChatError):
     code = "offset"
 
     def __init__(self, received: int) -> None:
-        super().__init__(_("The upload goes on at another place. Another tab may have sent this part."))
+        super().__init__(_("The upload is at a different position. Another tab may have sent this part."))
         self.received = received
 
 

@@ -34,7 +34,7 @@ MANY_CONVERSATIONS: Final = gettext_noop(
 )
 UNREADABLE: Final = gettext_noop("The file can no longer be read. Upload it again.")
 STORAGE_AWAY: Final = gettext_noop(
-    "Files can't be stored right now. What has been imported so far stays. Import the file again later to go on."
+    "Files can't be stored right now. What has been imported so far stays. Import the file again later to continue."
 )
 # About a conversation.
 NO_KEY: Final = gettext_noop("This is not a conversation: it has no “%(key)s”.")

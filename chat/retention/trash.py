@@ -23,7 +23,7 @@ from chat.protocol.errors import Forbidden, Invalid, NotFound
 from chat.retention.purge import delete_event_logs
 
 PAGE: Final = 100
-NOT_ALLOWED: Final = "This site keeps deleted conversations until their time is over."
+NOT_ALLOWED: Final = "This site keeps deleted conversations for a set time."
 UNDER_REVIEW: Final = (
     "A reviewer is looking at a message of it. It is deleted by itself at the end of its time in the trash."
 )

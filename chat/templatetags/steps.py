@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 
 from accounts.lib.formatting import file_size, one_digit
 from accounts.lib.texts import gettext_noop
+from chat.eventlog.own_tools import title_of
 
 register = template.Library()
 register.filter(file_size)
@@ -44,6 +45,12 @@ def group_words(step: dict[str, Any]) -> str:
     if not failed:
         return words
     return " · ".join((words, ngettext("%(count)s failed", "%(count)s failed", failed) % {"count": failed}))
+
+
+@register.filter
+def call_title(call: dict[str, Any]) -> str:
+    """What a call is named to people. Without a name, as in a shared conversation of before, its title as it is."""
+    return title_of(call.get("server", ""), call.get("name", ""), call.get("title", ""))
 
 
 @register.filter

@@ -59,5 +59,5 @@ def count_for_token(token_id: uuid.UUID, answers: int = 1) -> None:
         count_answers(token_id, answers)
     except DayUsedUpError as error:
         raise QuotaExceeded(
-            _("This token has asked for as many answers today as it may."), retry_after=error.retry_after
+            _("This token has reached its limit of answers for today."), retry_after=error.retry_after
         ) from None

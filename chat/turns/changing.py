@@ -46,7 +46,7 @@ CHANGED: Final = gettext_noop("This message was changed meanwhile. Copy your tex
 WRITING: Final = gettext_noop("An answer is still being written here. Stop it, or wait until it has ended.")
 NOT_YOURS: Final = gettext_noop("Only its author can edit this message.")
 NO_ANSWER_OF_YOURS: Final = gettext_noop(
-    "Only an owner of the conversation, or who asked for it, can change this answer."
+    "Only an owner of the conversation, or the person who asked for it, can change this answer."
 )
 NOT_YOURS_TO_DELETE: Final = gettext_noop("Only its author, or an owner of the conversation, can delete this message.")
 

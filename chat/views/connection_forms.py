@@ -74,7 +74,7 @@ class OwnServerForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter
         if self.instance._state.adding:  # noqa: SLF001  # Django documents it
             owned = ToolServer.objects.filter(owner=self.instance.owner).count()
             if owned >= settings.TOOL_SERVERS_PER_USER:
-                raise ValidationError(_("You have as many servers as are allowed. Delete one first."))
+                raise ValidationError(_("You have the maximum number of servers. Delete one first."))
             short = slugify(cleaned.get("title", ""))[:40].strip("-") or "server"
             self.instance.slug = f"{short}-{secrets.token_hex(4)}".replace("_", "-")
         return cleaned

@@ -23,10 +23,10 @@ CONFIRMED: Final = "delete all"
 _FOLDER_FIELDS: Final = ("name", "instructions", "model", "collections")
 # What is wrong with the id in a field.
 NO_IDS: Final = {
-    "folder": gettext_noop("This is no folder."),
-    "parent": gettext_noop("This is no folder."),
-    "before": gettext_noop("This is no folder."),
-    "tag": gettext_noop("This is no tag."),
+    "folder": gettext_noop("This is not a folder."),
+    "parent": gettext_noop("This is not a folder."),
+    "before": gettext_noop("This is not a folder."),
+    "tag": gettext_noop("This is not a tag."),
 }
 Action = Callable[[HttpRequest, uuid.UUID, list[uuid.UUID]], dict[str, Any]]
 
@@ -135,7 +135,7 @@ def ids_of(request: HttpRequest) -> list[uuid.UUID]:
     try:
         return list(dict.fromkeys(uuid.UUID(one) for one in named.split(",") if one.strip()))
     except ValueError:
-        raise Invalid(_("These are no conversations.")) from None
+        raise Invalid(_("These are not conversations.")) from None
 
 
 def _fields(request: HttpRequest) -> dict[str, str]:

@@ -14,12 +14,15 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.auth.requests import user_of
 from accounts.lib.texts import gettext_noop
 from chat.conversations.membership import check_may_write, member_of
+from chat.eventlog.own_tools import title_of
 from chat.models import KnownTool, Role, ToolApproval
 from chat.protocol.errors import Forbidden, NotFound
 from chat.views.decorators import command, for_members
 
 MOST_SHOWN: Final = 200
-NOT_YOURS: Final = gettext_noop("Only who gave an approval, or an owner of the conversation, can take it back.")
+NOT_YOURS: Final = gettext_noop(
+    "Only the person who gave an approval, or an owner of the conversation, can take it back."
+)
 
 
 @require_safe
@@ -78,4 +81,4 @@ def undo_in_conversation(request: HttpRequest, conversation_id: uuid.UUID, appro
 
 def _title(row: ToolApproval) -> str:
     known = KnownTool.objects.filter(server=row.server, name=row.tool).values_list("title", flat=True).first()
-    return known or row.tool
+    return title_of(row.server, row.tool, known or "")

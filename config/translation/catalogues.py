@@ -28,7 +28,7 @@ msgstr ""
 """
 STORED: Final = (  # files whose sentences are stored with answers and messages, for readers of all languages
     "workers/providers/", "workers/generation/", "workers/moderation/", "workers/speech/", "workers/asr/",
-    "chat/moderation/", "chat/eventlog/", "chat/turns/line", "chat/turns/waiting_line.py",
+    "chat/moderation/", "chat/eventlog/", "chat/turns/line", "chat/turns/waiting_line.py", "workers/tools/policy.py",
 )  # fmt: skip
 MO_MAGIC: Final = 0x950412DE
 BROWSER: Final = "chat/static/chat/texts"  # of the repository

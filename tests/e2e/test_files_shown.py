@@ -199,7 +199,7 @@ class TestOwnFiles:
         with page.expect_request(re.compile("offset=0")):
             choose(page, notes("half.txt"))
         page.goto(f"{stack.url}/accounts/settings/files/")
-        page.locator("li", has_text="half.txt").get_by_role("link", name="Go on").click()
+        page.locator("li", has_text="half.txt").get_by_role("link", name="Continue", exact=True).click()
         expect(page.locator(".chip[data-state=stopped]", has_text="half.txt")).to_be_visible()
 
 

@@ -58,8 +58,8 @@ def test_messages_wait_and_are_changed_on_two_pages(page: Page, stack: Stack) ->
         "The answer before it was stopped.", timeout=30_000
     )
     shoot_views(page, "queue-stopped")
-    expect(other.get_by_role("button", name="Go on")).to_be_visible()
-    page.get_by_role("button", name="Go on").click()
+    expect(other.get_by_role("button", name="Send next message")).to_be_visible()
+    page.get_by_role("button", name="Send next message").click()
     expect(page.locator("#queue")).to_be_hidden(timeout=40_000)
     expect(other.locator("#queue")).to_be_hidden()
     expect(page.locator(".message-user .message-body")).to_have_text(
@@ -129,7 +129,7 @@ def test_a_line_behind_an_answer_that_nobody_watched_goes_on_when_somebody_wants
             "The answer before it was stopped because nobody had this conversation open."
         )
         shoot_views(page, "queue-unwatched")
-        page.get_by_role("button", name="Go on").click()
+        page.get_by_role("button", name="Send next message").click()
         expect(page.locator("#queue")).to_be_hidden()
         expect(page.locator(".message-user .message-body").last).to_contain_text("Are you still there?")
         expect(page.locator(".message-assistant[data-status=complete]")).to_have_count(1)

@@ -49,7 +49,7 @@ def test_the_limits_of_a_token(stack: Stack) -> None:
     daily = add_token(stack, daily_requests=2)
     found = [ask_with(stack, daily) for _ in range(3)]
     assert [one.status_code for one in found] == [200, 200, 429]
-    assert found[2].json()["error"]["message"] == "This token has asked for as many answers today as it may."
+    assert found[2].json()["error"]["message"] == "This token has reached its limit of answers for today."
     assert 0 < int(found[2].headers["retry-after"]) <= 86_400
     slow = add_token(stack, rate="2/h")
     found = [ask_with(stack, slow) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""Mails about mentions: who gets one, when, what it says, and that nothing is mailed twice."""
+"""Emails about mentions: who gets one, when, what it says, and that nothing is mailed twice."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 import { ApprovalCard } from "antiphon/conversation/approval-card";
 import { decisionWords, showWhen } from "antiphon/conversation/approval-words";
+import { titleWords } from "antiphon/conversation/step-words";
 import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/approval-card").WaitingCall} WaitingCall */
@@ -58,7 +59,7 @@ export class ApprovalBox {
     if (this.cards.has(call.call_id)) return;
     this.place(call);
     this.changed();
-    const what = call.question ? call.question.sentence : call.title;
+    const what = call.question ? call.question.sentence : titleWords(call);
     this.conversation.announcer.say(this.mayDecide ? t("The answer is waiting for your decision: {what}", { what }) : t("The answer is waiting for a decision: {what}", { what }));
   }
 

@@ -4,7 +4,8 @@ import { argumentsTrouble, layOut } from "antiphon/conversation/approval-json";
 import { buildFields, readAnswer } from "antiphon/conversation/approval-form";
 import { spellTime } from "antiphon/conversation/approval-words";
 import { fetchJson } from "antiphon/lib/fetch";
-import { t } from "antiphon/lib/texts";
+import { titleWords } from "antiphon/conversation/step-words";
+import { t, told } from "antiphon/lib/texts";
 
 /**
  * @typedef {object} WaitingCall
@@ -38,11 +39,11 @@ export class ApprovalCard {
     this.heading = this.part("title");
     this.heading.id = `approval-${call.call_id}`;
     this.element.setAttribute("aria-labelledby", this.heading.id);
-    this.heading.textContent = call.title;
+    this.heading.textContent = titleWords(call);
     this.part("server").textContent = call.server ?? "";
     this.part("effect").textContent = call.effect === "writes" ? t("Writes or sends") : call.question ? "" : t("Reads only");
     this.part("effect").dataset.effect = call.effect ?? "writes";
-    this.part("why").textContent = call.question?.sentence ?? call.why ?? "";
+    this.part("why").textContent = call.question?.sentence ?? told(call.why ?? "");
     this.part("until").textContent = call.expires_at ? untilWords(call.expires_at, Boolean(call.question)) : "";
     this.text = /** @type {HTMLElement} */ (this.part("arguments").querySelector("pre"));
     this.field = /** @type {HTMLTextAreaElement} */ (this.part("arguments").querySelector("textarea"));
@@ -159,5 +160,5 @@ export class ApprovalCard {
 /** @param {string} at @param {boolean} isQuestion */
 function untilWords(at, isQuestion) {
   const time = spellTime(at);
-  return isQuestion ? t("If nobody answers by {time}, the model goes on without.", { time }) : t("If nobody decides by {time}, it is denied.", { time });
+  return isQuestion ? t("If nobody answers by {time}, the model continues without an answer.", { time }) : t("If nobody decides by {time}, it is denied.", { time });
 }

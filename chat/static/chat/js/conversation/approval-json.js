@@ -34,7 +34,7 @@ export function argumentsTrouble(text) {
     const found = JSON.parse(text);
     return found && typeof found === "object" && !Array.isArray(found) ? "" : t("The arguments must be a JSON object: { … }.");
   } catch (error) {
-    return t("This is no JSON. {error}", { error: /** @type {Error} */ (error).message });
+    return t("This is not JSON. {error}", { error: /** @type {Error} */ (error).message });
   }
 }
 

@@ -1,6 +1,6 @@
 /** Who decided what about a call of a tool, in a sentence. Kept level with `decision_words` in templatetags/approvals.py. */
 
-import { LOCALE, t } from "antiphon/lib/texts";
+import { LOCALE, t, told } from "antiphon/lib/texts";
 
 /**
  * @typedef {object} ShownDecision
@@ -15,7 +15,7 @@ import { LOCALE, t } from "antiphon/lib/texts";
  * @property {string} [reason] why it was denied
  */
 
-const TIME = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const TIME = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
 /** What the reader decided. @type {Record<string, (values: {title: string}) => string>} */
 const OWN = {
   once: (values) => t("You allowed “{title}” once.", values),
@@ -37,7 +37,8 @@ const THEIRS = {
 
 /** @param {ShownDecision} decision @param {string} reader */
 export function decisionWords(decision, reader) {
-  const { title, by, decision: what } = decision;
+  const { by, decision: what } = decision;
+  const title = told(decision.title);
   if (decision.expired) return t("Nobody decided about “{title}” in time.", { title });
   const did = decision.answered ? (what === "deny" ? "silent" : "answered") : what;
   const said = by?.id === reader ? OWN[did]({ title }) : THEIRS[did]({ who: by?.name || t("Somebody"), title });

@@ -219,7 +219,7 @@ export class Conversation {
 
   /** @param {Frame} frame @param {Frame} command */
   accepted(frame, command) {
-    if (frame.unnotified) showNote(t("You have mentioned many people within an hour, so nobody was told of this message."));
+    if (frame.unnotified) showNote(t("You have mentioned many people within an hour, so nobody was notified of this message."));
     if (command.model && frame.run_id) this.page.model = command.model;
     if (command.models) this.picker.compare([]);
     if (this.page.conversation_id) return;

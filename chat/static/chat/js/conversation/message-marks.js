@@ -12,8 +12,8 @@ const PAGE = JSON.parse(document.getElementById("page")?.textContent || "{}");
 
 const FILE = /\.(?:gguf|ggml|bin|safetensors|onnx|pth?|llamafile)$/i;
 const PATH = /^(?:[/\\~]|\.{1,2}[/\\]|[A-Za-z]:[/\\])/;
-const CLOCK = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit" });
-const DAY = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const CLOCK = new Intl.DateTimeFormat(LOCALE, { hour: "numeric", minute: "2-digit" });
+const DAY = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
 const WHOLE = new Intl.DateTimeFormat(LOCALE, { dateStyle: "full", timeStyle: "short" });
 
 /** @param {HTMLTimeElement} place @param {string} moment in ISO 8601; empty: not known @param {boolean} [isEdit] */

@@ -1,7 +1,7 @@
 /** One call of a tool in the page: a line that opens, with its arguments, its result and the files that it made. */
 
 import { unseenWords } from "antiphon/conversation/abilities";
-import { aboutWords, spellMs, spellSize, stateWords } from "antiphon/conversation/step-words";
+import { aboutWords, spellMs, spellSize, stateWords, titleWords } from "antiphon/conversation/step-words";
 import { confirmOn, copyText } from "antiphon/conversation/code";
 
 /** @typedef {import("antiphon/wire/protocol").ToolCall} ToolCall */
@@ -53,7 +53,7 @@ export class CallView {
 
   /** Takes over what the server says of it; what it leaves out stays. @param {Partial<ToolCall>} call */
   assign(call) {
-    if (call.title) this.part("title").textContent = call.title;
+    if (call.title) this.part("title").textContent = titleWords({ title: call.title, server: call.server });
     if (call.server !== undefined) this.part("server").textContent = call.server;
     if (call.effect) this.element.toggleAttribute("data-writes", call.effect === "writes");
     if (call.arguments !== undefined && call.arguments !== this.arguments) {

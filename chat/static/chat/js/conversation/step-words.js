@@ -1,6 +1,6 @@
 /** What is said of steps and calls. Kept level with chat/templatetags/steps.py. */
 
-import { oneDigit, spellSeconds, t, tn } from "antiphon/lib/texts";
+import { oneDigit, spellSeconds, t, tn, told } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/wire/protocol").ToolCall} ToolCall */
 
@@ -13,6 +13,11 @@ const STATES = /** @type {Record<string, string>} */ ({
 /** @param {string} status */
 export function stateWords(status) {
   return STATES[status] ?? "";
+}
+
+/** What a call is named to the reader: tools of our own in their language. @param {{title: string, server?: string}} call */
+export function titleWords({ title, server }) {
+  return server ? title : told(title);
 }
 
 /** @param {string[]} statuses of the calls of a step */

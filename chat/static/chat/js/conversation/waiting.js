@@ -18,7 +18,7 @@ const WORDS = {
   loading: t("The model is being loaded…"),
   thinking: t("Thinking…"),
   tool: t("Waiting for a tool…"),
-  more: t("Waiting for the model to go on…"),
+  more: t("Waiting for the model to continue…"),
   person: t("Waiting for a reviewer…"),
 };
 

@@ -92,7 +92,7 @@ function noteOf(entry) {
     case "checking":
       return `${size} · ${t("being checked…")}`;
     case "retrying":
-      return t("{reason} It goes on by itself.", { reason: entry.reason });
+      return t("{reason} It continues by itself.", { reason: entry.reason });
     case "failed":
       return entry.reason;
     case "stopped":

@@ -66,6 +66,7 @@ export class ConversationActions {
     }
     /** @type {HTMLAnchorElement} */ (this.menu.querySelector("[data-print]")).href = this.url(this.chosen, "print/");
     const from = button.getBoundingClientRect();
+    button.closest("aside, main")?.append(this.menu); // a landmark that is not inert while its button can be reached
     this.menu.showPopover();
     const size = this.menu.getBoundingClientRect();
     const top = from.bottom + size.height + 8 > innerHeight ? Math.max(8, from.top - size.height - 4) : from.bottom + 4;

@@ -153,7 +153,7 @@ export class Filing {
   async edit(title, values, save) {
     const form = /** @type {HTMLFormElement} */ (this.folder.querySelector("form"));
     const models = await fetchJson(this.page.urls.models).then((found) => found.models ?? [], () => []);
-    const choices = new Map([["", t("The usual one")], ...models.map((/** @type {any} */ one) => [one.id, one.label || one.id])]);
+    const choices = new Map([["", t("Default model")], ...models.map((/** @type {any} */ one) => [one.id, one.label || one.id])]);
     if (values.model && !choices.has(values.model)) choices.set(values.model, t("{model} – not available", { model: values.model }));
     const field = (/** @type {string} */ name) => /** @type {HTMLInputElement} */ (form.elements.namedItem(name));
     field("model").replaceChildren(...[...choices].map(([value, text]) => new Option(text, value)));
@@ -214,7 +214,7 @@ export class Filing {
     try {
       await this.order.post({ action, ids: this.ids, ...fields });
       this.show(this.tagged);
-      this.order.say(action === "tag" ? t("Added: {tag}", { tag: words }) : t("Taken off: {tag}", { tag: words }));
+      this.order.say(action === "tag" ? t("Added: {tag}", { tag: words }) : t("Removed: {tag}", { tag: words }));
       this.order.window.refresh(0);
     } catch (error) {
       this.show(this.tagged, error);
@@ -239,7 +239,7 @@ export class Filing {
       return this.ask({ title: t("Rename the tag"), label: t("Name"), value: name, yes: t("Rename"), run: (value) => this.post(`tags/${id}/`, { name: value }) });
     }
     return this.ask({
-      title: t("Delete the tag “{name}”?", { name }), text: t("Conversations merely lose it."), yes: t("Delete the tag"), danger: true,
+      title: t("Delete the tag “{name}”?", { name }), text: t("It is removed from its conversations. They stay."), yes: t("Delete the tag"), danger: true,
       run: async () => {
         await this.order.open("");
         await this.post(`tags/${id}/delete/`);

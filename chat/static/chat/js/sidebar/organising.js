@@ -139,7 +139,7 @@ export class Order {
       showFailure(error);
     }
     if (!done) return false;
-    const others = kept ? ` ${tn("One is not yours to delete.", "{count} are not yours to delete.", kept)}` : "";
+    const others = kept ? ` ${tn("One belongs to somebody else and stays.", "{count} belong to others and stay.", kept)}` : "";
     const said = `${DONE[action]?.(done, name) ?? ""}${others}`;
     showNote(said, undo.length ? { label: t("Undo"), run: () => void this.undo(undo) } : undefined);
     this.say(said);
@@ -167,13 +167,13 @@ export class Order {
 /** What was done, by the action. @type {Record<string, (n: number, name: string) => string>} */
 const DONE = {
   archive: (n) => tn("Conversation archived.", "{count} conversations archived.", n),
-  unarchive: (n) => tn("Conversation taken out of the archive.", "{count} conversations taken out of the archive.", n),
+  unarchive: (n) => tn("Conversation unarchived.", "{count} conversations unarchived.", n),
   move: (n, name) =>
     name
       ? tn("Conversation moved to “{name}”.", "{count} conversations moved to “{name}”.", n, { name })
       : tn("Conversation moved back to the list.", "{count} conversations moved back to the list.", n),
   tag: (n) => tn("Conversation tagged.", "{count} conversations tagged.", n),
-  untag: (n) => tn("Tag taken off the conversation.", "Tag taken off {count} conversations.", n),
+  untag: (n) => tn("Tag removed from the conversation.", "Tag removed from {count} conversations.", n),
   read: (n) => tn("Conversation marked as read.", "{count} conversations marked as read.", n),
   unread: (n) => tn("Conversation marked as unread.", "{count} conversations marked as unread.", n),
   delete: (n) => tn("Conversation deleted.", "{count} conversations deleted.", n),
