@@ -20,8 +20,8 @@ FORM: Final = "response_format"  # what models refuse: JSON that follows a schem
 ANY_JSON: Final = "response_format:json_object"  # and JSON of any form
 LOGPROBS: Final = "logprobs"
 SCHEMA_FIELD: Final = "responseJsonSchema"
-NO_FORM_MESSAGE: Final = gettext_noop("This model can't be asked for this form of the answer, or not with this schema.")
-NO_LOGPROBS_MESSAGE: Final = gettext_noop("This model doesn't give the probabilities of tokens.")
+NO_FORM_MESSAGE: Final = gettext_noop("This model does not support this form of answer, or not with this schema.")
+NO_LOGPROBS_MESSAGE: Final = gettext_noop("This model does not return token probabilities.")
 
 _FORM: Final = re.compile(
     r"response_?\W?format|text\W{1,3}format|output_config\W{1,3}format|output_format|output_config: extra"
