@@ -22,7 +22,8 @@ from google.genai import errors, types
 from tests.fakes.dialects.anthropic import AnthropicWire
 from tests.fakes.dialects.gemini import GeminiWire
 from tests.fakes.dialects.ollama import OllamaWire
-from tests.fakes.dialects.openai import AzureDeploymentsWire, ChatWire, ResponsesWire
+from tests.fakes.dialects.openai import AzureDeploymentsWire, ChatWire
+from tests.fakes.dialects.openai_responses import ResponsesWire
 from tests.fakes.dialects.script import ANSWERED_BY, KEY, MODEL, QUESTION, Script
 from tests.fakes.dialects.server import DialectServer
 from tests.model_sdks import calls

@@ -11,7 +11,8 @@ from chat.protocol.functions import CALL, RESULT
 from chat.runs.claims import Claim
 from chat.runs.exact_request import ExactRequest
 from workers.generation.tool_use.requests import StepRequest
-from workers.providers.base import AnswerForm, CallChoice, ChatTurn, Replay, RequestedCall, ToolImage, ToolSpec
+from workers.providers.base import CallChoice, ChatTurn, Replay, RequestedCall, ToolImage, ToolSpec
+from workers.providers.form import AnswerForm
 
 NO_IMAGES: Final[Mapping[int, Sequence[ToolImage]]] = {}
 

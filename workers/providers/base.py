@@ -13,6 +13,8 @@ from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
+from workers.providers.form import AnswerForm
+
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
@@ -116,20 +118,6 @@ class CallChoice:
 
 
 ANY_CALLS: Final = CallChoice()
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerForm:
-    """The form that an answer is to have: JSON; with a `schema`, JSON that follows it. `strict`: exactly, at endpoints
-    that know this. `text` is what a program wrote of it, whose tokens count.
-    """
-
-    schema: Mapping[str, Any] | None = None
-    name: str = "answer"
-    description: str = ""
-    strict: bool = False
-    text: str = ""
-
 
 Awaited = Literal["loading", "model"]
 """What an answer waits for: that its server loads the model, or (again) for the model's first words."""

@@ -9,7 +9,8 @@ import pytest
 from tests.fakes.dialects.anthropic import AnthropicWire
 from tests.fakes.dialects.gemini import GeminiWire
 from tests.fakes.dialects.ollama import OllamaWire
-from tests.fakes.dialects.openai import AzureDeploymentsWire, AzureWire, ChatWire, ResponsesWire
+from tests.fakes.dialects.openai import AzureDeploymentsWire, AzureWire, ChatWire
+from tests.fakes.dialects.openai_responses import ResponsesWire
 from tests.fakes.dialects.script import KEY, MODEL, QUESTION, SYSTEM, Script
 from tests.fakes.dialects.server import DialectServer
 from tests.fakes.dialects.wire import Wire

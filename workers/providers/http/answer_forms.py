@@ -11,7 +11,8 @@ import re
 from typing import Any, Final
 
 from accounts.lib.texts import gettext_noop
-from workers.providers.base import AnswerForm, ProviderError
+from workers.providers.base import ProviderError
+from workers.providers.form import AnswerForm
 from workers.providers.http.dialect import Wanted
 from workers.providers.http.learned import Lesson
 from workers.providers.http.tool_schemas import gemini_schema

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, ClassVar, Final, Protocol
 
-from workers.providers.base import ANY_CALLS, AnswerForm, CallChoice, ChatTurn, Effort, ListedModel, ToolSpec
+from workers.providers.base import ANY_CALLS, CallChoice, ChatTurn, Effort, ListedModel, ToolSpec
+from workers.providers.form import AnswerForm
 from workers.providers.http.continuing import INSTRUCT
 from workers.providers.http.json_values import Report
 from workers.providers.http.listing import next_page, parse_models

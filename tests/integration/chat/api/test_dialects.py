@@ -11,7 +11,8 @@ import pytest
 
 from tests.fakes.dialects.anthropic import AnthropicWire
 from tests.fakes.dialects.gemini import GeminiWire
-from tests.fakes.dialects.openai import ChatWire, ResponsesWire
+from tests.fakes.dialects.openai import ChatWire
+from tests.fakes.dialects.openai_responses import ResponsesWire
 from tests.fakes.dialects.script import KEY, MODEL, Call, Script
 from tests.fakes.dialects.server import DialectServer
 from tests.fakes.dialects.wire import Wire

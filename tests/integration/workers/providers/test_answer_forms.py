@@ -11,7 +11,8 @@ from tests.fakes.dialects.endpoint import Endpoint
 from tests.fakes.dialects.gemini import GeminiWire
 from tests.fakes.dialects.openai import ChatWire
 from tests.fakes.dialects.script import MODEL, Script
-from workers.providers.base import AnswerForm, Options
+from workers.providers.base import Options
+from workers.providers.form import AnswerForm
 from workers.providers.http.answer_forms import ANY_JSON, FORM, LOGPROBS, SCHEMA_FIELD
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio]

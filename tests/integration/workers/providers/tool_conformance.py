@@ -9,7 +9,8 @@ from tests.fakes.dialects.anthropic import AnthropicWire
 from tests.fakes.dialects.endpoint import Endpoint
 from tests.fakes.dialects.gemini import GeminiWire
 from tests.fakes.dialects.ollama import OllamaWire
-from tests.fakes.dialects.openai import ChatWire, ResponsesWire
+from tests.fakes.dialects.openai import ChatWire
+from tests.fakes.dialects.openai_responses import ResponsesWire
 from tests.fakes.dialects.script import Call
 from tests.fakes.dialects.wire import Wire
 from tests.fakes.listening import Heard

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.fakes.dialects.anthropic import AnthropicWire
 from tests.fakes.dialects.gemini import GeminiWire
 from tests.fakes.dialects.ollama import OllamaWire
-from tests.fakes.dialects.openai import ChatWire, ResponsesWire
+from tests.fakes.dialects.openai import ChatWire
+from tests.fakes.dialects.openai_responses import ResponsesWire
 from tests.fakes.dialects.script import Script
 from tests.unit.workers.providers.dialect_calls import read, wanted
 from workers.providers.anthropic.dialect import AnthropicDialect
