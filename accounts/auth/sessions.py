@@ -35,7 +35,7 @@ SEEN_EVERY = timedelta(minutes=5)
 CHECK: Final = PreparedStatement(
     """
 SELECT asked.place, s.session_key, s.session_data, u.password, s.last_seen_at < statement_timestamp() - %(seen_every)s
-FROM unnest(%(hashes)s, %(users)s) WITH ORDINALITY AS asked(hash, user_id, place)
+FROM unnest(%(hashes)s::text[], %(users)s::uuid[]) WITH ORDINALITY AS asked(hash, user_id, place)
 JOIN accounts_session s ON s.hash = asked.hash AND s.user_id = asked.user_id
 JOIN accounts_user u ON u.id = s.user_id AND u.is_active
 WHERE s.expire_date > statement_timestamp() AND s.last_seen_at > statement_timestamp() - %(idle)s

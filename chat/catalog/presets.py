@@ -29,7 +29,7 @@ from chat.protocol.errors import Forbidden, Invalid
 # socket that opens a millisecond of the database and one of ours.
 HAVE_ANY: Final = PreparedStatement(
     """
-SELECT reader.id FROM unnest(%(readers)s) AS reader(id)
+SELECT reader.id FROM unnest(%(readers)s::uuid[]) AS reader(id)
 WHERE EXISTS (SELECT FROM chat_preset WHERE owner_id = reader.id AND enabled AND NOT disabled_by_staff) OR EXISTS (
     SELECT FROM accounts_user_groups u JOIN chat_preset_groups l ON l.group_id = u.group_id
     JOIN chat_preset p ON p.id = l.preset_id AND p.owner_id IS NOT NULL AND p.enabled AND NOT p.disabled_by_staff
