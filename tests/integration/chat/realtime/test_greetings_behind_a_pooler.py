@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis")]
 
 @pytest.mark.parametrize("resumes", [False, True])
 def test_sockets_open(alice: User, bob: User, *, resumes: bool) -> None:
-    Preset.objects.create(name="Poet", owner=alice, instructions="Rhyme.")
+    Preset.objects.create(name="Poet", owner=alice)
     sockets = [greeting.Asked(user.pk, Browser(user).hash, "en", resumes) for user in (alice, bob)]
     first, second = greeting.read(sockets)
     assert (first.refusal, second.refusal) == (None, None)
