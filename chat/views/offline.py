@@ -30,7 +30,7 @@ def show_offline(request: HttpRequest) -> HttpResponse:
 def serve_service_worker(request: HttpRequest) -> HttpResponse:
     """The service worker, at the root so that it covers every page, with the versioned files of the offline page."""
     files = [
-        "img/mark.svg",
+        *("js/boot.js", "img/mark.svg"),
         *("vendor/fonts/inter-basic-wght-normal.woff2", "vendor/fonts/source-serif-4-basic-wght-normal.woff2"),
     ]
     urls = [reverse("chat:offline"), *stylesheet_urls("pages"), *(static(f"chat/{name}") for name in files)]

@@ -62,7 +62,7 @@ def test_allowed_with_other_arguments(page: Page, stack: Stack) -> None:
     button(page, "Edit arguments").press("Enter")
     field = card.get_by_label("Arguments as JSON")
     expect(field).to_be_focused()
-    for wrong, said in (("[]", "must be a JSON object"), ('{"to": ', "This is no JSON")):
+    for wrong, said in (("[]", "must be a JSON object"), ('{"to": ', "This is not JSON")):
         field.fill(wrong)
         expect(card.get_by_role("alert")).to_contain_text(said)
         button(page, "Allow once").press("Enter")

@@ -138,7 +138,7 @@ def test_a_passkey_is_a_second_factor_and_the_only_log_in(fresh: BrowserContext,
     expect(page.get_by_text("My laptop")).to_be_visible()
     page.get_by_role("button", name="Remove password").click()
     prove(page)
-    expect(page.get_by_text("You log in with a passkey from now on.")).to_be_visible()
+    expect(page.get_by_text("From now on you log in with a passkey.")).to_be_visible()
     log_out(page)
 
     shoot_views(page, "passkey-log-in", full_page=True)

@@ -130,7 +130,7 @@ def test_talking_over_the_answer(page: Page, hearing: Stack, upstream: FakeOpenA
     assert len(said) > 4, "not at the first noise"
     answer = ended(page)
     expect(answer.locator(".message-body")).to_have_text(heard)
-    expect(answer.locator(".message-note")).to_contain_text("You talked over the answer")
+    expect(answer.locator(".message-note")).to_contain_text("You interrupted the answer")
     [row] = hearing.sql(
         "SELECT text, status FROM chat_message WHERE role = 'assistant' ORDER BY created_at DESC LIMIT 1"
     )

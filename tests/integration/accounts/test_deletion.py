@@ -102,7 +102,7 @@ def test_a_log_in_offers_to_keep_it(alice: User, client_of: Client, settings: An
     alice.refresh_from_db()
     assert (alice.is_active, alice.erase_asked, alice.erase_at) == (True, False, None)
     assert AuditEntry.objects.filter(verb="keep_account", object_id=str(alice.pk)).exists()
-    assert "called off" in mail.outbox[-1].body
+    assert "cancelled" in mail.outbox[-1].body
     assert log_in(client, alice.email)["Location"] == "/"
     assert client.get("/").status_code == 200
 

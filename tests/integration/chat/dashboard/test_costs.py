@@ -46,9 +46,9 @@ class TestCost:
         for _ in range(12):
             make_run(make_user(uuid7().hex), used=Used("m-1", messages=1, input_tokens=5))
         many = ask("30d")
-        # The session, the person, two of permissions, exports that are ready; now, the queue, runs, usage, each of the
-        # last two with its time limit.
-        assert len(few) == len(many) <= 13, "\n".join(many)
+        # The session, the person, two of permissions, exports that are ready, budgets, the last backup; now, the queue,
+        # runs, usage, each of the last two with its time limit.
+        assert len(few) == len(many) <= 15, "\n".join(many)
         with CaptureQueriesContext(connection) as captured:
             show(sam, period="30d")
         assert len(captured) <= 5, "what was just asked is kept"

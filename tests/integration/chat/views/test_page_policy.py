@@ -32,7 +32,7 @@ class TestPolicy:
         assert rules["object-src"] == rules["base-uri"] == rules["frame-ancestors"] == "'none'"
         assert page.refused == []
         assert all(f"'nonce-{nonce}'" in rules["script-src"] for nonce in page.nonces)
-        assert len(page.nonces) == (1 if path in ("/", "/c/") else 0)
+        assert len(page.nonces) == (0 if path == "/offline/" else 1)  # that page is kept
 
     def test_no_two_pages_share_a_nonce(self, alice: User) -> None:
         client = logged_in(alice)

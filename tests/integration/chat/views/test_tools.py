@@ -142,7 +142,13 @@ def test_a_message_overrides_its_preset(alice: User, conversation: Conversation)
 def test_people_read_the_first_paragraph(alice: User, conversation: Conversation) -> None:
     KnownTool.objects.update(description="Makes a file\nfor you.\n\nUse it only when the person asks for a file.")
     shown = logged_in(alice).get(f"/c/{conversation.pk}/tools/").json()
-    assert {tool["description"] for tool in shown["tools"]} == {"Makes a file for you."}
+    assert "Makes a file for you." not in {tool["description"] for tool in shown["tools"]}, (
+        "ours have texts of their own"
+    )
+    KnownTool.objects.filter(name="make_file").update(name="make_sheet")
+    shown = logged_in(alice).get(f"/c/{conversation.pk}/tools/").json()
+    described = {tool["key"]: tool["description"] for tool in shown["tools"]}
+    assert described["make_sheet"] == "Makes a file for you."
 
 
 def test_whether_servers_have_prompts(alice: User) -> None:

@@ -17,7 +17,7 @@ from chat.jobs import processes
 from chat.notifications import visibility
 from chat.realtime import attention, consumer, open_sockets, rate_limits, subscriptions
 from chat.voice import recordings, speeches
-from config.web import server
+from tests.fixtures.web_server import server
 from workers.speech.session import TranscriptionSession
 from workers.speech.speaker import Speaker
 

@@ -9,8 +9,8 @@ import click
 import pytest
 from twisted.internet.testing import StringTransport
 
-import config.web.server  # noqa: F401  # before Autobahn's reactor is chosen
 from config.web.websocket import DirectFactory
+from tests.fixtures import web_server  # noqa: F401  # before Autobahn's reactor is chosen
 
 UPGRADE = (
     b"GET /ws/ HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
