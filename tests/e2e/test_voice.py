@@ -217,6 +217,7 @@ def test_what_ends_a_recording_has_its_sentence(page: Page) -> None:
     """What the server says comes from a relay in between: most of it takes a fault or a used-up quota."""
     refusals: list[dict[str, Any]] = []
     relays: list[tuple[WebSocketRoute, WebSocketRoute]] = []
+    ended: list[str | None] = []  # recordings whose audio is not passed on any more: the page does not know yet
 
     def relay(route: WebSocketRoute) -> None:
         server = route.connect_to_server()
@@ -224,9 +225,11 @@ def test_what_ends_a_recording_has_its_sentence(page: Page) -> None:
 
         def pass_on(message: str | bytes) -> None:
             frame = json.loads(message) if isinstance(message, str) else {}
+            if frame.get("type") == "audio.start":
+                ended.clear()
             if frame.get("type") == "audio.start" and refusals:
                 route.send(json.dumps({"type": "error", "ref": frame["ref"], **refusals.pop()}))
-            else:
+            elif isinstance(message, str) or not ended:
                 server.send(message)
 
         route.on_message(pass_on)
@@ -234,6 +237,7 @@ def test_what_ends_a_recording_has_its_sentence(page: Page) -> None:
     def end(**fields: Any) -> None:
         route, server = relays[-1]
         recording = page.locator("#voice").get_attribute("data-recording")
+        ended.append(recording)
         server.send(json.dumps({"type": "audio.stop", "recording_id": recording}))
         route.send(json.dumps(fields if fields["type"] == "error" else {"recording_id": recording, **fields}))
 
