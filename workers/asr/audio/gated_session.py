@@ -22,15 +22,15 @@ class FinalTranscript:
 class Engine(Protocol):
     """Recognises one utterance at a time: `begin`, `feed`…, `finish`. Raises `AsrError`. Partials come at any time.
 
-    `pause` comes at the beginning of a silence, which may end the utterance: a recogniser that needs time for the final
-    transcript begins with it.
+    `pause` comes at the beginning of a silence, with its audio. It may end the utterance, so a recogniser that needs
+    time for the final transcript begins with it.
     """
 
     async def begin(self, on_partial: Callable[[str], None]) -> None: ...
 
     async def feed(self, pcm: bytes) -> None: ...
 
-    async def pause(self) -> None: ...
+    async def pause(self, pcm: bytes) -> None: ...
 
     async def finish(self) -> FinalTranscript: ...
 
@@ -99,7 +99,7 @@ class GatedSession:
         elif isinstance(step, SpeechAudio):
             await self._engine.feed(step.pcm)
         elif isinstance(step, SpeechPaused):
-            await self._engine.pause()
+            await self._engine.pause(step.pcm)
         elif isinstance(step, SpeechEnded):
             self._events.put(AsrEvent("speech_stopped", self._utterance, at_ms=step.end_ms))
             final = await self._engine.finish()

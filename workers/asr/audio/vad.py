@@ -22,7 +22,7 @@ STILL_SPEECH: Final = 0.35  # ... and within an utterance
 START_FRAMES: Final = 5
 START_VOTES: Final = 4
 PRE_ROLL_MS: Final = 256  # before the first of them: the detector misses consonants at the start of a word
-QUIET_MS: Final = 256  # of silence are passed on; more only if speech continues, since decoding it delays the final
+QUIET_MS: Final = 128  # of silence are passed on; more only if speech continues, since decoding it delays the final
 NOISE_MS: Final = 300  # a single word in less speech than this is taken for noise
 
 
@@ -51,7 +51,9 @@ class SpeechEnded:
 
 @dataclass(frozen=True, slots=True)
 class SpeechPaused:
-    """It has been quiet for QUIET_MS: all audio until the end of the utterance was passed on, unless speech goes on."""
+    """It has been quiet for QUIET_MS. `pcm` is that silence, the last audio of the utterance unless speech goes on."""
+
+    pcm: bytes
 
 
 GateStep = SpeechStarted | SpeechAudio | SpeechPaused | SpeechEnded
@@ -63,8 +65,8 @@ class VoiceGate:
 
     Speech starts when START_VOTES of the last START_FRAMES are speech; the audio just before is included. It ends when
     at most a tenth of the last `silence_ms` is speech. Audio is passed on as it arrives, not after the window that
-    decides about it, so that partials come earlier. The silence that ends an utterance is held back after QUIET_MS: a
-    decoder that is behind would decode it before the final.
+    decides about it, so that partials come earlier. Silence is held back until speech goes on: what a decoder begins
+    with then would delay the final transcript, and so would more than QUIET_MS of it.
     """
 
     def __init__(self, *, silence_ms: int = 500, max_utterance_ms: int = 30_000) -> None:
@@ -107,25 +109,27 @@ class VoiceGate:
                 self._before.clear()
             return
         self._held.append(frame)
-        if speech or self.audio_ms - self._last_speech_ms <= QUIET_MS:
+        if speech:
             steps.append(SpeechAudio(b"".join(self._held)))
             self._held.clear()
-        elif not self._paused:
+        elif self.audio_ms - self._last_speech_ms >= QUIET_MS and not self._paused:
             self._paused = True
-            steps.append(SpeechPaused())
+            steps.append(SpeechPaused(b"".join(self._held)))
+            self._held.clear()
         recent = list(self._votes)[-self._quiet_frames :]
         if len(recent) == self._quiet_frames and sum(recent) <= self._quiet_frames // 10:
-            steps.append(self._end(self._last_speech_ms))
+            steps += self._end(self._last_speech_ms)
         elif self.audio_ms - self._start_ms >= self._max_ms:
-            steps.append(self._end(self.audio_ms))
+            steps += self._end(self.audio_ms)
 
-    def _end(self, at_ms: int) -> SpeechEnded:
-        """Ends the utterance and forgets the votes."""
+    def _end(self, at_ms: int) -> list[GateStep]:
+        """Ends the utterance and forgets the votes. What was taken for silence just before may be a soft consonant."""
+        last: list[GateStep] = [] if self._paused or not self._held else [SpeechAudio(b"".join(self._held))]
         self.speaking = False
         self._paused = False
         self._votes.clear()
         self._held.clear()
-        return SpeechEnded(self._start_ms, at_ms)
+        return [*last, SpeechEnded(self._start_ms, at_ms)]
 
     def flush(self) -> list[GateStep]:
         """Ends an utterance in progress at once."""
@@ -134,7 +138,7 @@ class VoiceGate:
             self._step(self._rest.ljust(FRAME_BYTES, b"\0"), steps)
             self._rest = b""
         if self.speaking:
-            steps.append(self._end(self.audio_ms))
+            steps += self._end(self.audio_ms)
         return _joined(steps)
 
 

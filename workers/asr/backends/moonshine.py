@@ -75,8 +75,10 @@ class MoonshineEngine:
         if self._running is None and new >= PARTIAL_MS * BYTES_PER_MS and monotonic() >= self._next_partial:
             self._running = asyncio.create_task(self._transcribe(PARTIAL, len(self._audio)))
 
-    async def pause(self) -> None:
+    async def pause(self, pcm: bytes) -> None:
         """Begins with what is probably the final transcript. It is not waited for: speech may go on."""
+        self._audio += pcm
+        self._end_segment()
         self._check_running()
         length = len(self._audio)
         if length >= SEGMENT_MS * BYTES_PER_MS:

@@ -81,8 +81,8 @@ class HttpEngine:
     async def _post_partial(self, audio: bytes) -> None:
         self._on_partial(await self._transcribe(audio, lambda _: None))
 
-    async def pause(self) -> None:
-        """Nothing to do."""
+    async def pause(self, pcm: bytes) -> None:
+        await self.feed(pcm)
 
     async def finish(self) -> FinalTranscript:
         await self._drop_post()

@@ -145,8 +145,8 @@ class RealtimeEngine(Wire):
         audio = base64.b64encode(self._upsampler.feed(pcm)).decode()
         await self.transmit({"type": "input_audio_buffer.append", "audio": audio})
 
-    async def pause(self) -> None:
-        """Nothing to do."""
+    async def pause(self, pcm: bytes) -> None:
+        await self.feed(pcm)
 
     async def finish(self) -> FinalTranscript:
         if self._fed_ms < MIN_COMMIT_MS:

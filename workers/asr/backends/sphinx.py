@@ -41,8 +41,8 @@ class SphinxEngine:
     async def feed(self, pcm: bytes) -> None:
         self._on_partial(await self._decoder.call(b"A", pcm))
 
-    async def pause(self) -> None:
-        """Nothing to do: it decodes while it gets the audio."""
+    async def pause(self, pcm: bytes) -> None:
+        await self.feed(pcm)
 
     async def finish(self) -> FinalTranscript:
         return FinalTranscript(await self._decoder.call(b"E"))

@@ -172,7 +172,8 @@ class WhisperEngine:
         self._agreement.offer([Word(word.text, word.start_ms + start, word.end_ms + start) for word in words])
         self._on_partial(self._agreement.text)
 
-    async def pause(self) -> None:
+    async def pause(self, pcm: bytes) -> None:
+        self._buffer += pcm
         if self._passed < len(self._buffer):
             self._pass = asyncio.create_task(self._hear_after(self._pass))
 

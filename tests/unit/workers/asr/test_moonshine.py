@@ -58,7 +58,7 @@ async def test_the_final_transcript_is_made_while_it_is_quiet() -> None:
     await engine.feed(SECOND)
     await settle()
     await engine.feed(SECOND)
-    await engine.pause()
+    await engine.pause(b"")
     decoder.go.set()
     await settle()
     assert decoder.asked == [(PARTIAL, 1), (FINAL, 2)]
@@ -66,11 +66,22 @@ async def test_the_final_transcript_is_made_while_it_is_quiet() -> None:
     assert len(decoder.asked) == 2, "nothing is left to do at the end"
 
 
+async def test_no_partial_begins_in_a_silence_and_delays_the_final_transcript() -> None:
+    decoder = ScriptedDecoder()
+    engine = await begun(decoder)
+    await engine.feed(SECOND)
+    await settle()
+    await engine.pause(SECOND)
+    await settle()
+    assert (await engine.finish()).text == "2s"
+    assert decoder.asked == [(PARTIAL, 1), (FINAL, 2)]
+
+
 async def test_what_came_after_the_silence_is_in_the_final_transcript() -> None:
     decoder = ScriptedDecoder()
     engine = await begun(decoder)
     await engine.feed(SECOND)
-    await engine.pause()
+    await engine.pause(b"")
     await settle()
     await engine.feed(SECOND)
     assert (await engine.finish()).text == "2s"
@@ -84,7 +95,7 @@ async def test_a_long_utterance_is_cut_at_its_pauses(monkeypatch: pytest.MonkeyP
     for number in range(1, 8):
         await engine.feed(SECOND)
         if number in {2, 4}:
-            await engine.pause()
+            await engine.pause(b"")
         await settle()
     assert (await engine.finish()).text == "4s 3s", "the first pause came before the segment was long enough"
     assert "4s 1s" in shown
@@ -102,7 +113,7 @@ async def test_a_segment_ends_although_speech_went_on_before_it_was_transcribed(
     await settle()
     decoder.go.clear()
     await engine.feed(SECOND)
-    await engine.pause()
+    await engine.pause(b"")
     await engine.feed(2 * SECOND)
     decoder.go.set()
     await settle()
@@ -137,7 +148,7 @@ async def test_a_transcription_that_fails_ends_the_session(then: str) -> None:
     await engine.feed(SECOND)
     await settle()
     with pytest.raises(AsrError):
-        await (engine.feed(SECOND) if then == "feed" else getattr(engine, then)())
+        await (engine.finish() if then == "finish" else getattr(engine, then)(SECOND))
     await engine.aclose()
 
 

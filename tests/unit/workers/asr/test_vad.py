@@ -49,7 +49,7 @@ def test_nothing_between_the_start_and_the_end_is_lost() -> None:
     pcm = utterance(SENTENCE)
     for chunk_ms in (20, 100, 250):
         steps = steps_of(VoiceGate(), pcm, chunk_ms=chunk_ms)
-        heard = b"".join(step.pcm for _, step in steps if isinstance(step, SpeechAudio))
+        heard = b"".join(step.pcm for _, step in steps if isinstance(step, SpeechAudio | SpeechPaused))
         began = next(step for _, step in steps if isinstance(step, SpeechStarted))
         start = began.at_ms * BYTES_PER_MS
         assert heard == pcm[start : start + len(heard)]
@@ -60,13 +60,13 @@ def test_a_pause_is_passed_on_whole_and_the_last_silence_is_not() -> None:
     first, second = speak(SENTENCE), speak("call the doctor")
     pcm = silence(300) + first + silence(400) + second + silence(900)
     steps = [step for _, step in steps_of(VoiceGate(silence_ms=700), pcm)]
-    heard = b"".join(step.pcm for step in steps if isinstance(step, SpeechAudio))
+    heard = b"".join(step.pcm for step in steps if isinstance(step, SpeechAudio | SpeechPaused))
     [began] = [step for step in steps if isinstance(step, SpeechStarted)]
     [ended] = [step for step in steps if isinstance(step, SpeechEnded)]
     start = began.at_ms * BYTES_PER_MS
     assert heard == pcm[start : start + len(heard)]
     after_speech = start + len(heard) - ended.end_ms * BYTES_PER_MS
-    assert 150 <= after_speech // BYTES_PER_MS <= 260
+    assert 90 <= after_speech // BYTES_PER_MS <= 160
 
 
 def test_silence_is_nothing() -> None:
@@ -99,7 +99,18 @@ def test_a_silence_is_reported_at_its_beginning_and_once() -> None:
     pauses = [at for at, kind in steps if kind is SpeechPaused]
     [ended] = [at for at, kind in steps if kind is SpeechEnded]
     assert len(pauses) == 2, "in the middle, and before the end"
-    assert ended - pauses[1] >= 300, "early enough to transcribe meanwhile"
+    assert ended - pauses[1] >= 500, "early enough to transcribe meanwhile"
+
+
+def test_silence_is_passed_on_with_the_pause_or_when_speech_goes_on() -> None:
+    """A decoder that began with it would be busy when the final transcript is wanted."""
+    gate = VoiceGate()
+    spoken = silence(300) + speak(SENTENCE)
+    steps = [step for _, step in steps_of(gate, spoken + silence(2000), chunk_ms=32)]
+    pause = next(number for number, step in enumerate(steps) if isinstance(step, SpeechPaused) and number > 10)
+    assert isinstance(steps[pause], SpeechPaused)
+    assert len(steps[pause].pcm) == 128 * BYTES_PER_MS
+    assert not any(isinstance(step, SpeechAudio) for step in steps[pause + 1 :])
 
 
 def test_flush_ends_it_at_once() -> None:
@@ -107,6 +118,15 @@ def test_flush_ends_it_at_once() -> None:
     steps_of(gate, silence(300) + speak(SENTENCE)[: 800 * BYTES_PER_MS])
     assert isinstance(gate.flush()[-1], SpeechEnded)
     assert gate.flush() == [], "there is nothing to end any more"
+
+
+def test_the_end_of_a_word_is_not_lost_when_the_speaker_ends_the_recording() -> None:
+    pcm = silence(300) + speak(SENTENCE)[: 800 * BYTES_PER_MS] + silence(64)
+    gate = VoiceGate()
+    steps = [step for _, step in steps_of(gate, pcm, chunk_ms=32)] + gate.flush()
+    [began] = [step for step in steps if isinstance(step, SpeechStarted)]
+    heard = b"".join(step.pcm for step in steps if isinstance(step, SpeechAudio | SpeechPaused))
+    assert len(heard) // BYTES_PER_MS >= 1164 - began.at_ms - 32
 
 
 def test_a_short_single_word_is_noise() -> None:
