@@ -63,8 +63,9 @@ DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup"}
 PASSWORD = "correct horse battery staple"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    scheduling.lower_priority_of_the_third()
+    scheduling.widen_time_limit_of_the_fourth(config)
     if config.getoption("dist", "no") != "no":  # workers of pytest-xdist inherit this, and would set Django up from it
         del os.environ["DJANGO_SETTINGS_MODULE"]
 
@@ -102,6 +103,7 @@ def kind_of(item: pytest.Item) -> str:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     gc_tuning.settle()  # as in server processes; with Python's own thresholds it took a tenth of the CPU time
+    scheduling.lower_priority_of_helpers()
     if not session.config.option.collectonly and any(map(_needs_servers, session.items)):
         servers.start()
 

@@ -1,7 +1,7 @@
-"""Migrated databases to copy, made once for this code: migrating takes longer than most files of tests.
+"""Migrated databases to copy, made once for these migrations: migrating takes longer than most files of tests.
 
-The files of a whole PostgreSQL cluster lie in `.pytest_cache`, by a hash of the code that made them. Every server of
-the tests begins as a copy of them, in this process of pytest and in others, in this run and in later ones. The
+The files of a whole PostgreSQL cluster lie in `.pytest_cache`, by a hash of what decides how they look. Every server
+of the tests begins as a copy of them, in this process of pytest and in others, in this run and in later ones. The
 cluster has three databases:
 - MIGRATED has every migration and no rows but theirs; Django's test database is a copy of it;
 - LIVE has Alice, Bob and Mallory besides; each stack's database is a copy of it (tests/stack.py);
@@ -29,6 +29,15 @@ ROOT: Final = Path(__file__).parent.parent
 KEPT: Final = ROOT / ".pytest_cache" / "d" / "databases"
 MIGRATED: Final = "migrated"
 LIVE: Final = "live_template"
+# The files and folders whose Python decides what `prepare` makes: tables, functions and triggers (chat/search); roles
+# and the default plan, which are made after the migrations from what apps register and settings say. A test checks
+# that what migrations import is among them.
+DECIDE: Final = (
+    "accounts/migrations", "accounts/models", "chat/migrations", "chat/models", "workers/migrations", "workers/models",
+    "accounts/apps.py", "chat/apps.py", "workers/apps.py", "accounts/roles.py", "accounts/quotas/plans.py",
+    "accounts/lib", "chat/search", "config/settings", "config/management/commands/prepare.py",
+    "config/stack/postgres.py", "tests/templates.py", "tests/password_cost.py",
+)  # fmt: skip
 SERVER_PASSWORD: Final = "of-a-server-that-only-its-owner-reaches"
 PASSWORD: Final = "correct horse battery staple"
 CAST: Final = f"""
@@ -57,7 +66,7 @@ def install(postgres: PrivatePostgres, environment: Mapping[str, str]) -> None:
     KEPT.mkdir(parents=True, exist_ok=True)
     with (KEPT / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # others wait: they would make the same
-        kept = KEPT / _code()
+        kept = KEPT / _key()
         if kept.exists():
             _copy(kept, postgres.folder)
             return
@@ -81,12 +90,12 @@ def in_server(postgres: PrivatePostgres, statement: str) -> list[Any]:
         return cursor.fetchall() if cursor.description else []
 
 
-def _code() -> str:
-    """A hash of all that decides what the databases look like, and of more than that."""
+def _key() -> str:
+    """A hash of all that decides what the databases look like."""
     seen = hashlib.sha256(VERSION.encode())
-    folders = [ROOT / name for name in ("accounts", "chat", "config", "workers")]
-    files = [path for folder in folders for path in folder.rglob("*.py")]
-    for path in sorted([*files, ROOT / "requirements.txt", Path(__file__)]):
+    places = [ROOT / name for name in DECIDE]
+    files = [file for place in places for file in (place.rglob("*.py") if place.is_dir() else [place])]
+    for path in sorted([*files, ROOT / "requirements.txt"]):
         seen.update(f"\n{path.relative_to(ROOT)}\n".encode())
         seen.update(path.read_bytes())
     return seen.hexdigest()[:16]

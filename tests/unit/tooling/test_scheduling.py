@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.scheduling import ThirdFromTheEnd
+from tests.scheduling import FromBothEnds
 
 FILES = [
     "tests/e2e/test_a.py", "tests/e2e/test_b.py", "tests/e2e/test_c.py", "tests/integration/test_d.py",
@@ -37,7 +37,7 @@ class Run:
         options = {"tx": ["popen"] * processes, "dist": "loadfile"}
         config: Any = SimpleNamespace(getvalue=options.get, option=SimpleNamespace(loadscopereorder=False))
         self.tests = tests
-        self.scheduler = ThirdFromTheEnd(config)
+        self.scheduler = FromBothEnds(config)
         self.nodes = [Node(f"gw{number}") for number in range(processes)]
         self.done: set[int] = set()
         for node in self.nodes:
@@ -84,7 +84,7 @@ def test_the_third_takes_the_last_files_once_no_browser_test_is_left() -> None:
 
 
 @pytest.mark.parametrize("each", [1, 2, 3])
-@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("processes", [1, 2, 3, 4])
 @pytest.mark.parametrize("count", range(1, len(FILES) + 1))
 def test_every_test_is_run_once_however_few_there_are(count: int, processes: int, each: int) -> None:
     tests = of_files(FILES[:count], each)
@@ -102,6 +102,46 @@ def test_every_test_is_run_once_however_few_there_are(count: int, processes: int
         run.finish(number)
     assert sorted(index for node in run.nodes for index in node.sent) == list(range(len(tests)))
     assert len(run.done) == len(tests)
+
+
+def test_the_third_runs_nothing_beside_chaos() -> None:
+    run = Run(of_files(["tests/chaos/test_a.py", "tests/chaos/test_b.py", *FILES[3:]], each=4), 3)
+    run.finish(0)
+    run.finish(0)
+    assert run.files(0) == ["tests/chaos/test_a.py", FILES[3]]
+    run.finish(0)
+    run.finish(0)
+    assert run.files(2) == [], "a chaos test is left"
+    for _ in range(4):
+        run.finish(1)
+    assert run.files(2) == FILES[:-2:-1]
+
+
+def test_the_fourth_computes_beside_browsers_and_ends_after_the_last_unit_test() -> None:
+    run = Run(of_files(FILES), 4)
+    assert run.files(3) == FILES[:-2:-1]
+    run.finish(3)
+    assert run.files(3) == [FILES[6], FILES[5]]
+    assert run.files(2) == [], "browser tests are left"
+    assert not run.nodes[3].shutting_down
+    for _ in range(3):
+        run.finish(3)
+    assert run.nodes[3].shutting_down, "it knows that nothing follows its last tests"
+    run.finish(3)
+    run.finish(3)
+    assert run.files(3) == [FILES[6], FILES[5]]
+    assert [run.files(0), run.files(1)] == [FILES[:1], FILES[1:2]]
+
+
+def test_the_fourth_takes_nothing_more_once_no_browser_test_is_left() -> None:
+    units = [f"tests/unit/test_{number}.py" for number in range(6)]
+    run = Run(of_files([*FILES[:2], *units]), 4)
+    for number in (0, 0, 0, 1, 1, 1):
+        run.finish(number)
+    assert run.files(3) == units[:-2:-1]
+    run.finish(3)
+    assert run.nodes[3].shutting_down
+    assert run.files(3) == units[:-2:-1]
 
 
 def test_with_two_it_is_loadfile() -> None:
