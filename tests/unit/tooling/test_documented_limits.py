@@ -94,6 +94,7 @@ RELIABILITY: Final = {
     r"not in the event log (\d+) s after its commit": ["chat/recovery/reaper.py:UNCLOSED_SECONDS"],
     r"the reaper waits (\d+) s, so that workers that live": ["chat/recovery/reaper.py:GRACE_SECONDS"],
     r"a job that kills its worker ends after (\d+)": ["chat/runs/claims.py:MAX_ATTEMPTS"],
+    r"Workers look every (\d+) s whether their models": ["workers/runtime/in_step.py:ENDPOINTS_SECONDS"],
     r"is checked (\d+) times a second": ["accounts/lib/streaming.py:1 / CHECK_SECONDS"],
     r"Commands are answered within (\d+) s, with `unavailable`": ["chat/realtime/command_time.py:COMMAND_SECONDS"],
     r"each may take up to (\d+) s": ["chat/realtime/command_time.py:BUSY_SECONDS"],
@@ -163,6 +164,7 @@ def _constants(file: str) -> dict[str, Any]:
         return {name: int(value) for name, value in re.findall(r"^const (\w+) = ([\d_]+);", text, re.MULTILINE)}
     found: dict[str, Any] = {}
     for node in ast.parse(text).body:
+        target: ast.expr
         if isinstance(node, ast.AnnAssign):
             target, value = node.target, node.value
         elif isinstance(node, ast.Assign) and len(node.targets) == 1:

@@ -47,7 +47,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         pass
 
     monkeypatch.setattr(door, "_find_access", refuse)
-    monkeypatch.setattr(door.rate_limits, "acquire", counted)
+    monkeypatch.setattr("chat.api.door.rate_limits.acquire", counted)
     return seen
 
 
@@ -102,7 +102,7 @@ def test_a_secret_is_compared_in_constant_time(is_known: bool, monkeypatch: pyte
         compared.append((stored, given))
         return False
 
-    monkeypatch.setattr(api_tokens.ApiToken, "objects", Found())
+    monkeypatch.setattr("accounts.auth.api_tokens.ApiToken.objects", Found())
     monkeypatch.setattr(api_tokens, "constant_time_compare", compare)
     assert find_access(SECRET) is None
     [(stored, given)] = compared
