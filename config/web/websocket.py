@@ -93,7 +93,11 @@ class DirectProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no 
             super().onPing(payload)
 
     def sendMessage(self, payload: bytes, *args: Any, **options: Any) -> None:  # noqa: N802 -- Autobahn's
-        """Autobahn's own, without the limit on received messages: the end of a long answer exceeds it."""
+        """Autobahn's own, without the limit on received messages: the end of a long answer exceeds it. A connection
+        that closes takes nothing more; the application has yet to learn of that.
+        """
+        if self.state != self.STATE_OPEN:
+            return
         limit, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
         try:
             super().sendMessage(payload, *args, **options)

@@ -14,6 +14,8 @@ from django.conf import settings
 from accounts.lib.db import in_db
 from accounts.lib.encryption import UnreadableError
 from accounts.lib.outage import OUTAGE
+from accounts.lib.redis import async_redis
+from chat.catalog.offered_models import KEY, publish_models
 from workers.endpoints.known_models import apply_decisions, listed_models, read_decisions, record_listed
 from workers.endpoints.model_facts import load_facts, store_facts
 from workers.models import Endpoint, Use
@@ -140,13 +142,17 @@ class EndpointSync:
             raise
 
     async def reload(self) -> None:
-        """Applies changes that staff made. Answers in progress continue with the old configuration."""
+        """Applies changes that staff made. Answers in progress continue with the old configuration. Publishes the
+        models again if Redis has lost them: without any, no message is accepted.
+        """
         endpoints = await in_db(self._load)
         if self.router.set_endpoints(endpoints) or not self._known:
             self._known = True
             logger.info("endpoints_changed", endpoints=[endpoint.name for endpoint in endpoints])
             await publish_offered(self.router)
             await self._record()
+        elif self.router.catalog and not await async_redis().exists(KEY):  # Redis has lost its data
+            await asyncio.to_thread(publish_models, self.router.catalog)
 
     def _load(self) -> list[Definition]:
         """All endpoints with what staff decided about their models. Three queries. Raises a database error."""

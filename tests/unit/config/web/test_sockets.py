@@ -34,3 +34,16 @@ def test_nothing_is_formatted_for_a_log_that_nobody_writes(monkeypatch: pytest.M
     protocol.makeConnection(_Transport())
     protocol.dataReceived(UPGRADE)
     assert protocol.transport.value().startswith(b"HTTP/1.1 101 ")
+
+
+def test_what_is_written_while_a_connection_closes_is_dropped_without_an_error() -> None:
+    """Otherwise whoever closes, or is closed, in the middle of an answer fills the log with tracebacks."""
+    protocol = DirectFactory(None).buildProtocol(None)
+    protocol.onConnect = protocol.onOpen = lambda *_: None
+    protocol.makeConnection(_Transport())
+    protocol.dataReceived(UPGRADE)
+    protocol.sendMessage(b"before")
+    protocol.sendClose(code=4429)
+    written = protocol.transport.value()
+    protocol.sendMessage(b"after")
+    assert protocol.transport.value() == written
