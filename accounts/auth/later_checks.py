@@ -20,7 +20,7 @@ from channels.exceptions import ChannelFull
 from channels.layers import get_channel_layer
 
 SEND_SECONDS: Final = 2.0  # for one group
-GIVE_UP_SECONDS: Final = 330.0  # sockets check every 300 s by themselves (chat.realtime.consumer)
+GIVE_UP_SECONDS: Final = 330.0  # sockets check every 300 s by themselves (chat.realtime.upkeep)
 FIRST_SECONDS, MOST_SECONDS = 0.5, 10.0  # between tries; each pause is twice as long as the one before
 
 logger = structlog.get_logger(__name__)

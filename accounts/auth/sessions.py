@@ -98,10 +98,21 @@ def still_valid(user_id: uuid.UUID, hash_: str) -> bool:
     when the session was last seen, at most every `SEEN_EVERY`. Of an API token (`api_tokens.token_hash`): whether it
     may still open sockets.
     """
+    return bool(still_valid_of([(user_id, hash_)]))
+
+
+def still_valid_of(asked: Sequence[tuple[uuid.UUID, str]]) -> set[int]:
+    """Which of these users and sessions, from 0, are `still_valid`."""
     with connection.cursor() as cursor:
-        CHECK.execute(cursor, check_values([(user_id, hash_)]))
+        CHECK.execute(cursor, check_values(asked))
         rows = cursor.fetchall()
-    return bool(valid_places(rows)) or (not rows and token_still_valid(hash_, user_id, TokenScope.SOCKET))
+    known = {row[0] - 1 for row in rows}
+    tokens = (place for place in range(len(asked)) if place not in known)
+    return valid_places(rows) | {place for place in tokens if _is_valid_token(*asked[place])}
+
+
+def _is_valid_token(user_id: uuid.UUID, hash_: str) -> bool:
+    return token_still_valid(hash_, user_id, TokenScope.SOCKET)
 
 
 def check_values(asked: Sequence[tuple[uuid.UUID, str]]) -> dict[str, Any]:

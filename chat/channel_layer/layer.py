@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis.asyncio
@@ -112,8 +112,7 @@ class StreamingChannelLayer(RedisPubSubChannelLayer, BaseChannelLayer):  # type:
 
     async def group_add(self, group: str, channel: str) -> None:
         """Adds the channel; returns once Redis acknowledged the subscription, so that later publications arrive."""
-        self.require_valid_group_name(group)
-        await self._get_layer().group_add(group, channel)
+        await self.groups_add([group], channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Removes the channel from the group at once; does nothing if it is not a member."""
@@ -139,6 +138,12 @@ class StreamingChannelLayer(RedisPubSubChannelLayer, BaseChannelLayer):  # type:
             await self._retire(layer)
 
     # --- for streams ---
+
+    async def groups_add(self, groups: Sequence[str], channel: str) -> None:
+        """`group_add` to several groups in one round trip. If it raises, the channel may be in some of them."""
+        for group in groups:
+            self.require_valid_group_name(group)
+        await self._get_layer().groups_add(groups, channel)
 
     def attach(self, channel: str, sink: Sink) -> None:
         """Calls `sink` with each message of the channel from now on, first with those that wait in its queue.

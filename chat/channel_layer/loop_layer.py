@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis.asyncio
@@ -38,20 +38,16 @@ class LoopLayer:
         self._channels: dict[str, Channel] = {}
         self._groups: dict[bytes, Group] = {}
         self._process_address: bytes | None = None  # once subscribed
-        self._shards = [
-            Shard(
-                host,
-                self.stats,
-                timeout=options.timeout,
-                ping_interval=options.ping_interval,
-                max_pending_bytes=options.max_pending_bytes,
-                deliver=self._deliver,
-                on_lost=self._on_lost,
-                on_recovered=self._on_recovered,
-            )
-            for host in options.hosts
-        ]
+        self._shards = [self._shard(host) for host in options.hosts]
         self._callbacks = Callbacks()
+
+    def _shard(self, host: dict[str, Any]) -> Shard:
+        options = self.options
+        return Shard(
+            host, self.stats, timeout=options.timeout, ping_interval=options.ping_interval,
+            max_pending_bytes=options.max_pending_bytes, deliver=self._deliver, on_lost=self._on_lost,
+            on_recovered=self._on_recovered,
+        )  # fmt: skip
 
     def _shard_of(self, address: str) -> Shard:
         """The server that this Redis channel belongs to."""
@@ -146,24 +142,29 @@ class LoopLayer:
 
     # --- groups ---
 
-    async def group_add(self, group: str, name: str) -> None:
+    async def groups_add(self, groups: Sequence[str], name: str) -> None:
         channel = self._local(name)
+        joining = [self._begin_joining(group, channel) for group in groups]
+        try:
+            for key, membership in joining:
+                await self._shard_of(key.decode()).subscriber.wait_until_subscribed(key)
+                membership.confirmed = True
+        finally:
+            for key, membership in joining:
+                membership.waiting -= 1
+                if not membership.confirmed and not membership.waiting and channel.groups.get(key) is membership:
+                    self._leave(key, channel)
+
+    def _begin_joining(self, group: str, channel: Channel) -> tuple[bytes, Membership]:
         address = group_address(self.options.prefix, group)
         key = address.encode()
-        subscriber = self._shard_of(address).subscriber
         membership = channel.groups.get(key)
         if membership is None:
             membership = channel.groups[key] = Membership()
             self._groups.setdefault(key, Group()).add(channel)
-            subscriber.subscribe(key)
+            self._shard_of(address).subscriber.subscribe(key)
         membership.waiting += 1
-        try:
-            await subscriber.wait_until_subscribed(key)
-            membership.confirmed = True
-        finally:
-            membership.waiting -= 1
-            if not membership.confirmed and not membership.waiting and channel.groups.get(key) is membership:
-                self._leave(key, channel)
+        return key, membership
 
     def group_discard(self, group: str, name: str) -> None:
         channel = self._channels.get(name)
@@ -220,9 +221,7 @@ class LoopLayer:
             return self.options.deserialize(payload)
         except Exception:
             count = self.stats.undecodable = self.stats.undecodable + 1
-            if (
-                count & (count - 1) == 0
-            ):  # the 1st, 2nd, 4th, 8th ...: a wrong key must not fill the disk with log lines
+            if count & (count - 1) == 0:  # the 1st, 2nd, 4th ...: a wrong key must not fill the disk with log lines
                 logger.exception("%d publications could not be decoded; this one has %d bytes", count, len(payload))
             return None
 

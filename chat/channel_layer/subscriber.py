@@ -91,11 +91,14 @@ class Subscriber(ManagedConnection):
             self._change(subscription)
 
     async def wait_until_subscribed(self, address: bytes) -> None:
-        """Returns once Redis acknowledged the subscription.
+        """Returns once Redis acknowledged the subscription, or if there is none any more.
 
         Raises redis-py's errors; its TimeoutError after `timeout` seconds.
         """
-        ready = self._subscriptions[address].ready
+        subscription = self._subscriptions.get(address)
+        if subscription is None:
+            return
+        ready = subscription.ready
         if not ready.done():
             await asyncio.wait([ready], timeout=self.timeout)
         if not ready.done():

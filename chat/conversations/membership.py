@@ -5,17 +5,52 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from accounts.lib.postgresql.prepared import PreparedStatement
 from accounts.models import User
 from accounts.suspension import sentence
 from chat.models import Conversation, Member, Role
 from chat.protocol.errors import Forbidden, NotFound, Suspended
 
+# Of many at once: after a cut each socket asks, and after a restart of Redis for all that it follows.
+_OPEN: Final = PreparedStatement(
+    """
+SELECT asked.place, u.name, u.email,
+    EXISTS (SELECT FROM chat_member o WHERE o.conversation_id = m.conversation_id AND o.user_id <> m.user_id),
+    COALESCE(m.tip_id, c.tip_id)
+FROM unnest(%(users)s::uuid[], %(conversations)s::uuid[])
+    WITH ORDINALITY AS asked(user_id, conversation_id, place)
+JOIN chat_member m ON m.user_id = asked.user_id AND m.conversation_id = asked.conversation_id
+JOIN chat_conversation c ON c.id = m.conversation_id AND c.deleted_at IS NULL
+JOIN accounts_user u ON u.id = m.user_id
+""",
+    {"users": "uuid[]", "conversations": "uuid[]"},
+)
+_MEMBERS: Final = PreparedStatement(
+    """
+SELECT m.user_id, m.conversation_id FROM unnest(%(users)s::uuid[], %(conversations)s::uuid[])
+    AS asked(user_id, conversation_id)
+JOIN chat_member m ON m.user_id = asked.user_id AND m.conversation_id = asked.conversation_id
+""",
+    {"users": "uuid[]", "conversations": "uuid[]"},
+)
+
 WRITERS: Final = (Role.OWNER.value, Role.EDITOR.value)
+
+
+class Opened(NamedTuple):
+    """The member's name, whether there are other members, and the last message of the branch that the member looks at,
+    if there is one.
+    """
+
+    name: str
+    shared: bool
+    tip: uuid.UUID | None
 
 
 def member_of(
@@ -47,23 +82,23 @@ def check_may_write(user_id: uuid.UUID) -> None:
         check_suspension(*row)
 
 
-def open_conversation(user_id: uuid.UUID, conversation_id: uuid.UUID) -> tuple[str, bool, uuid.UUID | None]:
-    """The member's name, whether there are other members, and the last message of the branch that the member looks at.
-
-    Raises `NotFound`.
-    """
-    others = Member.objects.filter(conversation=OuterRef("conversation")).exclude(user_id=user_id)
-    row = (
-        Member.objects.filter(user_id=user_id, conversation_id=conversation_id, conversation__deleted_at=None)
-        .annotate(shared=Exists(others))
-        .values_list("user__name", "user__email", "shared", "tip_id", "conversation__tip_id")
-        .first()
-    )
-    if row is None:
+def open_conversation(user_id: uuid.UUID, conversation_id: uuid.UUID) -> Opened:
+    """What a member who opens a conversation needs of it. Raises `NotFound`."""
+    [found] = open_conversations([(user_id, conversation_id)])
+    if found is None:
         raise NotFound
-    name, email, shared, own, newest = row
-    tips: list[uuid.UUID | None] = [own, newest]
-    return User(name=name, email=email).display_name, shared, next((tip for tip in tips if tip is not None), None)
+    return found
+
+
+def open_conversations(asked: Sequence[tuple[uuid.UUID, uuid.UUID]]) -> list[Opened | None]:
+    """The same of many users and conversations, in one statement; None where the user is no member."""
+    found: list[Opened | None] = [None] * len(asked)
+    values = {"users": [user_id for user_id, _ in asked], "conversations": [conversation for _, conversation in asked]}
+    with connection.cursor() as cursor:
+        _OPEN.execute(cursor, values)
+        for place, name, email, shared, tip in cursor.fetchall():
+            found[place - 1] = Opened(User(name=name, email=email).display_name, shared, tip)
+    return found
 
 
 def may_write_in(user_id: uuid.UUID, conversation_id: uuid.UUID) -> bool:
@@ -81,10 +116,14 @@ def has_others(user_id: uuid.UUID, conversation_id: uuid.UUID) -> bool:
     return Member.objects.filter(conversation_id=conversation_id).exclude(user_id=user_id).exists()
 
 
-def memberships(user_id: uuid.UUID, conversations: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-    """Those of `conversations` that the user is a member of."""
-    rows = Member.objects.filter(user_id=user_id, conversation_id__in=conversations)
-    return set(rows.values_list("conversation_id", flat=True))
+def memberships(asked: Sequence[tuple[uuid.UUID, uuid.UUID]]) -> set[tuple[uuid.UUID, uuid.UUID]]:
+    """Those of these users and conversations of which the user is a member of the conversation."""
+    if not asked:
+        return set()
+    with connection.cursor() as cursor:
+        users, conversations = zip(*asked, strict=True)
+        _MEMBERS.execute(cursor, {"users": list(users), "conversations": list(conversations)})
+        return set(cursor.fetchall())
 
 
 def conversations_of(user_id: uuid.UUID) -> QuerySet[Conversation]:

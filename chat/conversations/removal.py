@@ -2,7 +2,7 @@
 
 Every command checks the row, but a subscribed socket receives events without a command. A notification that cannot be
 sent is followed by a request to check (`accounts.auth.later_checks`). If both are lost, the socket notices when it next
-checks its session (`chat.realtime.consumer`).
+checks its session (`chat.realtime.upkeep`).
 """
 
 from __future__ import annotations

@@ -154,7 +154,10 @@ class Member(models.Model):
     """A user's membership of a conversation. Owners may do everything, editors write, viewers read."""
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="memberships")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships",
+        db_index=False,  # `member_once` begins with it
+    )  # fmt: skip
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.EDITOR)
     joined_at = models.DateTimeField(default=timezone.now, editable=False)
     tip = models.ForeignKey(

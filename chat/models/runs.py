@@ -239,7 +239,10 @@ class Submission(models.Model):
     A command repeated with the same (user, client_id) gets the same message and run; with another body, `conflict`.
     """
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="submissions")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="submissions",
+        db_index=False,  # the constraint begins with it
+    )  # fmt: skip
     client_id = models.UUIDField()
     fingerprint = models.BinaryField(max_length=32, help_text=_("SHA-256 of the command's body."))
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="submissions")

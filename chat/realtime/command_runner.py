@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -78,7 +77,7 @@ class CommandRunner:
         self._frame_limit = frame_limit or rate_limits.FrameLimit()
         self._slots = asyncio.Semaphore(COMMANDS_AT_ONCE)
         self._waiting = 0
-        self._malformed: deque[float] = deque(maxlen=MALFORMED_LIMIT)
+        self._malformed: list[float] = []  # when the last ones came, up to MALFORMED_LIMIT
 
     def on_frame(self, text: str | None, data: bytes | None) -> None:
         """Handles one frame: at once, or by starting a task for its command."""
@@ -129,7 +128,7 @@ class CommandRunner:
         """Answers a frame that is not a command. The tenth within a minute closes the connection."""
         self.refuse(error, names)
         now = time.monotonic()
-        self._malformed.append(now)
+        self._malformed = [*self._malformed[1 - MALFORMED_LIMIT :], now]
         if len(self._malformed) == MALFORMED_LIMIT and now - self._malformed[0] < MALFORMED_SECONDS:
             self.connection.close(Close.MALFORMED)
 

@@ -8,7 +8,6 @@ into `chat.realtime.connection`, without a queue, a task or a thread in between.
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -20,9 +19,6 @@ from django.utils import translation
 
 from accounts.auth import resuming
 from accounts.auth.revocation import session_group, user_group, was_revoked
-from accounts.auth.sessions import still_valid
-from accounts.lib.db import in_db
-from accounts.lib.lasting import lasting
 from accounts.lib.outage import OUTAGE
 from accounts.lib.rate_limit import is_this_machine, network_of
 from chat.eventlog import store
@@ -56,11 +52,9 @@ from chat.realtime.reading import Reading
 from chat.realtime.speaking import Speaking
 from chat.realtime.subscriptions import Subscriptions
 from chat.realtime.turns import Turns
+from chat.realtime.upkeep import upkeep
 from chat.realtime.waiting_line import WaitingLine
 from chat.telemetry import metrics, tracing
-
-REVALIDATE_SECONDS: Final = 300.0
-RECHECK_SECONDS: Final = 5.0  # if PostgreSQL was away
 
 logger = structlog.get_logger(__name__)
 
@@ -114,6 +108,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.reading = Reading(self.connection, reply=reply)
         self.attention = Attention(self.connection, self.subscriptions, fail=fail)
         open_sockets().add(self.connection)
+        upkeep().add(self.subscriptions)
         try:
             await self.open(send)
             while (message := await receive())["type"] != "websocket.disconnect":
@@ -134,8 +129,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
                     metrics.denials["connections"] += 1
                     refusal = Close.FLOOD
                 else:
-                    await self.subscriptions.join(user_group(self.user_id))
-                    await self.subscriptions.join(session_group(self.session_hash))
+                    await self.subscriptions.join(user_group(self.user_id), session_group(self.session_hash))
                     if await was_revoked(self.user_id, self.session_hash):
                         refusal = Close.SESSION_ENDED
                     may_not, offers = await self.greeting()
@@ -152,8 +146,6 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.connection.begin(encode(greeting.hello(self.connection.connection_id, offers)))
         if self.connection.closed is not None:
             return
-        self.connection.spawn(self.revalidate())
-        self.connection.spawn(self.subscriptions.renew_presence())
 
     async def greeting(self) -> tuple[Close | None, dict[str, Any]]:
         """Why the socket is not opened, if a resumed one is not; and what `hello` offers this user."""
@@ -168,6 +160,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
     async def close(self) -> None:
         """The socket has closed: ends and releases everything that belongs to it."""
         open_sockets().remove(self.connection)
+        upkeep().remove(self.subscriptions)
         rate_limits.connection_counts().leave(self.connection.connection_id)
         await self.microphone.end()
         await self.speaking.stop_speech()
@@ -221,7 +214,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
 
     def on_access_check(self, _: dict[str, Any]) -> None:
         """A message that ends something could not be sent in time (`accounts.auth.later_checks`)."""
-        self.connection.spawn(self.check_session())
+        upkeep().check_soon(self.subscriptions)
 
     def on_access_removed(self, message: dict[str, Any]) -> None:
         self.subscriptions.remove_access(message["c"])
@@ -232,34 +225,11 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
 
     def on_layer_reset(self, _: dict[str, Any]) -> None:
         self.connection.catch_up_all()
-        self.connection.spawn(self.check_session())
+        upkeep().check_soon(self.subscriptions)
 
     def on_run_traced(self, message: dict[str, Any]) -> None:
         if tracing.is_enabled():
             self.connection.spawn(follow_delivery(self.connection, self.span, message))
-
-    # --- the session --------------------------------------------------------------------------------------------
-
-    async def revalidate(self) -> None:
-        """Checks session and memberships in PostgreSQL every five minutes, in case the message of an end was lost."""
-        while True:
-            await asyncio.sleep(REVALIDATE_SECONDS)
-            with lasting("session_check_failed"):
-                await self.check_session()
-
-    async def check_session(self) -> None:
-        """Closes the connection if its session has ended; ends subscriptions the user has lost access to."""
-        while True:
-            try:
-                if await in_db(still_valid, self.user_id, self.session_hash):
-                    await self.subscriptions.check_access()
-                else:
-                    self.connection.close(Close.SESSION_ENDED)
-            except OUTAGE as error:
-                logger.warning("session_check_failed", error=type(error).__name__)
-                await asyncio.sleep(RECHECK_SECONDS)
-            else:
-                return
 
 
 Handler = Callable[[ChatConsumer, Any], Awaitable[None]]

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from accounts.lib.db import in_db
 from accounts.lib.lasting import lasting
 from accounts.lib.outage import OUTAGE
-from chat.conversations.membership import member_of, memberships, open_conversation
+from chat.conversations.membership import Opened, member_of, open_conversation, open_conversations
 from chat.conversations.snapshot import read_snapshot
 from chat.eventlog import store
 from chat.eventlog.payloads import lengths_of
@@ -27,7 +27,8 @@ from chat.protocol.errors import NotFound, RateLimited
 from chat.protocol.frames import encode
 from chat.realtime.connection import Connection, Handlers, Reply
 from chat.realtime.entry_queue import in_order
-from chat.realtime.presence import RENEW_SECONDS, Presence
+from chat.realtime.presence import Presence
+from chat.realtime.together import Together
 from chat.realtime.typing_limit import typing_room
 from chat.telemetry import metrics
 
@@ -35,9 +36,18 @@ LEAVE_SECONDS: Final = 5.0  # for the presence entries of a connection that has 
 TYPING_SECONDS: Final = 1.0
 MAX_SUBSCRIPTIONS: Final = 100  # of one connection
 
+Opening = tuple[uuid.UUID, uuid.UUID]  # a user, and the conversation that they open
+
 _slots = threading.Lock()  # held for microseconds; `Slot.reserve` runs on database threads
 
 logger = structlog.get_logger(__name__)
+
+
+async def _open_all(asked: list[Opening]) -> list[Opened | None]:
+    return await in_db(open_conversations, asked)
+
+
+_open: Final[Together[Opening, Opened | None]] = Together(_open_all)
 
 
 class Subscriptions:
@@ -56,8 +66,8 @@ class Subscriptions:
         self.last_typing = 0.0
         self.display_name = ""
 
-    async def join(self, group: str) -> None:
-        await self.layer.group_add(group, self.channel)
+    async def join(self, *groups: str) -> None:
+        await self.layer.groups_add(groups, self.channel)
 
     async def leave(self, group: str) -> None:
         await self.layer.group_discard(group, self.channel)
@@ -93,19 +103,21 @@ class Subscriptions:
     async def _subscribe(self, command: Subscribe, slot: Slot) -> None:
         conversation = command.conversation_id
         removals = self.removals[conversation.bytes]
-        name, shared, tip = await in_db(open_conversation, self.user_id, conversation)
+        opened = await _open((self.user_id, conversation))
+        if opened is None:
+            raise NotFound
         slot.reserve(conversation)
         await self.join(store.group_name(conversation))
         with self.connection.held(conversation.bytes):
-            reply, position, lengths = await self._read(command, tip)
+            reply, position, lengths = await self._read(command, opened.tip)
             if self.removals[conversation.bytes] != removals:
                 await self.leave(store.group_name(conversation))
                 raise NotFound
             metrics.resumes["recovered" if reply["recovered"] else "snapshot"] += 1
             self.connection.put(encode(reply))
             self.connection.follow(conversation.bytes, position, lengths=lengths)
-        if shared:
-            await self.presence.enter(conversation, name)
+        if opened.shared:
+            await self.presence.enter(conversation, opened.name)
 
     async def _read(
         self, command: Subscribe, tip: uuid.UUID | None
@@ -184,14 +196,6 @@ class Subscriptions:
             if not self.connection.cursors:
                 self.connection.close(Close.ACCESS_REMOVED)
 
-    async def check_access(self) -> None:
-        """Ends subscriptions to conversations of which the user is no longer a member, if the message was lost."""
-        followed = [uuid.UUID(bytes=one) for one in self.connection.cursors]
-        allowed = await in_db(memberships, self.user_id, followed) if followed else set()
-        for one in followed:
-            if one not in allowed:
-                self.remove_access(one.bytes)
-
     async def leave_conversation(self, conversation: uuid.UUID) -> None:
         await self.leave(store.group_name(conversation))
         await self.presence.leave(conversation)
@@ -203,7 +207,7 @@ class Subscriptions:
         if conversation_id in self.presence.present:
             return
         try:
-            name, shared, _ = await in_db(open_conversation, self.user_id, conversation_id)
+            name, shared, _tip = await in_db(open_conversation, self.user_id, conversation_id)
             if shared and conversation_id.bytes in self.connection.cursors:
                 await self.presence.enter(conversation_id, name)
         except NotFound:
@@ -224,10 +228,9 @@ class Subscriptions:
             logger.warning("presence_not_removed", error=type(error).__name__)
 
     async def renew_presence(self) -> None:
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            with lasting("presence_not_renewed"):
-                await self.presence.renew()
+        """To be called every `presence.RENEW_SECONDS`. An outage is only logged."""
+        with lasting("presence_not_renewed"):
+            await self.presence.renew()
 
 
 class Slot:

@@ -74,4 +74,4 @@ def _download(request: HttpRequest, member: Member, text: str, name: str, conten
 
 
 def _is_member(user_id: uuid.UUID, conversation_id: uuid.UUID) -> bool:
-    return bool(memberships(user_id, [conversation_id]))
+    return bool(memberships([(user_id, conversation_id)]))

@@ -27,7 +27,7 @@ def download_tool_file(request: HttpRequest, file_id: uuid.UUID) -> HttpResponse
     user_id, conversation_id = user_of(request).pk, file.conversation_id if file is not None else None
 
     def may_read() -> bool:
-        return conversation_id is not None and bool(memberships(user_id, [conversation_id]))
+        return conversation_id is not None and bool(memberships([(user_id, conversation_id)]))
 
     if file is None or not may_read():
         raise Http404

@@ -39,6 +39,7 @@ from config.web.access_log import forwarded_address, log_action, with_plain_sche
 from config.web.deadlines import DeadlineFactory  # noqa: E402
 from config.web.event_stream import EventStream  # noqa: E402
 from config.web.health import State  # noqa: E402
+from config.web.inbox import Inbox  # noqa: E402
 from config.web.websocket import DirectFactory  # noqa: E402
 
 # Daphne creates both by these names; there is no other hook.
@@ -104,7 +105,19 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
             scope["stream"] = partial(EventStream, protocol)
         if self.proxies and (address := forwarded_address(scope["headers"], self.proxies)):
             scope["client"] = protocol.client_addr = [address, 0]
+        if scope["type"] == "websocket":
+            return self._open_socket(protocol, scope)
         return super().create_application(protocol, scope)
+
+    def _open_socket(self, protocol: Any, scope: dict[str, Any]) -> Inbox | None:
+        """Daphne's `create_application`, with a smaller queue: there are as many as sockets, and most of them idle."""
+        if protocol not in self.connections:
+            return None
+        inbox = Inbox()
+        scope.setdefault("asgi", {"version": "3.0"})
+        work = self.application(scope=scope, receive=inbox.get, send=partial(self.handle_reply, protocol))
+        self.connections[protocol]["application_instance"] = asyncio.ensure_future(work)
+        return inbox
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         """Daphne's own; the application goes on once the client has taken most of what it sent."""

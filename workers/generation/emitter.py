@@ -1,8 +1,9 @@
 """Appends what the streams of this process produce to the event log, many streams in one append.
 
-The first token of an answer is appended at once. Later tokens collect while an append is under way and for a window
-that starts at 40 ms and grows with load; nothing waits for punctuation. Each process has one append under way at a
-time. That keeps the order within a run, and a busy process makes few large appends instead of many small ones.
+The first token of an answer is appended at once, and before all later tokens of others that are due: it is in the next
+append, and there it is published first. Later tokens collect while an append is under way and for a window that starts
+at 40 ms and grows with load; nothing waits for punctuation. Each process has one append under way at a time. That keeps
+the order within a run, and a busy process makes few large appends instead of many small ones.
 
 An append with an unknown outcome (Redis unreachable, reply lost) is repeated unchanged until the outcome is known; the
 script skips what it has already. Meanwhile tokens collect in memory, bounded by the length of the answers.
@@ -15,6 +16,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Final
 
 import redis
@@ -30,10 +32,14 @@ from workers.generation.run_log import RunLog
 from workers.generation.screening import AnswerScreen
 
 RETRY_SECONDS: Final = (0.1, 2.0)  # first and longest wait between attempts to append
+MOST_AT_ONCE: Final = 64  # streams in one append: a first token that comes meanwhile waits for no more than these
 
 OnClosed = Callable[[store.Appended], None]
 
 logger = structlog.get_logger(__name__)
+
+
+_due: Final = attrgetter("due")
 
 
 class Emitter:
@@ -127,7 +133,10 @@ class Emitter:
         now = self._last_append = time.monotonic()
         # Include what is due soon: one append of many streams costs much less than many of one stream.
         horizon = now + self.window.seconds / 4
-        ready = [run for run in self._waiting if run.due <= horizon]
+        due = sorted((run for run in self._waiting if run.due <= horizon), key=_due)  # first tokens first
+        ready = due[:MOST_AT_ONCE]
+        if len(due) > len(ready):
+            self._last_append = 0.0  # the rest waits for no beat
         closing, self._closing = self._closing, []
         self._waiting.difference_update(ready)
         for run in ready:

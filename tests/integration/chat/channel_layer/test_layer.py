@@ -62,6 +62,30 @@ async def test_concurrent_joins_share_one_subscribe(make: Make, clean_redis: str
     assert layer.stats().subscriptions == 2
 
 
+async def test_several_groups_are_joined_with_one_command(make: Make, clean_redis: str) -> None:
+    layer = make()
+    channel, inbox = await layer.new_channel(), Inbox()
+    layer.attach(channel, inbox)
+    before = calls_of(clean_redis, "subscribe")
+    await layer.groups_add(["g1", "g2", "g3"], channel)
+    assert calls_of(clean_redis, "subscribe") == before + 1
+    for n in (1, 2, 3):
+        await layer.group_send(f"g{n}", {"type": "m", "n": n})
+    await until(lambda: len(inbox) == 3)
+    assert [message["n"] for message in inbox] == [1, 2, 3]
+
+
+async def test_a_group_that_is_left_while_several_are_joined(make: Make, clean_redis: str) -> None:
+    layer = make()
+    channel = await layer.new_channel()
+    joining = asyncio.create_task(layer.groups_add(["g1", "g2"], channel))
+    await asyncio.sleep(0)
+    await layer.group_discard("g2", channel)
+    await asyncio.wait_for(joining, 5)
+    await until(lambda: subscribers_of(clean_redis, layer.group_address("g2")) == 0)
+    assert subscribers_of(clean_redis, layer.group_address("g1")) == 1
+
+
 async def test_thousands_of_channels_cost_one_subscription(make: Make, clean_redis: str) -> None:
     layer = make()
     before = calls_of(clean_redis, "subscribe")

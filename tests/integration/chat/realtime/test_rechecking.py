@@ -12,7 +12,7 @@ from accounts.lib.db import in_db
 from accounts.models import Session, User
 from chat.models import Member
 from chat.protocol.close_codes import Close
-from chat.realtime import consumer
+from chat.realtime import upkeep
 from tests.integration.chat.realtime.test_subscription_limit import Socket, follow, layer, own_conversations
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_model", layer.__name__)]
@@ -48,7 +48,8 @@ ENDS: dict[str, tuple[Callable[..., int], object, Close]] = {
 async def test_it_is_closed_without_a_notification(
     alice: User, monkeypatch: pytest.MonkeyPatch, end: Callable[..., int], of: object, code: Close
 ) -> None:
-    monkeypatch.setattr(consumer, "REVALIDATE_SECONDS", 0.3)
+    monkeypatch.setattr(upkeep, "CHECK_SECONDS", 0.3)
+    monkeypatch.setattr(upkeep, "TICK_SECONDS", 0.1)
     session = await in_db(log_in, alice)
     [conversation] = await in_db(own_conversations, alice, 1)
     socket = Socket(alice, session.hash)

@@ -17,7 +17,7 @@ from chat.protocol.commands import Position
 from chat.protocol.frames import encode_event
 from chat.protocol.limits import MAX_FRAME_BYTES
 from chat.runs.ending import Ended
-from workers.generation.emitter import Emitter
+from workers.generation.emitter import MOST_AT_ONCE, Emitter
 from workers.generation.flush_window import LONGEST, SHORTEST, FlushWindow
 from workers.generation.run_log import RunLog
 
@@ -64,6 +64,32 @@ async def test_the_first_token_does_not_wait(emitter: Emitter) -> None:
     await run.flush()
     assert [delta["text"] for delta in await deltas(run)] == ["first", " second third"]
     assert [delta["index"] for delta in await deltas(run)] == [0, 5]
+
+
+async def test_first_tokens_go_before_all_later_ones(emitter: Emitter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy worker: more streams have something to append than one append takes, and another answer begins."""
+    streams = [await open_run(emitter) for _ in range(2 * MOST_AT_ONCE)]
+    for run in streams:
+        run.feed("first")
+    await asyncio.gather(*(run.flush() for run in streams))
+    beginning = await open_run(emitter)
+    appended: list[list[uuid.UUID | None]] = []
+    append = store.append
+
+    async def record(*appends: store.Append) -> list[store.Appended]:
+        appended.append([one.run_id for one in appends])
+        return await append(*appends)
+
+    monkeypatch.setattr(store, "append", record)
+    for run in streams:
+        run.due = 1.0  # long ago
+        run.feed(" later")
+    beginning.feed("first")
+    async with asyncio.timeout(5):
+        while sum(map(len, appended)) < len(streams) + 1:
+            await asyncio.sleep(0.01)
+    assert appended[0][0] == beginning.run_id
+    assert [len(one) for one in appended] == [MOST_AT_ONCE, MOST_AT_ONCE, 1], "one that begins meanwhile waits for few"
 
 
 async def test_many_streams_keep_their_order_and_lose_nothing(emitter: Emitter) -> None:
