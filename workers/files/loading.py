@@ -37,7 +37,6 @@ from workers.files.giving import (
     unread,
     with_images,
 )
-from workers.files.reading import image_path
 from workers.files.similar import Asked, Similar, find_similar
 from workers.providers.base import ToolImage
 
