@@ -178,7 +178,9 @@ def pixel_bomb(width: int = 60_000, height: int = 60_000) -> bytes:
     """A PNG of few bytes that says it has billions of pixels."""
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
-        b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", head) + png_chunk(b"IDAT", zlib.compress(b"\0" * 100))
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", head)
+        + png_chunk(b"IDAT", zlib.compress(b"\0" * 100))
         + png_chunk(b"IEND", b"")
     )
 

@@ -76,7 +76,7 @@ def kind_of(head: bytes, name: str) -> Kind:
 
 
 def _is_pdf(head: bytes) -> bool:
-    """Whether a PDF begins here, perhaps after some bytes that readers pass over. A text that names the mark is none."""
+    """Whether it is a PDF, perhaps after some bytes that readers pass over. A text that names the mark is none."""
     if head.lstrip().startswith(b"%PDF-"):
         return True
     return b"%PDF-" in head[:1024] and not _is_markup(head) and not _is_text(head)

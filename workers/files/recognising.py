@@ -21,6 +21,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from chat.files.reading_reasons import RECOGNISED, RECOGNISED_PART
+from chat.files.storage import image_path
 from chat.jobs.file_reading import MAX_ATTEMPTS
 from chat.models import Blob, FileState, FileText, Recognition, RecognitionState
 from workers.files.base import LABEL_CHARS, MAX_CHARS

@@ -260,9 +260,7 @@ def test_a_storage_that_is_away_ends_the_import_and_it_can_be_repeated(
     assert imported(bob, archive).files == 4
 
 
-def test_they_come_while_attaching_is_switched_off(
-    archive: bytes, bob: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_they_come_while_attaching_is_switched_off(archive: bytes, bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """Staff switch off what people upload, not what their own export brings back."""
     monkeypatch.setattr("accounts.site._known", None)
     SiteSettings.objects.create(pk=1, off=[Feature.UPLOADS.value])
