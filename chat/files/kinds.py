@@ -42,6 +42,7 @@ _ALIASES: Final = {
     "image/apng": "image/png", "image/vnd.mozilla.apng": "image/png", "application/x-zip-compressed": "application/zip",
 }  # fmt: skip
 _HEIF_BRANDS: Final = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
+_BMP_HEADERS: Final = {size.to_bytes(4, "little") for size in (12, 16, 40, 52, 56, 64, 108, 124)}
 _TABLES: Final = {".csv": "text/csv", ".tsv": "text/tab-separated-values"}
 _TEXTS: Final = {".md": "text/markdown", ".json": "application/json", ".xml": "application/xml"}
 _HTML: Final = re.compile(
@@ -65,13 +66,20 @@ def kind_of(head: bytes, name: str) -> Kind:
     head, ending = head[:HEAD], ending_of(name)
     if found := _image(head):
         return Kind(found, FileKind.IMAGE)
-    if b"%PDF-" in head[:1024] and not _is_markup(head):
+    if _is_pdf(head):
         return Kind(PDF, FileKind.PDF)
     if head.startswith(b"PK\x03\x04"):
         return _zip(head, ending)
     if _is_text(head):
         return _text(head, ending)
     return Kind(_named_by_magic(head), FileKind.OTHER)
+
+
+def _is_pdf(head: bytes) -> bool:
+    """Whether it is a PDF, perhaps after some bytes that readers pass over. A text that names the mark is none."""
+    if head.lstrip().startswith(b"%PDF-"):
+        return True
+    return b"%PDF-" in head[:1024] and not _is_markup(head) and not _is_text(head)
 
 
 def _image(head: bytes) -> str:
@@ -83,6 +91,8 @@ def _image(head: bytes) -> str:
         return "image/heic" if head[8:12] in _HEIF_BRANDS else ""
     if head.startswith(b"RIFF"):
         return "image/webp" if head[8:12] == b"WEBP" else ""
+    if head.startswith(b"BM") and head[14:18] not in _BMP_HEADERS:
+        return ""  # a text about a BMW
     if head.startswith((b"BM", b"\xff\xd8", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*")):
         found = _named_by_magic(head)
         return found if found in _IMAGES else ""

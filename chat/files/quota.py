@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from accounts.features import is_on
 from accounts.lib.formatting import file_size
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from accounts.models.site import Feature
 from accounts.quotas.plans import plan_field
@@ -19,6 +20,7 @@ from chat.models import Blob, File, ImportJob, TransferState, Upload
 from chat.protocol.errors import QuotaExceeded, RateLimited, TooLarge
 
 MIB: Final = 1024 * 1024
+NO_UPLOADS: Final = gettext_noop("Files can't be uploaded on this site.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,13 @@ class Used:
 
 
 def file_megabytes(of_plan: int | None) -> int:
-    """How large a file may be, by the plan if it says so. 0: none, also while uploads are switched off."""
-    if not is_on(Feature.UPLOADS):
-        return 0
+    """How large a file may be, by the plan if it says so. 0: none."""
     return int(settings.FILE_MAX_MB if of_plan is None else of_plan)
+
+
+def upload_megabytes(of_plan: int | None) -> int:
+    """How large a file may be that people upload. 0: none, also while that is switched off."""
+    return file_megabytes(of_plan) if is_on(Feature.UPLOADS) else 0
 
 
 def limits_of(user_id: uuid.UUID) -> Limits:
@@ -75,10 +80,17 @@ def used_by(user_id: uuid.UUID) -> Used:
     return Used(int(files), int(uploads), int(imports))
 
 
+def check_upload_size(size: int, limits: Limits) -> None:
+    """Of a file that people upload. Raises `TooLarge`, also while that is switched off; imports go on then."""
+    if not is_on(Feature.UPLOADS):
+        raise TooLarge(_(NO_UPLOADS))
+    check_file_size(size, limits)
+
+
 def check_file_size(size: int, limits: Limits) -> None:
     """Raises `TooLarge`."""
     if not limits.file:
-        raise TooLarge(_("Files can't be uploaded on this site."))
+        raise TooLarge(_(NO_UPLOADS))
     if size > limits.file:
         raise TooLarge(
             _("This file is too large: %(size)s. A file can have at most %(limit)s.")

@@ -11,8 +11,8 @@ from django.utils.http import content_disposition_header
 
 from accounts.lib.streaming import CHECK_SECONDS, AccessLostError, stream_file
 from chat.files import storage
-from chat.files.kinds import PDF, SHOWN_IMAGES
-from chat.models import File, FileState
+from chat.files.kinds import HEAD, PDF, SHOWN_IMAGES, kind_of
+from chat.models import File, FileKind, FileState
 
 # Whatever a file holds: a browser runs nothing of it, also where somebody opens it instead of saving it.
 SANDBOX: Final = "default-src 'none'; sandbox"
@@ -25,15 +25,28 @@ THUMBNAIL: Final = "image/webp"
 def send_content(
     request: HttpRequest, file: File, may_see: Callable[[], bool], *, inline: bool = False
 ) -> HttpResponseBase:
-    """The original. Shown in the page only if `inline` and of a type that browsers show without running anything.
+    """The original. Shown in the page only if `inline` and of a type that browsers show without running anything; of
+    other images (HEIC, TIFF, …) that is the one that was made of it for models.
 
     `may_see` is asked several times a second. Raises `Http404` if the storage does not have it, and `Unavailable`.
     """
     blob = file.blob
+    if inline and blob.kind == FileKind.IMAGE and blob.state == FileState.READ and blob.media_type not in SHOWN_IMAGES:
+        path = storage.image_path(blob.path, 1)
+        return _send(request, path, file.name, _type_of(path), None, may_see, inline=True)
     shown = inline and (blob.media_type == PDF or (blob.media_type in SHOWN_IMAGES and blob.state == FileState.READ))
     return _send(
         request, blob.path, file.name, blob.media_type if shown else UNKNOWN, blob.size, may_see, inline=shown
     )  # fmt: skip
+
+
+def _type_of(path: str) -> str:
+    """The media type of an image that was made of a content."""
+    try:
+        with storage.open_content(path) as opened:
+            return kind_of(opened.read(HEAD), "").media_type
+    except storage.MissingContentError:
+        raise Http404 from None
 
 
 def send_thumbnail(request: HttpRequest, file: File, may_see: Callable[[], bool]) -> HttpResponseBase:

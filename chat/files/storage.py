@@ -87,6 +87,11 @@ def content_path(upload_id: uuid.UUID) -> str:
     return f"{content_folder(upload_id)}/{secrets.token_hex(4)}"
 
 
+def image_path(content_path: str, position: int) -> str:
+    """Where the image is that was made of the part at a position of a content, for models and for the page."""
+    return f"{content_path.rpartition('/')[0]}/image-{position}"
+
+
 @guarded
 def save(path: str, content: IO[bytes] | RawIOBase) -> str:
     """Writes a content; its path, as the storage named it. What a failure leaves behind is deleted."""

@@ -25,7 +25,7 @@ from accounts.models import User
 from chat.files import storage
 from chat.files.contents import Taken, keep_content, take_in
 from chat.files.names import clean_name
-from chat.files.quota import check_file_size, check_room, limits_of
+from chat.files.quota import check_room, check_upload_size, limits_of
 from chat.models import File, Upload
 from chat.protocol.errors import ChatError, Conflict, Invalid, NotFound, Unavailable
 
@@ -94,7 +94,7 @@ def create_upload(
         raise Invalid(_("This file is empty."))
     limits = limits_of(user_id)
     size = min(size, HUGE)
-    check_file_size(size, limits)
+    check_upload_size(size, limits)
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).filter(pk=user_id).values("pk").first()
         check_room(user_id, size, limits)
@@ -203,7 +203,7 @@ def finish_upload(user_id: uuid.UUID, upload_id: uuid.UUID) -> File:
         raise NotFound(_("This upload no longer exists. Choose the file again."))
     if upload.received != upload.size:
         raise Conflict(_("This file has not been uploaded completely."))
-    check_file_size(upload.size, limits_of(user_id))
+    check_upload_size(upload.size, limits_of(user_id))
     Upload.objects.filter(pk=upload_id).update(touched_at=timezone.now())
     return make_file(upload, _take_in(upload)) or finish_upload(user_id, upload_id)
 

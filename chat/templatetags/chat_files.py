@@ -147,8 +147,9 @@ def _state(file: dict[str, Any]) -> str:
 
 @register.filter
 def uses_words(uses: list[dict[str, Any]]) -> str:
-    """What a model got of files, one after the other."""
-    return "; ".join(use_words(one) for one in uses)
+    """What a model got of files, one after the other. Of reasons in between, the full stop is left out."""
+    words = [use_words(one) for one in uses]
+    return "; ".join([*(one.removesuffix(".") for one in words[:-1]), *words[-1:]])
 
 
 def use_words(use: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ from chat.protocol.errors import Invalid, NotFound
 from chat.views.decorators import command, for_members
 from chat.views.library import edit_own, find_own
 from chat.views.library_forms import CollectionForm
+from chat.views.plan_limits import plan_limits
 
 LIST = "chat:collections"
 PAGE = "chat:collection"
@@ -59,6 +60,7 @@ def show_collection(request: HttpRequest, collection_id: uuid.UUID) -> HttpRespo
         "shown": own_collections.list_collection_files(collection, max(page, 1)),
         "limit": grouped(MAX_COLLECTION_FILES),
         "root": reverse("chat:new"),
+        "may_upload": plan_limits(user).file_bytes > 0,
     }
     return render(request, "chat/library/collection.html", context)
 

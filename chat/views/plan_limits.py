@@ -8,7 +8,7 @@ from django.conf import settings
 
 from accounts.models import User
 from accounts.quotas.plans import plan_field
-from chat.files.quota import MIB, file_megabytes
+from chat.files.quota import MIB, upload_megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,5 +25,5 @@ def plan_limits(user: User) -> PlanLimits:
     hours, megabytes = User.objects.filter(pk=user.pk).values_list(*fields).first() or (None, None)
     return PlanLimits(
         settings.TEMPORARY_HOURS if hours is None else hours,
-        MIB * file_megabytes(megabytes),
+        MIB * upload_megabytes(megabytes),
     )

@@ -46,6 +46,7 @@ EXAMPLES = [
     ("gemini-3-pro-preview", 960, 540, 1120, True),
     ("gemini-4-argon", 1000, 750, 1000, False),
     ("qwen2.5vl:7b", 560, 560, 400, True),
+    ("qwen3-vl:8b", 640, 640, 400, True),
     ("pixtral-12b", 1024, 1024, 4160, True),
     ("llama3", 1000, 750, 1000, False),
     ("llama3", 10, 10, 100, False),

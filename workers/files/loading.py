@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.models import Q
 
 from accounts.lib.images import read_image_info
+from chat.files.storage import image_path
 from chat.files.uses import UsedFile
 from chat.models import Blob, FileKind, FileState, FileText, FileUseKind, RecognitionState
 from chat.runs.branch_files import BranchFile, note_outside_content, read_texts
@@ -37,7 +38,6 @@ from workers.files.giving import (
     unread,
     with_images,
 )
-from workers.files.reading import image_path
 from workers.files.similar import Asked, Similar, find_similar
 from workers.providers.base import ToolImage
 

@@ -25,6 +25,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from chat.files.location import remove_location
+from chat.files.storage import image_path
 from chat.jobs.file_reading import MAX_ATTEMPTS
 from chat.models import Blob, FileKind, FileState, FileText, Recognition
 from chat.models.files import File
@@ -149,11 +150,6 @@ def _store(blob: Blob, made: Path, result: Result) -> dict[str, str]:
 
 def _made(folder: Path, name: str) -> bytes:
     return (folder / Path(name).name).read_bytes()
-
-
-def image_path(content_path: str, position: int) -> str:
-    """Where the image of the part at a position is stored."""
-    return f"{posixpath.dirname(content_path)}/image-{position}"
 
 
 def _rows(result: Result) -> list[tuple[str, str, str]]:

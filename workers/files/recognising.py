@@ -21,11 +21,12 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from chat.files.reading_reasons import RECOGNISED, RECOGNISED_PART
+from chat.files.storage import image_path
 from chat.jobs.file_reading import MAX_ATTEMPTS
 from chat.models import Blob, FileState, FileText, Recognition, RecognitionState
 from workers.files.base import LABEL_CHARS, MAX_CHARS
 from workers.files.process import Interrupted, code_of, run_child
-from workers.files.reading import CLAIM_SECONDS, COPIED, RETRY_SECONDS, image_path
+from workers.files.reading import CLAIM_SECONDS, COPIED, RETRY_SECONDS
 from workers.files.recognition.engines import engine_path
 
 SECONDS: Final = 600.0  # on the clock, for all images of a content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from typing import Any
 
@@ -18,7 +19,8 @@ from accounts.models.site import Feature
 from chat.api.door import _find_access
 from chat.api.errors import ApiError
 from chat.conversations.web_search import switch_web_search
-from chat.files.quota import check_file_size, limits_of
+from chat.files import uploads
+from chat.models import Collection
 from chat.protocol.commands import MessageSend
 from chat.protocol.errors import Forbidden, TooLarge
 from chat.realtime.greeting import hello
@@ -78,12 +80,19 @@ def test_sign_up(settings: Settings) -> None:
 
 
 def test_uploads(alice: User) -> None:
-    assert limits_of(alice.pk).file > 0
+    begun = uploads.create_upload(alice.pk, "a.txt", 1)
+    uploads.receive_chunk(alice.pk, begun.id, 0, io.BytesIO(b"a"))
     switch_off(Feature.UPLOADS)
     with pytest.raises(TooLarge, match="can't be uploaded"):
-        check_file_size(1, limits_of(alice.pk))
+        uploads.create_upload(alice.pk, "b.txt", 1)
+    with pytest.raises(TooLarge, match="can't be uploaded"):
+        uploads.finish_upload(alice.pk, begun.id)
     page = logged_in(alice).get("/").content.decode()
     assert 'id="attach" type="button" hidden' in page
+    handbook = Collection.objects.create(owner=alice, name="Handbook")
+    page = logged_in(alice).get(f"/accounts/settings/collections/{handbook.pk}/").content.decode()
+    assert "data-choose hidden" in page
+    assert "Or drop files here" not in page
 
 
 def test_speech(alice: User, settings: Settings) -> None:

@@ -49,6 +49,8 @@ def test_what_a_model_got_of_a_file(change: dict[str, Any], words: str) -> None:
 
 def test_several_files() -> None:
     assert uses_words([USE, USE | {"use": "full", "name": "b.txt"}]) == "3 of 40 pages of a.pdf; all of b.txt"
+    none = USE | {"use": "none", "reason": "It is damaged."}
+    assert uses_words([none, none]) == "nothing of a.pdf: It is damaged; nothing of a.pdf: It is damaged."
 
 
 def test_whether_messages_have_files() -> None:

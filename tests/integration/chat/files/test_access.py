@@ -219,6 +219,7 @@ class TestServed:
         ("content", "shown"),
         [
             (PNG, "image/png"),
+            (b"GIF89a=1;/*\0\0*/alert(1)//<script>", "image/gif"),  # and a script and a page, which it is not served as
             (b"%PDF-1.7\n", "application/pdf"),
             (b'<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>', ""),
         ],
@@ -229,6 +230,7 @@ class TestServed:
         answer = logged_in(alice).get(f"/attachments/{file.pk}/?view=1")
         assert answer["Content-Type"] == (shown or "application/octet-stream")
         assert answer["Content-Disposition"].startswith("inline" if shown else "attachment")
+        assert answer["X-Content-Type-Options"] == "nosniff"
         assert body(answer) == content
 
     def test_a_download_ends_when_access_ends(self, file: File, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,10 @@ from chat.models import Blob, Upload
 from chat.protocol.errors import Unavailable
 from chat.retention import purge
 from config.settings import files as file_settings
-from tests.fixtures.attached import begin, put, upload
+from tests import made_files as made
+from tests.fixtures.attached import begin, put, stored, upload
 from tests.fixtures.people import logged_in
+from workers.files import reading
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis", "reading")]
 CHUNK = 64 * 1024
@@ -42,11 +44,11 @@ class Bucket:
         self.server = ThreadedMotoServer(ip_address="127.0.0.1", port=self.port, verbose=False)
         self.server.start()
 
-    def names(self) -> set[str]:
+    def names(self, prefix: str = "") -> set[str]:
         client = boto3.client(
             "s3", endpoint_url=self.url, aws_access_key_id="k", aws_secret_access_key="s", region_name="us-east-1"
         )
-        return {one["Key"] for one in client.list_objects_v2(Bucket="files").get("Contents", ())}
+        return {one["Key"] for one in client.list_objects_v2(Bucket="files", Prefix=prefix).get("Contents", ())}
 
 
 @pytest.fixture
@@ -131,6 +133,36 @@ def test_a_bucket_that_goes_away_in_the_middle_of_a_download(alice: User, bucket
         bucket.start()
     again: Any = browser.get(f"/attachments/{file['id']}/")
     assert b"".join(again.streaming_content) == content
+
+
+@pytest.mark.parametrize("when", ["before", "in the middle"])
+def test_a_bucket_that_goes_away_while_a_worker_reads(
+    alice: User, bucket: Bucket, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The content is read once the bucket is back, with all that is made of it."""
+    content = made.image((400, 300))
+    blob = stored(alice, "a.png", content).blob
+    if when == "before":
+        bucket.stop()
+    else:
+        store = reading._store
+
+        def away(*arguments: Any) -> Any:
+            bucket.stop()
+            return store(*arguments)
+
+        monkeypatch.setattr(reading, "_store", away)
+    assert not reading.read_blob(blob.pk)
+    monkeypatch.undo()
+    bucket.start()
+    blob.refresh_from_db()
+    assert (blob.state, blob.attempts) == ("pending", 1)
+    Blob.objects.update(claimed_until=None)
+    assert reading.read_blob(blob.pk)
+    blob.refresh_from_db()
+    assert (blob.state, blob.width) == ("read", 400)
+    kept = {blob.path, blob.thumbnail, reading.image_path(blob.path, 1)}
+    assert bucket.names(f"site/{blob.path.rpartition('/')[0]}/") == {f"site/{path}" for path in kept}
 
 
 def test_a_chunk_is_not_in_memory_as_a_whole(alice: User, bucket: Bucket) -> None:

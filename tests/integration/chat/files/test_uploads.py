@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.core.files.storage import FileSystemStorage
 from django.http import UnreadablePostError
+from django.utils.http import content_disposition_header
 
 from accounts.models import User
 from chat.files import contents, storage, uploads
@@ -70,6 +71,23 @@ class TestWhole:
         page = b"<!DOCTYPE html><html><script>alert(1)</script></html>"
         file = upload(logged_in(alice), "photo.png", page)
         assert (file["media_type"], file["kind"]) == ("text/html", "document")
+
+    @pytest.mark.parametrize(
+        ("name", "kept"),
+        [
+            ("x" * 4_000 + ".txt", "x" * 196 + ".txt"),
+            ("../../etc/passwd", "passwd"),
+            ("invoice\u202efdp.exe", "invoicefdp.exe"),
+            ("\u2067\u05d3\u05d5\u05d7 2026.pdf", "\u05d3\u05d5\u05d7 2026.pdf"),
+        ],
+    )
+    def test_the_name_is_what_can_be_shown(self, alice: User, name: str, kept: str) -> None:
+        browser = logged_in(alice)
+        file = upload(browser, name, b"Crocodiles wait.")
+        assert file["name"] == kept
+        answer = browser.get(f"/attachments/{file['id']}/")
+        answer.close()
+        assert answer["Content-Disposition"] == content_disposition_header(True, kept)
 
 
 class TestResuming:

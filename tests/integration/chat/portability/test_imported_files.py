@@ -16,7 +16,8 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 
-from accounts.models import User
+from accounts.models import SiteSettings, User
+from accounts.models.site import Feature
 from chat.conversations.own_collections import add_file
 from chat.files import storage, uploads
 from chat.files.quota import used_by
@@ -26,7 +27,7 @@ from chat.portability.archived_files import ArchivedFiles
 from chat.portability.export_jobs import create_export, run_export
 from chat.portability.import_jobs import create_import, run_import
 from chat.portability.json_stream import ImportRefusedError
-from chat.protocol.errors import QuotaExceeded, Unavailable
+from chat.protocol.errors import QuotaExceeded, TooLarge, Unavailable
 from chat.retention.erasure import erase
 from tests.fixtures.attached import PNG, in_storage, stored
 from tests.fixtures.moderation_rules import add_rule
@@ -257,6 +258,16 @@ def test_a_storage_that_is_away_ends_the_import_and_it_can_be_repeated(
         job = imported(bob, archive)
     assert (job.state, job.error, Conversation.objects.count()) == ("failed", refusals.STORAGE_AWAY, 0)
     assert imported(bob, archive).files == 4
+
+
+def test_they_come_while_attaching_is_switched_off(archive: bytes, bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Staff switch off what people upload, not what their own export brings back."""
+    monkeypatch.setattr("accounts.site._known", None)
+    SiteSettings.objects.create(pk=1, off=[Feature.UPLOADS.value])
+    with pytest.raises(TooLarge):
+        uploads.create_upload(bob.pk, "a.txt", 10)
+    job = imported(bob, archive)
+    assert (job.files, job.files_left_out, job.report) == (4, 0, [])
 
 
 def test_the_command_brings_them_too(archive: bytes, bob: User, tmp_path: Path) -> None:

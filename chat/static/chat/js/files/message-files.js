@@ -92,7 +92,7 @@ export function showUses(element, uses) {
   const known = element.querySelector(".file-uses");
   if (!uses.length) return known?.remove();
   const place = known ?? Object.assign(document.createElement("p"), { className: "file-uses" });
-  place.replaceChildren(icon("file"), Object.assign(document.createElement("span"), { dir: "auto", textContent: t("The model got: {files}", { files: uses.map(useWords).join("; ") }) }));
+  place.replaceChildren(icon("file"), Object.assign(document.createElement("span"), { dir: "auto", textContent: t("The model got: {files}", { files: uses.map(useWords).join("; ").replaceAll(".; ", "; ") }) }));
   if (!known) element.querySelector(".message-note")?.before(place);
   return undefined;
 }

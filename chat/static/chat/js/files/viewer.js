@@ -127,7 +127,7 @@ class Viewer {
     this.forth.disabled = this.at === this.files.length - 1;
     this.asText.hidden = !isShown || !file.characters;
     this.asText.textContent = this.isText ? t("Show the file") : t("Show as text");
-    this.body.className = `file-viewer-body is-${this.isText ? "text" : file.kind}`;
+    this.body.className = `file-viewer-body of-${file.kind} is-${this.isText ? "text" : file.kind}`;
     if (!this.isText) return this.body.replaceChildren(file.kind === "pdf" ? pdfOf(file, this.place?.page) : this.imageOf(file));
     return this.showText(file, () => mine === this.wanted);
   }
