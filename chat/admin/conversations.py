@@ -24,6 +24,7 @@ from chat.admin.filters import MemberFilter, TrashFilter
 from chat.admin.links import link, list_link, page_link
 from chat.admin.trash import TrashActions
 from chat.dashboard.people import show_people
+from chat.dashboard.queues_page import show_queues
 from chat.dashboard.speed_page import show_speed
 from chat.dashboard.usage_page import show_usage
 from chat.models import Conversation, Member, Message, Role, Run
@@ -147,5 +148,10 @@ class ConversationAdmin(ReadingActions, TrashActions, MemberActions, BodyAdmin):
         return list_link("run", row, gettext("Show %(count)s") % {"count": number(row.run_count)})
 
 
-for _route, _view in (("usage", show_usage), ("speed", show_speed), ("people", show_people)):
+for _route, _view in (
+    ("usage", show_usage),
+    ("speed", show_speed),
+    ("people", show_people),
+    ("queues", show_queues),
+):
     admin.site.add_page(f"{_route}/", _view, _route)  # type: ignore[attr-defined]  # it is a StaffSite

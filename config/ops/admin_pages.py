@@ -96,7 +96,7 @@ def addresses() -> Iterator[str]:
     yield from (f"{reverse('admin:index')}?period={period}" for period in ("1h", "24h", "7d", "30d"))
     since = today - timedelta(days=29)
     yield from (f"{reverse('admin:usage')}?from={since}&by={by}" for by in ("user", "model", "group", "day"))
-    yield from (reverse(f"admin:{name}") for name in ("speed", "people", "moderation", "tools"))
+    yield from (reverse(f"admin:{name}") for name in ("speed", "people", "moderation", "tools", "queues"))
     yield reverse("staff_exports")
     yield f"{reverse('admin:search_texts')}?q=invoices"
     for model, page in sorted(admin.site._registry.items(), key=lambda item: item[0]._meta.label_lower):  # noqa: SLF001  # Django offers no list
