@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.contrib import admin
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 from django.db.models import Count, Sum
 from django.test import Client
@@ -53,6 +54,7 @@ def measure(user: User, only: str = "") -> Iterator[MeasuredPage]:
     with transaction.atomic():
         client = Client(headers={"host": "localhost", "x-forwarded-proto": "https"})
         client.force_login(user)
+        ContentType.objects.get_for_models(*admin.site._registry)  # noqa: SLF001  # as below; a process reads them once
         for path in addresses():
             if only in path:
                 yield _measure(client, path)

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.lib.ids import lowest_uuid7
 from accounts.models import Quota, TopUp, User
+from chat.models import Conversation, Member, Webhook
 from tests.integration.accounts.staff.lists import root as root  # a fixture
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
@@ -55,3 +56,16 @@ def test_dates_have_a_zone_and_amounts_no_zeros(root: Client) -> None:
     page = root.get(f"/admin/accounts/topup/{row.pk}/change/").content.decode()
     assert "\xa0UTC" in page
     assert "1.000" not in page
+
+
+def test_dates_of_pages_with_a_form_look_like_all_others(root: Client) -> None:
+    """They cannot be changed there; the members of a conversation are rows below its page."""
+    webhook = Webhook.objects.create(
+        name="w", url="https://crm.example.org/", events=["user.created"], succeeded_at=timezone.now()
+    )
+    conversation = Conversation.objects.create()
+    Member.objects.create(conversation=conversation, user=person(1), role="owner")
+    for path in (f"chat/webhook/{webhook.pk}", f"chat/conversation/{conversation.pk}"):
+        page = root.get(f"/admin/{path}/change/").content.decode()
+        assert re.search(r"\d{4}-\d\d-\d\d\xa0\d\d:\d\d\xa0UTC", page), path
+        assert not re.search(r"[ap]\.m\.", page), path
