@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import DateTimeField, DecimalField, Field
+from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -72,6 +73,24 @@ def breakable(text: str, after: str) -> SafeString | str:
         return NOTHING
     *parts, last = text.split(after)
     return format_html("{}{}", format_html_join("", "{}<wbr>", ((part + after,) for part in parts)), last)
+
+
+class PlainDecimals:
+    """For pages with a form: fields have amounts without zeros at their end, and never as `0E-9`."""
+
+    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]  # of what it is mixed into
+        if isinstance(db_field, DecimalField) and field is not None:
+            prepare = field.prepare_value
+            field.prepare_value = lambda value: _without_zeros(prepare(value))
+        return field
+
+
+def _without_zeros(value: Any) -> Any:
+    if not isinstance(value, Decimal):
+        return value  # what somebody has typed
+    whole, _dot, part = f"{value:f}".partition(".")
+    return f"{whole}.{part}".rstrip("0").rstrip(".") if part else whole
 
 
 def read_once(row: Any, name: str, read: Callable[[], Any]) -> Any:

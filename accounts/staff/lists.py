@@ -17,7 +17,7 @@ from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
 from accounts.lib.formatting import number
-from accounts.staff.columns import plain_column
+from accounts.staff.columns import PlainDecimals, plain_column
 
 
 class OnePage(Page):  # type: ignore[type-arg]  # the parameter exists in the stubs only
@@ -76,7 +76,7 @@ def estimated_rows(rows: QuerySet[Any]) -> int | None:
         return None
 
 
-class QuickListAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class QuickListAdmin(PlainDecimals, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """Lists without counts that allow only known lookups.
 
     Django lets a list's URL filter by any field of its model (`?text__contains=`), which would reveal text, letter by
