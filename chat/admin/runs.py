@@ -48,9 +48,7 @@ def describe_parameters(values: Mapping[str, Any]) -> str:
 
 @admin.register(Run)
 class RunAdmin(HistoryAdmin):
-    list_display = (
-        "link", "coloured_status", "cause", "model", "asked_by", "started", "times", "cost_and_tokens",
-    )  # fmt: skip
+    list_display = ("link", "coloured_status", "cause", "model", "asked_by", "started", "times", "cost_and_tokens")
     list_display_links = None
     list_select_related = ("requested_by",)
     list_filter = ("status", "finish", ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter)

@@ -126,7 +126,7 @@ def test_searching_the_web(alice: User) -> None:
     with pytest.raises(Forbidden, match="switched off"):
         find_place(alice.pk, begins)
     switch_off()
-    assert find_place(alice.pk, begins).conversation_id
+    find_place(alice.pk, begins)  # is not refused
 
 
 def test_temporary_chats(alice: User) -> None:
