@@ -15,11 +15,12 @@ from unfold.admin import TabularInline
 
 from accounts.admin.resources import PlanResource, PriceResource, QuotaResource, UsageResource
 from accounts.models import Allowance, DailyUsage, Plan, Price, Quota, TopUp, UsageEntry, User
+from accounts.staff.columns import PlainDecimals
 from accounts.staff.import_export import ExportAdmin, ImportExportAdmin
 from accounts.staff.recorded import HistoryAdmin, RecordedAdmin
 
 
-class QuotaInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
+class QuotaInline(PlainDecimals, TabularInline):  # type: ignore[misc]  # unfold ships no types
     model = Quota
     fields = ("unit", "period", "limit", "hard", "model")
     extra = 0

@@ -53,8 +53,9 @@ class SiteForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text=_(
             "Applies to everybody within a second. What is switched off is refused with an explanation, and hidden "
-            "from pages when they are next loaded; what was made before stays. Tools have their own switch, on their "
-            "page. To switch something off for some people only, set a limit of 0 in their plan."
+            "from pages when they are next loaded; what was made before stays. Calls have no switch of their own, "
+            "since they need recorded voice. Tools have theirs on their page. To switch something off for some people "
+            "only, set a limit of 0 in their plan."
         ),
     )
     link_lines = forms.CharField(

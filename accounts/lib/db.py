@@ -59,6 +59,7 @@ def statement_timeout(seconds: float, *, using: str = DEFAULT_DB_ALIAS, work_mem
     `using`: the database. `work_mem`: the memory of each sort and hash table, as PostgreSQL writes it; empty: as usual.
     """
     connection = connections[using]
+    is_inner = connection.in_atomic_block
     given = {"statement_timeout": f"{int(seconds * 1000)}ms"} | ({"work_mem": work_mem} if work_mem else {})
     try:
         with transaction.atomic(using=using):
@@ -66,8 +67,9 @@ def statement_timeout(seconds: float, *, using: str = DEFAULT_DB_ALIAS, work_mem
                 setting = ", ".join("set_config(%s, %s, true)" for _ in given)
                 cursor.execute(f"SELECT {setting}", [word for pair in given.items() for word in pair])
             yield
-            with connection.cursor() as cursor:  # an outer transaction goes on without them
-                cursor.execute("; ".join(f"SET LOCAL {name} TO DEFAULT" for name in given))
+            if is_inner:  # the outer transaction goes on without them
+                with connection.cursor() as cursor:
+                    cursor.execute("; ".join(f"SET LOCAL {name} TO DEFAULT" for name in given))
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", "") != _QUERY_CANCELED:
             raise

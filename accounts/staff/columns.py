@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import DateTimeField, DecimalField, Field
-from django.utils.html import format_html
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from accounts.lib.formatting import NOTHING, amount, clock
+from accounts.lib.formatting import NO_BREAK, NOTHING, amount, clock
 
 _columns: Final[dict[tuple[str, str, str], Callable[[Any], SafeString | str]]] = {}
 
@@ -58,6 +59,38 @@ def stamp(value: datetime | None, *, with_seconds: bool = True) -> SafeString | 
     if value is None:
         return NOTHING
     return format_html('<span class="staff-stamp">{}</span>', clock(value, with_seconds=with_seconds))
+
+
+def two_line_stamp(value: datetime) -> SafeString:
+    """As `stamp` to the second, with the date above the time: for lists with many columns."""
+    day, _space, time = clock(value).partition(NO_BREAK)
+    return format_html('<span class="staff-pair">{}<small>{}</small></span>', day, time)
+
+
+def breakable(text: str, after: str) -> SafeString | str:
+    """A code or an address that may go on in the next line after each `after`; a dash for none."""
+    if not text:
+        return NOTHING
+    *parts, last = text.split(after)
+    return format_html("{}{}", format_html_join("", "{}<wbr>", ((part + after,) for part in parts)), last)
+
+
+class PlainDecimals:
+    """For pages with a form: fields have amounts without zeros at their end, and never as `0E-9`."""
+
+    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]  # of what it is mixed into
+        if isinstance(db_field, DecimalField) and field is not None:
+            prepare = field.prepare_value
+            field.prepare_value = lambda value: _without_zeros(prepare(value))
+        return field
+
+
+def _without_zeros(value: Any) -> Any:
+    if not isinstance(value, Decimal):
+        return value  # what somebody has typed
+    whole, _dot, part = f"{value:f}".partition(".")
+    return f"{whole}.{part}".rstrip("0").rstrip(".") if part else whole
 
 
 def read_once(row: Any, name: str, read: Callable[[], Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, ClassVar
 
 from django.contrib import messages
@@ -17,7 +17,7 @@ from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
 from accounts.lib.formatting import number
-from accounts.staff.columns import plain_column
+from accounts.staff.columns import PlainDecimals, plain_column
 
 
 class OnePage(Page):  # type: ignore[type-arg]  # the parameter exists in the stubs only
@@ -76,7 +76,7 @@ def estimated_rows(rows: QuerySet[Any]) -> int | None:
         return None
 
 
-class QuickListAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
+class QuickListAdmin(PlainDecimals, ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     """Lists without counts that allow only known lookups.
 
     Django lets a list's URL filter by any field of its model (`?text__contains=`), which would reveal text, letter by
@@ -102,6 +102,26 @@ class QuickListAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
     def get_list_display(self, request: HttpRequest) -> Any:
         """Dates and amounts as all of staff's pages write them."""
         return [plain_column(self, name, self.sorted_by.get(name, "")) for name in super().get_list_display(request)]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Dates and amounts that cannot be changed there as in lists."""
+        fixed = {name for name in self.get_readonly_fields(request, obj) if isinstance(name, str)}
+        found = super().get_fieldsets(request, obj)
+        return [(title, {**options, "fields": self.plain(options["fields"], fixed)}) for title, options in found]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        found = tuple(super().get_readonly_fields(request, obj))
+        return (*found, *(one for one in self.plain(found) if callable(one) and one not in found))
+
+    def plain(self, names: Iterable[Any], only: Container[str] | None = None) -> list[Any]:
+        """What stands for these fields, each once; `only` for some of them."""
+        shown = (
+            tuple(self.plain(one, only)) if isinstance(one, list | tuple)
+            else plain_column(self, one) if only is None or one in only
+            else one
+            for one in names
+        )  # fmt: skip
+        return list(dict.fromkeys(shown))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return UncountedList

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.db.models import Model, QuerySet
@@ -11,7 +10,6 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 
 from accounts import audit
-from accounts.staff.columns import plain_column
 from accounts.staff.lists import QuickListAdmin
 
 
@@ -98,12 +96,9 @@ class HistoryAdmin(UnchangeableRows, IdOrEmailSearch):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Dates and amounts as in lists: nothing here can be changed."""
         found = super().get_fieldsets(request, obj)
-        return [(title, {**options, "fields": self._plain(options["fields"])}) for title, options in found]
+        return [(title, {**options, "fields": self.plain(options["fields"])}) for title, options in found]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         found = tuple(super().get_readonly_fields(request, obj))
-        plain = self._plain(one.name for one in self.model._meta.get_fields())  # noqa: SLF001  # Django documents it
+        plain = self.plain(one.name for one in self.model._meta.get_fields())  # noqa: SLF001  # Django documents it
         return (*found, *(one for one in plain if callable(one)))
-
-    def _plain(self, names: Iterable[Any]) -> list[Any]:
-        return [tuple(self._plain(one)) if isinstance(one, list | tuple) else plain_column(self, one) for one in names]

@@ -43,13 +43,13 @@ class BodyAdmin(HistoryAdmin):
         raise NotImplementedError
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Sequence[Any]:
-        found: list[Any] = [(None, {"fields": self._plain(self.facts)})]
+        found: list[Any] = [(None, {"fields": self.plain(self.facts)})]
         if request.user.has_perm(self.permission):
             found.append((self.body_title, {"fields": self.body_fields}))
         return found
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return (*self._plain(self.facts), *self.body_fields)
+        return (*self.plain(self.facts), *self.body_fields)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
 from accounts.lib.formatting import money, number
-from accounts.staff.columns import stamp
+from accounts.staff.columns import breakable, stamp, two_line_stamp
 from chat.admin.base import BodyAdmin
 from chat.admin.conversation_members import MemberActions
 from chat.admin.conversation_reading import ReadingActions
@@ -24,6 +24,7 @@ from chat.admin.filters import MemberFilter, TrashFilter
 from chat.admin.links import link, list_link, page_link
 from chat.admin.trash import TrashActions
 from chat.dashboard.people import show_people
+from chat.dashboard.queues_page import show_queues
 from chat.dashboard.speed_page import show_speed
 from chat.dashboard.usage_page import show_usage
 from chat.models import Conversation, Member, Message, Role, Run
@@ -31,7 +32,7 @@ from chat.models import Conversation, Member, Message, Role, Run
 
 class MemberInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
     model = Member
-    fields = readonly_fields = ("user", "role", "joined_at")
+    fields = readonly_fields = ("user", "role", "joined")
     extra = 0
     can_delete = False
     hide_title = True
@@ -39,6 +40,10 @@ class MemberInline(TabularInline):  # type: ignore[misc]  # unfold ships no type
     def get_queryset(self, request: HttpRequest) -> QuerySet[Member]:
         rows: QuerySet[Member] = super().get_queryset(request).select_related("user")
         return rows
+
+    @admin.display(description=_("Joined"))
+    def joined(self, row: Member) -> SafeString | str:
+        return stamp(row.joined_at, with_seconds=False)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -101,8 +106,8 @@ class ConversationAdmin(ReadingActions, TrashActions, MemberActions, BodyAdmin):
         return page_link("conversation", row.pk)
 
     @admin.display(description=_("Owner"))
-    def owner(self, row: Any) -> str:
-        return row.owner_email or "–"
+    def owner(self, row: Any) -> SafeString | str:
+        return breakable(row.owner_email or "", "@")
 
     @admin.display(description=_("Messages"))
     def messages(self, row: Any) -> int:
@@ -122,7 +127,7 @@ class ConversationAdmin(ReadingActions, TrashActions, MemberActions, BodyAdmin):
 
     @admin.display(description=_("Updated"), ordering="updated_at")
     def updated(self, row: Any) -> SafeString | str:
-        return stamp(row.updated_at)
+        return two_line_stamp(row.updated_at)
 
     @admin.display(description=_("Messages"))
     def message_list(self, row: Any) -> SafeString:
@@ -147,5 +152,10 @@ class ConversationAdmin(ReadingActions, TrashActions, MemberActions, BodyAdmin):
         return list_link("run", row, gettext("Show %(count)s") % {"count": number(row.run_count)})
 
 
-for _route, _view in (("usage", show_usage), ("speed", show_speed), ("people", show_people)):
+for _route, _view in (
+    ("usage", show_usage),
+    ("speed", show_speed),
+    ("people", show_people),
+    ("queues", show_queues),
+):
     admin.site.add_page(f"{_route}/", _view, _route)  # type: ignore[attr-defined]  # it is a StaffSite

@@ -11,16 +11,16 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from accounts import audit
-from accounts.lib.formatting import milliseconds, money, number
+from accounts.lib.formatting import NOTHING, milliseconds, money, number
 from accounts.models import User
-from accounts.staff.columns import stamp
+from accounts.staff.columns import breakable, two_line_stamp
 from accounts.staff.labels import Label
 from accounts.staff.recorded import HistoryAdmin
 from chat.admin.filters import ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter
@@ -48,10 +48,7 @@ def describe_parameters(values: Mapping[str, Any]) -> str:
 
 @admin.register(Run)
 class RunAdmin(HistoryAdmin):
-    list_display = (
-        "link", "coloured_status", "error_code", "model", "requested_by", "started", "first_token", "total",
-        "shown_cost", "tokens", "queued",
-    )  # fmt: skip
+    list_display = ("link", "coloured_status", "cause", "model", "asked_by", "started", "times", "cost_and_tokens")
     list_display_links = None
     list_select_related = ("requested_by",)
     list_filter = ("status", "finish", ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter)
@@ -222,9 +219,17 @@ class RunAdmin(HistoryAdmin):
             return "–"
         return format_html_join(", ", "{} {}", ((one.model, page_link("run", one.pk)) for one in others))
 
+    @admin.display(description=_("Error code"))
+    def cause(self, row: Run) -> SafeString | str:
+        return breakable(row.error_code, "_")
+
+    @admin.display(description=_("Requested by"))
+    def asked_by(self, row: Run) -> SafeString | str:
+        return breakable(str(row.requested_by), "@") if row.requested_by else NOTHING
+
     @admin.display(description=_("Started"), ordering="created_at")
     def started(self, row: Run) -> SafeString | str:
-        return stamp(row.created_at)
+        return two_line_stamp(row.created_at)
 
     @admin.display(description=_("Cost"))
     def shown_cost(self, row: Run) -> str:
@@ -234,23 +239,23 @@ class RunAdmin(HistoryAdmin):
     def usage(self, row: Run) -> SafeString:
         return link(f"{reverse('admin:accounts_usageentry_changelist')}?run_id__exact={row.pk}", gettext("Show"))
 
-    @admin.display(description=_("Tokens in → out"))
-    def tokens(self, row: Run) -> str:
+    @admin.display(description=_("Cost, tokens in → out"))
+    def cost_and_tokens(self, row: Run) -> SafeString | str:
+        cost = money(row.cost)
         if row.input_tokens is None and row.output_tokens is None:
-            return "–"
-        return f"{row.input_tokens or 0}\u202f→\u202f{row.output_tokens or 0}"
+            return cost
+        tokens = f"{number(row.input_tokens or 0)}\u202f→\u202f{number(row.output_tokens or 0)}"
+        return format_html('<span class="staff-pair">{}<small>{}</small></span>', cost, tokens)
 
-    @admin.display(description=_("Queued"))
-    def queued(self, row: Run) -> str:
-        return milliseconds(row.queued_ms)
-
-    @admin.display(description=_("First token"))
-    def first_token(self, row: Run) -> str:
-        return milliseconds(row.first_token_ms)
-
-    @admin.display(description=_("Total"))
-    def total(self, row: Run) -> str:
-        return milliseconds(row.total_ms)
+    @admin.display(description=_("First token → total"))
+    def times(self, row: Run) -> SafeString | str:
+        if row.queued_ms is None and row.first_token_ms is None and row.total_ms is None:
+            return NOTHING
+        return format_html(
+            '<span class="staff-pair">{} → {}<small>{}</small></span>',
+            milliseconds(row.first_token_ms), milliseconds(row.total_ms),
+            gettext("queued %(time)s") % {"time": milliseconds(row.queued_ms)},
+        )  # fmt: skip
 
     @admin.display(description=_("Question"))
     def prompt_link(self, row: Run) -> SafeString | str:

@@ -47,14 +47,18 @@ def offered_tools(user: User) -> list[OfferedTool]:
     return tools_of(user.pk)
 
 
-def tools_of(user_id: uuid.UUID, servers: Sequence[str] | None = None) -> list[OfferedTool]:
-    """`offered_tools` by the user's id. `servers`: the slugs of those that they may use, where these are known."""
+def tools_of(
+    user_id: uuid.UUID, servers: Sequence[str] | None = None, *, search: bool | None = None
+) -> list[OfferedTool]:
+    """`offered_tools` by the user's id. `servers`: the slugs of those that they may use; `search`: whether the site
+    lets models search the web. Both are looked up where they are not known.
+    """
     if tools_stopped() is not None:
         return []
     usable = _servers_of(user_id) if servers is None else servers
     rows = KnownTool.objects.filter(enabled=True, gone_at=None, server__in=["", *usable])
     policies = policies_for(user_id)
-    if not is_on(Feature.WEB_SEARCH):
+    if not (is_on(Feature.WEB_SEARCH) if search is None else search):
         rows = rows.exclude(server="", name=SEARCH_WEB)
     found = []
     for row in rows.order_by("server", "name"):

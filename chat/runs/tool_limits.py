@@ -50,11 +50,13 @@ NO_TOOLS: Final = ToolLimits()
 @dataclass(frozen=True, slots=True)
 class ToolsVersion:
     """`stopped`: why staff have stopped all tools; None: they have not. `key` is the same for all users who are offered
-    the same, and another one after any change of tools, servers, policies and groups.
+    the same, and another one after any change of tools, servers, policies, groups and `search`: whether the site lets
+    models search the web.
     """
 
     stopped: str | None
     key: str
+    search: bool = True
 
 
 def tool_limits(row: Sequence[Any]) -> ToolLimits:

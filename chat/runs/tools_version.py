@@ -9,7 +9,9 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import connection
 
+from accounts.features import is_on
 from accounts.lib.postgresql.prepared import PreparedStatement
+from accounts.models.site import Feature
 from chat.runs.tool_limits import ToolsVersion
 from chat.runs.tool_switch import sentence
 
@@ -54,6 +56,7 @@ def tools_version(user_id: uuid.UUID) -> ToolsVersion:
 def version_from(row: Sequence[Any]) -> ToolsVersion:
     """What the row of a statement says."""
     reason, digest = row
-    # What of the tools is not in the database.
-    known = f"{settings.TOOL_SERVERS_OF_USERS} {sorted(settings.TOOL_SERVERS_STDIO.items())}"
-    return ToolsVersion(None if reason is None else sentence(reason), f"{digest} {known}")
+    search = is_on(Feature.WEB_SEARCH)
+    # What of the tools is not in the tables of the statement.
+    known = f"{settings.TOOL_SERVERS_OF_USERS} {sorted(settings.TOOL_SERVERS_STDIO.items())} {search}"
+    return ToolsVersion(None if reason is None else sentence(reason), f"{digest} {known}", search)

@@ -10,7 +10,7 @@ import msgspec
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from accounts.features import TEMPORARY_OFF, is_on
+from accounts.features import TEMPORARY_OFF, WEB_SEARCH_OFF, is_on
 from accounts.lib.ids import uuid7
 from accounts.lib.texts import gettext_noop
 from accounts.models import User
@@ -106,6 +106,8 @@ def _new_conversation(user_id: uuid.UUID, command: MessageSend) -> Place:
     preset = choose_preset(user_id, command.preset_id, named) if command.preset_id else None
     if command.temporary and not is_on(Feature.TEMPORARY):
         raise Forbidden(TEMPORARY_OFF)
+    if command.options is not None and command.options.web_search and not is_on(Feature.WEB_SEARCH):
+        raise Forbidden(WEB_SEARCH_OFF)
     if command.folder_id and command.temporary:
         raise Invalid(TEMPORARY)
     folder = folder_of(user_id, command.folder_id) if command.folder_id else None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.contrib import admin
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 from django.db.models import Count, Sum
 from django.test import Client
@@ -53,6 +54,7 @@ def measure(user: User, only: str = "") -> Iterator[MeasuredPage]:
     with transaction.atomic():
         client = Client(headers={"host": "localhost", "x-forwarded-proto": "https"})
         client.force_login(user)
+        ContentType.objects.get_for_models(*admin.site._registry)  # noqa: SLF001  # as below; a process reads them once
         for path in addresses():
             if only in path:
                 yield _measure(client, path)
@@ -96,7 +98,7 @@ def addresses() -> Iterator[str]:
     yield from (f"{reverse('admin:index')}?period={period}" for period in ("1h", "24h", "7d", "30d"))
     since = today - timedelta(days=29)
     yield from (f"{reverse('admin:usage')}?from={since}&by={by}" for by in ("user", "model", "group", "day"))
-    yield from (reverse(f"admin:{name}") for name in ("speed", "people", "moderation", "tools"))
+    yield from (reverse(f"admin:{name}") for name in ("speed", "people", "moderation", "tools", "queues"))
     yield reverse("staff_exports")
     yield f"{reverse('admin:search_texts')}?q=invoices"
     for model, page in sorted(admin.site._registry.items(), key=lambda item: item[0]._meta.label_lower):  # noqa: SLF001  # Django offers no list

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from chat.admin.moderation_figures import PERMISSION as FIGURES_PERMISSION
 from chat.admin.text_search import PERMISSIONS as SEARCH_PERMISSIONS
 from chat.admin.tool_figures import PERMISSION as TOOLS_PERMISSION
+from chat.dashboard.queues_page import PERMISSION as QUEUES_PERMISSION
 from chat.dashboard.speed_page import PERMISSION as SPEED_PERMISSION
 from chat.dashboard.usage_page import PERMISSION as USAGE_PERMISSION
 from config.staff import handbook
@@ -125,6 +126,11 @@ def build_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         *(
             [_item(gettext("Tools"), "construction", reverse("admin:tools"))]
             if request.user.has_perm(TOOLS_PERMISSION)
+            else []
+        ),
+        *(
+            [_item(gettext("Queues"), "stacks", reverse("admin:queues"))]
+            if request.user.has_perm(QUEUES_PERMISSION)
             else []
         ),
         _item(gettext("Exports"), "download", reverse("staff_exports")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Final
 
@@ -93,6 +93,8 @@ async def find_tools(wanted: Wanted) -> Toolbox:
     offered, existing = await in_db(_read, wanted) if known is None else known
     if not offered:
         return Toolbox()
+    if ("", SEARCH_WEB) not in offered:  # the conversation's switch stays as it is, and cannot be seen meanwhile
+        wanted = replace(wanted, web_search=False)
     chosen = [
         tool
         for tool in existing
@@ -131,15 +133,16 @@ def _read(wanted: Wanted) -> _Known:
     with _lock:
         known = _read_before.get(version.key)
     if known is None:
-        known = _read_all(user_id)
+        known = _read_all(user_id, version.search)
         with _lock:
             _read_before[version.key] = known
     return known
 
 
-def _read_all(user_id: uuid.UUID) -> _Known:
+def _read_all(user_id: uuid.UUID, search: bool) -> _Known:
     servers = list(servers_of_id(user_id))
-    offered = {(one.server, one.name): one for one in tools_of(user_id, [one.slug for one in servers])}
+    slugs = [one.slug for one in servers]
+    offered = {(one.server, one.name): one for one in tools_of(user_id, slugs, search=search)}
     return offered, [*OWN_TOOLS, *(read_tools(servers) if offered else [])]
 
 

@@ -23,6 +23,7 @@ from chat.files import uploads
 from chat.models import Collection
 from chat.protocol.commands import MessageSend
 from chat.protocol.errors import Forbidden, TooLarge
+from chat.protocol.options import TurnOptions
 from chat.realtime.greeting import hello
 from chat.realtime.site_banner import read_offers
 from chat.shares.links import sharing_roles
@@ -128,6 +129,13 @@ def test_searching_the_web(alice: User) -> None:
     switch_off(Feature.WEB_SEARCH)
     with pytest.raises(Forbidden, match="switched off"):
         switch_web_search(alice.pk, uuid.uuid4(), on=True)
+    begins = MessageSend(
+        client_id=uuid.uuid4(), conversation_id=None, text="Hello", options=TurnOptions(web_search=True)
+    )
+    with pytest.raises(Forbidden, match="switched off"):
+        find_place(alice.pk, begins)
+    switch_off()
+    find_place(alice.pk, begins)  # is not refused
 
 
 def test_temporary_chats(alice: User) -> None:

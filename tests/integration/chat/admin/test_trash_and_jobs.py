@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, cast
 
 import pytest
+from celery import current_app
 from django.utils import timezone
 
+from accounts.lib.redis import sync_redis
 from accounts.models import AuditEntry, User
+from chat.jobs.queues import BrokerAway
 from chat.models import Conversation, PeriodicJob, Webhook
 from tests.fixtures.people import staff_client
 from tests.integration.config.ops.operating import conversation, days_ago
@@ -70,3 +74,70 @@ def test_jobs_that_have_nothing_to_do_are_said_to_be_not_set_up(settings: Any) -
     settings.EMAIL_HOST = "mail.example.org"
     Webhook.objects.create(name="Hook", url="https://example.org/", events=["user.created"])
     assert "not set up" not in root.get("/admin/chat/periodicjob/").content.decode()
+
+
+def test_backups_are_due_by_their_own_rule(settings: Any) -> None:
+    """A timer of the operator's makes them, not beat."""
+    settings.BACKUP_DAYS = 2
+    PeriodicJob.objects.create(name="backup", ended_at=days_ago(1))
+    root = staff_client(superuser=True)
+    page = root.get("/admin/chat/periodicjob/").content.decode()
+    assert "by a timer of your own" in page
+    assert "no longer scheduled" not in page
+    assert "overdue since" not in page
+    PeriodicJob.objects.update(ended_at=days_ago(3))
+    assert "overdue since" in root.get("/admin/chat/periodicjob/").content.decode()
+    page = root.get("/admin/chat/periodicjob/backup/change/").content.decode()
+    assert "They cannot be started from here." in page
+    assert "/admin/chat/periodicjob/backup/run/" not in page
+
+
+def test_a_job_in_progress_says_so() -> None:
+    PeriodicJob.objects.create(
+        name="purge", published_at=timezone.now(), started_at=timezone.now(), ended_at=days_ago(1)
+    )
+    page = staff_client(superuser=True).get("/admin/chat/periodicjob/").content.decode()
+    assert "in progress since" in page
+    assert "succeeded" not in page
+
+
+def test_a_job_is_run_now_and_recorded() -> None:
+    before = timezone.now()
+    PeriodicJob.objects.create(name="purge", published_at=before)
+    root = staff_client(superuser=True)
+    address = "/admin/chat/periodicjob/purge/run/"
+    assert f'action="{address}"' in root.get("/admin/chat/periodicjob/purge/change/").content.decode()
+    assert root.get(address).status_code == 405
+    answer = root.post(address, follow=True).content.decode()
+    assert "was handed to a worker" in answer
+    [job] = cast("list[bytes]", sync_redis().lrange("maintenance", 0, -1))
+    assert json.loads(job)["headers"]["task"] == "workers.maintenance.purge"
+    assert AuditEntry.objects.get(verb="run_job").object_id == "purge"
+    assert PeriodicJob.objects.get().published_at == before, "its schedule stays as it is"
+    form = {"action": "run_selected", "_selected_action": ["purge"]}
+    assert "was handed to a worker" in root.post("/admin/chat/periodicjob/", form, follow=True).content.decode()
+    assert sync_redis().llen("maintenance") == 2
+
+
+def test_what_cannot_be_run_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("purge", "backup"):
+        PeriodicJob.objects.create(name=name)
+    root = staff_client(superuser=True)
+    answer = root.post("/admin/chat/periodicjob/backup/run/", follow=True).content.decode()
+    assert "is not scheduled here" in answer
+    assert not AuditEntry.objects.filter(verb="run_job").exists()
+
+    def away(*_: Any, **__: Any) -> None:
+        raise BrokerAway("gone")
+
+    monkeypatch.setattr(current_app, "send_task", away)
+    answer = root.post("/admin/chat/periodicjob/purge/run/", follow=True).content.decode()
+    assert "the broker cannot be reached" in answer
+
+
+def test_running_a_job_needs_the_permission() -> None:
+    PeriodicJob.objects.create(name="purge")
+    reader = staff_client("view_periodicjob")
+    assert reader.post("/admin/chat/periodicjob/purge/run/").status_code == 403
+    assert "/purge/run/" not in reader.get("/admin/chat/periodicjob/purge/change/").content.decode()
+    assert not AuditEntry.objects.filter(verb="run_job").exists()

@@ -8,16 +8,21 @@ from typing import Any
 
 import psycopg
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Group
 
+from accounts import site as site_module
 from accounts.lib.db import in_db
-from accounts.models import User
+from accounts.models import SiteSettings, User
+from accounts.models.site import Feature
 from chat.models import KnownTool, ToolPolicy, ToolServer
 from chat.runs.tool_switch import forget, switch_tools
+from chat.runs.tools_version import tools_version
 from chat.turns.submit import announce
 from tests.fixtures.run_rows import say
 from tests.fixtures.tool_runs import ScriptedModel, says
 from tests.fixtures.written_answers import Worker
+from workers.models import SearchProvider
 from workers.tools import registry
 from workers.tools.publishing import publish_own_tools
 from workers.tools.registry import find_tools
@@ -106,6 +111,33 @@ def test_the_switch_is_read_with_it(alice: User, django_assert_num_queries: Any)
     switch_tools(False, "", None)
     assert offered(alice)
     forget()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("clean_redis")
+def test_searching_the_web_is_switched_off_for_answers_too(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In conversations whose own switch is on, and whose tools were read before."""
+
+    def switch(*off: Feature) -> None:
+        monkeypatch.setattr(site_module, "_known", None)  # as a second later
+        SiteSettings.objects.update_or_create(pk=1, defaults={"off": [one.value for one in off]})
+
+    def names() -> set[str]:
+        asked = registry.Wanted(alice.pk, uuid.uuid4(), web_search=True, version=tools_version(alice.pk))
+        box = async_to_sync(find_tools)(asked)
+        assert bool(box.instructions) == ("search_web" in box.tools)
+        return set(box.tools)
+
+    SearchProvider.objects.create(name="Ours", kind="searxng", address="http://127.0.0.1:8080")
+    publish_own_tools()
+    switch()
+    with_search = names()
+    assert {"search_web", "read_page"} <= with_search
+    switch(Feature.WEB_SEARCH)
+    for _ in range(2):
+        assert names() == with_search - {"search_web", "read_page"}
+    switch()
+    assert names() == with_search
 
 
 @pytest.mark.django_db(transaction=True)
