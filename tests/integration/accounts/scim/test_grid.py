@@ -22,10 +22,6 @@ from tests.integration.accounts.scim.conftest import make_token
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
 VERBS: Final = ("get", "post", "put", "patch", "delete")
-BODIES: Final[dict[str, Any]] = {
-    "Users": {"userName": "new@example.org", "emails": [{"value": "new@example.org"}], "active": True},
-    "Groups": {"displayName": "gardeners"},
-}
 DESCRIBING: Final = ("ServiceProviderConfig", "ResourceTypes", "Schemas")
 LISTS, ROWS, DESCRIBED = {"get", "post"}, {"get", "put", "patch", "delete"}, {"get"}
 
@@ -67,15 +63,22 @@ def places(settings: Any) -> dict[str, set[str]]:
     user, group = make_user("Sam"), Group.objects.create(name="plain")
     rows = {"Users": user.pk, "Groups": group.pk}
     return {
-        **{kind: LISTS for kind in KINDS},
+        **dict.fromkeys(KINDS, LISTS),
         **{f"{kind}/{rows[kind]}": ROWS for kind in KINDS},
         **dict.fromkeys(DESCRIBING, DESCRIBED),
         "Nothing": set(),
     }
 
 
+def made(place: str, name: str) -> dict[str, Any]:
+    if place.startswith("Groups"):
+        return {"displayName": name}
+    email = f"{name}@example.org"
+    return {"userName": email, "emails": [{"value": email}], "active": True}
+
+
 def ask(client: Client, verb: str, place: str) -> int:
-    body = BODIES.get(place.partition("/")[0], {})
+    body = made(place, "new" if verb == "post" else "other")
     if verb == "patch":
         body = {"Operations": [{"op": "replace", "value": {"displayName": "Changed"}}]}
     sent = {} if verb == "get" else {"data": json.dumps(body), "content_type": "application/scim+json"}
