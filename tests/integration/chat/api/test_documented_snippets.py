@@ -29,6 +29,7 @@ SHELL: Final = [
     for block in re.findall(r"(?:^    \S.*\n(?:      .*\n)*)+", DOCUMENT, re.MULTILINE)
     if "curl " in block
 ]
+CALLS: Any = [("weather", {"city": "Ulm"}, "call_a")]
 SCOPES: Final = ("models.read", "chat", "conversations", "usage.read")
 
 
@@ -85,7 +86,7 @@ def test_the_official_client(stack: Stack, token: str, upstream: FakeOpenAI) -> 
 
 
 def test_functions(stack: Stack, token: str, upstream: FakeOpenAI) -> None:
-    upstream.play(Script(text="", calls=[("weather", {"city": "Ulm"}, "call_a")]))
+    upstream.play(Script(text="", calls=CALLS))
     upstream.play('text="It is warm."')
     client = next(line for line in PYTHON[0].splitlines() if line.startswith("client = "))
     said = run_python(here(f"from openai import OpenAI\n{client}", stack, token), here(PYTHON[1], stack, token))
