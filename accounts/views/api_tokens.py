@@ -79,11 +79,18 @@ def show_tokens(request: AuthenticatedRequest) -> HttpResponse:
     """The user's tokens that work, the newest first."""
     _check_switched_on()
     rows = [
-        {"token": row, "scopes": shown_scopes(row.scopes)} for row in working_tokens(request.user.pk).order_by("-pk")
+        {"token": row, "scopes": shown_scopes(row.scopes), "per_minute": _per_minute(row.rate)}
+        for row in working_tokens(request.user.pk).order_by("-pk")
     ]
     room = most_tokens(request.user) - len(rows)
     context = {"rows": rows, "may_create": room > 0, "base_url": _base_url(request)}
     return render(request, "account/api_tokens.html", context)
+
+
+def _per_minute(rate: str) -> int:
+    """The requests a minute of a token's own rate, as `create` writes it; 0: it has none of that kind."""
+    number = rate.removesuffix("/m")
+    return int(number) if number.isdecimal() else 0
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -17,9 +17,11 @@ import structlog
 from django.conf import settings
 
 from accounts.auth.api_tokens import TokenAccess
+from accounts.features import is_on
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from accounts.lib.rate_limit import required_limits
+from accounts.models.site import Feature
 from chat.api.asked import Asked, Turn, Turns, check_turns
 from chat.api.errors import ApiError, invalid, no_such_model, of_chat_error, of_run, unavailable
 from chat.api.following import Piece, RunFollower, Sign
@@ -143,14 +145,15 @@ async def submitted(access: TokenAccess, asked: Asked, address: str, key: str) -
     Raises `ApiError`, and one of `OUTAGE`.
     """
     client_id = uuid.uuid5(access.token_id, key) if key else uuid.uuid4()
-    sent: Turns = await in_db(_turns_of, access.user_id, asked)
+    sent: Turns
+    sent, temporary = await in_db(_prepare, access.user_id, asked)
     try:
         ids, placed = await in_db(store_images, access.user_id, client_id, sent.images) if sent.images else ([], [])
     except ChatError as error:
         raise of_chat_error(error) from error
     command = ApiSend(
         conversation_id=None, client_id=client_id, text=written(sent.turns, sent.notes), attachments=ids or None,
-        placed=tuple(placed), model=asked.model, temporary=not asked.store, options=asked.options, turns=sent.turns,
+        placed=tuple(placed), model=asked.model, temporary=temporary, options=asked.options, turns=sent.turns,
         head=asked.head, token_id=access.token_id, top_p=asked.top_p, notes=sent.notes, choice=asked.choice,
         one_call=asked.one_call, logprobs=asked.logprobs,
     )  # fmt: skip
@@ -191,6 +194,14 @@ async def acquire_rate(access: TokenAccess) -> None:
         await rate_limits.acquire(limits)
     except ChatError as error:
         raise of_chat_error(error) from error
+
+
+def _prepare(user_id: uuid.UUID, asked: Asked) -> tuple[Turns, bool]:
+    """The turns of a request, and whether its conversation is a temporary one. Raises `ApiError`.
+
+    Clients leave `store` out. While staff have switched temporary chats off, such a request is kept, not refused.
+    """
+    return _turns_of(user_id, asked), not asked.store and is_on(Feature.TEMPORARY)
 
 
 def _turns_of(user_id: uuid.UUID, asked: Asked) -> Turns:

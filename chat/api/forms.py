@@ -6,16 +6,13 @@ Source: OpenAI API reference, "Create chat completion" and "Create a model respo
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from chat.api.errors import ApiError, invalid, unsupported
-from chat.protocol.commands import clean_controls
-from chat.protocol.functions import MOST_DEPTH, MOST_SCHEMA_BYTES, depth_of
+from chat.api.named import FORM_NAME, check_depth, read_name, write_bounded
 
 MOST_ALTERNATIVES: Final = 20
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Form = tuple[str, str]
 """The name of the form, and its description, schema and `strict` as JSON: `{}` is JSON of any form."""
@@ -41,25 +38,15 @@ def read_form(given: Any, where: str, *, nested: bool) -> Form | None:
 
 
 def _read_schema(found: Mapping[str, Any], where: str) -> Form:
-    name, description, schema, strict = (found.get(one) for one in ("name", "description", "schema", "strict"))
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise invalid(
-            f"'{where}.name' must have 1 to 64 letters, digits, '_' or '-'.", f"{where}.name",
-            "invalid_value" if name else "missing_required_parameter",
-        )  # fmt: skip
-    if description is not None and not isinstance(description, str):
-        raise invalid(f"'{where}.description' must be a text.", f"{where}.description", "invalid_type")
+    name, description = read_name(found, where, FORM_NAME)
+    schema, strict = found.get("schema"), found.get("strict")
     if not isinstance(schema, dict):
         raise invalid(f"'{where}.schema' must be a JSON schema.", f"{where}.schema", "missing_required_parameter")
     if strict is not None and not isinstance(strict, bool):
         raise invalid(f"'{where}.strict' must be true or false.", f"{where}.strict", "invalid_type")
-    if depth_of(schema) > MOST_DEPTH:
-        raise invalid(f"'{where}.schema' is nested too deeply.", f"{where}.schema", "too_large")
-    shown = {"description": description or "", "schema": schema, "strict": bool(strict)}
-    text = clean_controls(json.dumps(shown, ensure_ascii=False))
-    if len(text.encode()) > MOST_SCHEMA_BYTES:
-        raise invalid(f"A schema can have at most {MOST_SCHEMA_BYTES:,} bytes.", f"{where}.schema", "too_large")
-    return name, text
+    check_depth(schema, f"{where}.schema")
+    shown = {"description": description, "schema": schema, "strict": bool(strict)}
+    return name, write_bounded(shown, "A schema", f"{where}.schema")
 
 
 def shown_format(form: Form | None) -> dict[str, Any]:

@@ -12,20 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from chat.api.errors import ApiError, invalid, unsupported
+from chat.api.named import check_depth, read_name, write_bounded
 from chat.protocol.commands import clean_controls
-from chat.protocol.functions import (
-    CALL,
-    FORM,
-    FUNCTION,
-    MOST_DEPTH,
-    MOST_FUNCTIONS,
-    MOST_ID_CHARS,
-    MOST_NAME_CHARS,
-    MOST_SCHEMA_BYTES,
-    NAME,
-    RESULT,
-    depth_of,
-)
+from chat.protocol.functions import CALL, FORM, FUNCTION, MOST_FUNCTIONS, MOST_ID_CHARS, NAME, RESULT
 
 MOST_CALLED_CHARS: Final = 128  # of the name in a call: a model may have called what nobody offers
 _NO_PARAMETERS: Final = {"type": "object", "properties": {}}
@@ -102,29 +91,18 @@ def read_functions(body: Mapping[str, Any], *, nested: bool) -> list[tuple[str, 
 
 
 def _read_function(function: Mapping[str, Any], where: str) -> tuple[str, str]:
-    name, description, parameters = function.get("name"), function.get("description"), function.get("parameters")
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise invalid(
-            f"'{where}.name' must have 1 to {MOST_NAME_CHARS} letters, digits, '_', '-' or '.'.", f"{where}.name",
-            "invalid_value" if name else "missing_required_parameter",
-        )  # fmt: skip
-    if description is not None and not isinstance(description, str):
-        raise invalid(f"'{where}.description' must be a text.", f"{where}.description", "invalid_type")
+    name, description = read_name(function, where, NAME)
+    parameters = function.get("parameters")
     if parameters is None or parameters == {}:
         parameters = _NO_PARAMETERS
     if not isinstance(parameters, dict) or parameters.get("type", "object") != "object":
         raise invalid(
             f"'{where}.parameters' must be a JSON schema of the type object.", f"{where}.parameters", "invalid_type"
         )
-    if depth_of(parameters) > MOST_DEPTH:
-        raise invalid(f"'{where}.parameters' is nested too deeply.", f"{where}.parameters", "too_large")
-    shown = {"description": description or "", "parameters": {"type": "object", **parameters}}
-    text = clean_controls(
-        json.dumps(shown | ({"strict": True} if function.get("strict") is True else {}), ensure_ascii=False)
-    )
-    if len(text.encode()) > MOST_SCHEMA_BYTES:
-        raise invalid(f"A function can have at most {MOST_SCHEMA_BYTES:,} bytes.", where, "too_large")
-    return name, text
+    check_depth(parameters, f"{where}.parameters")
+    shown = {"description": description, "parameters": {"type": "object", **parameters}}
+    strict = {"strict": True} if function.get("strict") is True else {}
+    return name, write_bounded(shown | strict, "A function", where)
 
 
 def read_choice(body: Mapping[str, Any], names: Sequence[str], *, nested: bool) -> str:

@@ -10,7 +10,7 @@ from chat.models.moderation import Action, CaseTarget, Direction
 from chat.moderation.cases import NOTICES, finding_of, open_case, shown_moderation
 from chat.moderation.rules import Verdict
 from chat.moderation.screening import Refusal, screen
-from chat.protocol.functions import JSON_ROLES, strings_of
+from chat.protocol.functions import READ_ROLES, still_usable, strings_of
 
 Turns = Sequence[tuple[str, str]]
 
@@ -22,7 +22,8 @@ def screen_turns(
     and has all of them as one text, which `written` makes of turns; it gets that text masked, too, and its case opens.
 
     Within the transaction that inserts it. Raises `Refusal` for what a rule blocks, and for what one would hold: a
-    program does not wait for a reviewer. The same where a hit lies across turns, so that masking each would not do.
+    program does not wait for a reviewer. The same where a hit lies across turns, so that masking each would not do; and
+    where masking would leave arguments that are no JSON, or ask for another schema than the program's.
     """
     assert message.author_id is not None
     whole = screen(message.text, Direction.ASKED, message.author_id, models)
@@ -31,7 +32,7 @@ def screen_turns(
     hidden = [
         found
         for (role, _), one in zip(turns, each, strict=True)
-        if role in JSON_ROLES
+        if role in READ_ROLES
         and (found := screen(strings_of(one.text), Direction.ASKED, message.author_id, models)).verdict is not None
     ]  # fmt: skip
     for one in hidden:
@@ -45,7 +46,8 @@ def screen_turns(
         return list(turns)
     masked = [(role, one.text) for (role, _), one in zip(turns, each, strict=True)]
     text = written(masked)
-    if whole.action == Action.MASK and text != whole.text:
+    usable = all(still_usable(role, was, one.text) for (role, was), one in zip(turns, each, strict=True))
+    if not usable or (whole.action == Action.MASK and text != whole.text):
         raise _refusal(verdict, message.text)
     finding = finding_of(verdict)
     assert finding is not None

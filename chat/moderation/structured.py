@@ -7,6 +7,8 @@ number; then the text as a whole, for what a rule finds across them.
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,6 +16,8 @@ from typing import Any, Final
 from chat.moderation.matching.matcher import Action, Hit, masked
 
 LEAST_DIGITS: Final = 5  # of a number that may be personal data
+_ESCAPE: Final = re.compile(r'\\(?:u([0-9A-Fa-f]{4})|(["\\/bfnrt]))')
+_ESCAPED: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 Find = Callable[[str], Sequence[Hit]]
 """The hits in a text, of the rules that count for it."""
@@ -53,6 +57,34 @@ def search_json(find: Find, text: str) -> Searched:
     hits = (*whole, *(Hit(0, 0, hit.rule, hit.action, hit.label) for hit in walk.hits if hit.rule not in found))
     shown = masked(shown, _masking(find(shown)))
     return Searched(text, original, text if shown == original else shown, hits)
+
+
+def search_answer(find: Find, text: str) -> Searched:
+    """An answer that was to be JSON. Where it was cut, or is none, nothing is left of it if rules that mask find more
+    without its escapes than with them: their places in it are not known.
+    """
+    searched = search_json(find, text)
+    if "\\" not in text or searched.original != text or _is_json(text):
+        return searched
+    hidden = [hit for hit in find(_unescaped(text)) if hit.action is not Action.FLAG]
+    more = Counter(hit.rule for hit in hidden) - Counter(hit.rule for hit in searched.hits)
+    if not more:
+        return searched
+    added = tuple(Hit(0, 0, hit.rule, hit.action, hit.label) for hit in hidden if hit.rule in more)
+    return Searched(text, text, masked(text, [Hit(0, len(text), added[0].rule, Action.MASK)]), (*searched.hits, *added))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _unescaped(text: str) -> str:
+    """A text with each escape of JSON replaced, where it can be."""
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else _ESCAPED.get(found[2], found[2]), text)
 
 
 def search_value(find: Find, value: Any) -> tuple[Any, tuple[Hit, ...]]:

@@ -19,6 +19,7 @@ FUNCTION: Final = "function"
 FORM: Final = "form"
 JSON_ROLES: Final = frozenset({CALL, FUNCTION, FORM})
 OFFERED_ROLES: Final = frozenset({FUNCTION, FORM})  # the last turns: no part of what was said
+READ_ROLES: Final = JSON_ROLES | {RESULT}  # what may be JSON, whose escapes would hide words
 MESSAGE_ROLES: Final = frozenset({"system", "user", "assistant"})
 
 MOST_FUNCTIONS: Final = 128
@@ -27,6 +28,8 @@ MOST_ID_CHARS: Final = 200
 MOST_SCHEMA_BYTES: Final = 32 * 1024  # of one function
 MOST_DEPTH: Final = 24  # of its schema
 NAME: Final = re.compile(rf"[A-Za-z0-9_.-]{{1,{MOST_NAME_CHARS}}}")
+
+_ANNOTATIONS: Final = frozenset({"description", "title", "$comment"})
 
 Notes = Mapping[int, tuple[str, str]]
 """By the number of a turn: the id of the call, and the name of the function or form. These have no id."""
@@ -55,6 +58,33 @@ def _strings(value: Any) -> list[str]:
     if isinstance(value, dict):
         return [one for name, item in value.items() for one in (name, *_strings(item))]
     return [one for item in value for one in _strings(item)] if isinstance(value, list) else []
+
+
+def still_usable(role: str, before: str, after: str) -> bool:
+    """Whether the text of a turn, of which rules have masked something, is what it was: JSON, and of a function or form
+    the same schema but for what describes it. Of other turns any text will do.
+    """
+    if role not in JSON_ROLES or before == after:
+        return True
+    try:
+        was = json.loads(before)
+    except (ValueError, RecursionError):
+        return True  # arguments that never were JSON
+    try:
+        became = json.loads(after)
+    except (ValueError, RecursionError):
+        return False
+    return role == CALL or bool(_undescribed(was) == _undescribed(became))
+
+
+def _undescribed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: _undescribed(one)
+            for name, one in value.items()
+            if not (name in _ANNOTATIONS and isinstance(one, str))
+        }
+    return [_undescribed(one) for one in value] if isinstance(value, list) else value
 
 
 def depth_of(value: Any) -> int:

@@ -31,11 +31,12 @@ from workers.generation.announcement import announce, close_previous_attempt
 from workers.generation.answer_case import AnswerCase
 from workers.generation.ending import make_ending, moderated, read_heard_chars
 from workers.generation.figures import count_ended
+from workers.generation.json_screening import screen_of
 from workers.generation.judge_asked import judge_asked
 from workers.generation.late_thinking import move_thinking
 from workers.generation.outcome import Outcome, RunClock
 from workers.generation.output_judge import OutputJudge
-from workers.generation.screening import AnswerScreen, Screened
+from workers.generation.screening import Screened
 from workers.generation.services import Services
 from workers.generation.steps.judging import JudgedCalls
 from workers.generation.steps.loop import StepLoop
@@ -72,7 +73,7 @@ class Generation:
         self.clock = RunClock(claim.run)
         run = claim.run
         thought = claim.begun.reasoning if claim.begun else ""
-        self.screen = AnswerScreen(rules, claim.shown_text, thought) if rules else None
+        self.screen = screen_of(claim, rules, thought) if rules else None
         self.case = AnswerCase(run, self.screen) if self.screen else None
         self.log = services.emitter.open(
             run.conversation_id, run.id, run.attempt, claim.shown_text, self.screen, thought

@@ -16,6 +16,8 @@ from accounts import site as site_module
 from accounts.auth.api_tokens import most_tokens
 from accounts.models import AuditEntry, SiteSettings, User
 from accounts.models.site import Feature
+from chat.api import completions
+from chat.api.answering import _prepare
 from chat.api.door import _find_access
 from chat.api.errors import ApiError
 from chat.conversations.web_search import switch_web_search
@@ -145,3 +147,13 @@ def test_temporary_chats(alice: User) -> None:
     page = logged_in(alice).get("/?temporary").content.decode()
     assert 'id="temporary"' not in page
     assert "data-temporary" not in page.partition(">")[0]
+
+
+@pytest.mark.usefixtures("one_model")
+def test_programs_go_on_without_temporary_chats(alice: User) -> None:
+    """Their clients leave `store` out, so a refusal would end them all: what they ask is kept."""
+    body: dict[str, Any] = {"model": "small", "messages": [{"role": "user", "content": "hi"}]}
+    asked = {store: completions.read_request(body | {"store": store}, 10_000) for store in (None, False, True)}
+    assert {store: _prepare(alice.pk, one)[1] for store, one in asked.items()} == {None: True, False: True, True: False}
+    switch_off(Feature.TEMPORARY)
+    assert not any(_prepare(alice.pk, one)[1] for one in asked.values())

@@ -48,7 +48,7 @@ def secret_in(html: str) -> str:
 
 def test_a_token_is_shown_once_and_stored_as_a_hash(alice: User, page: Client, settings: Any) -> None:
     settings.EMAIL_HOST = "mail.example.org"
-    made = page.post(NEW, FORM)
+    made = page.post(NEW, {**FORM, "per_minute": "30"})
     secret = secret_in(made.content.decode())
     assert "no-store" in made["Cache-Control"]
     row = ApiToken.objects.get()
@@ -58,6 +58,8 @@ def test_a_token_is_shown_once_and_stored_as_a_hash(alice: User, page: Client, s
     assert secret.split("_", 2)[2] not in str(ApiToken.objects.values().get())
     listed = page.get(LIST).content.decode()
     assert "My script" in listed
+    assert "30 requests per minute" in listed
+    assert "5 answers per day" in listed
     assert row.prefix in listed
     assert secret not in listed
     [entry] = AuditEntry.objects.filter(verb="api_token_created")

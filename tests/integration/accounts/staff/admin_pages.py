@@ -36,7 +36,7 @@ def pages(browser: Client, only: re.Pattern[str] | None = None) -> dict[str, Pag
     """Each page by its address, with at least one row of each model; `only` those whose whole address it matches.
     Fragments, redirects and files are left out.
     """
-    rows = _rows()
+    rows = rows_of_each()
     found: dict[str, Page] = {}
     for path in addresses(rows):
         if only is not None and not only.fullmatch(path):
@@ -49,7 +49,7 @@ def pages(browser: Client, only: re.Pattern[str] | None = None) -> dict[str, Pag
     return found
 
 
-def _rows() -> dict[str, Any]:
+def rows_of_each() -> dict[str, Any]:
     """A row of each model of the admin, by app.model."""
     rows = dict(World().rows)
     for number, model in enumerate(admin.site._registry):
@@ -62,12 +62,18 @@ def _rows() -> dict[str, Any]:
 
 def addresses(rows: dict[str, Any]) -> Iterator[str]:
     """The addresses, with the ids of these rows. A page without a row of its own that wants an id is left out."""
+    for _name, address in named_addresses(rows):
+        yield address
+
+
+def named_addresses(rows: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The same, each with the name of its pattern; that of a model's first address, which has none, is empty."""
     [site] = [one for one in get_resolver().url_patterns if getattr(one, "app_name", "") == "admin"]
     assert isinstance(site, URLResolver)
     yield from _below(site, "/", rows, None)
 
 
-def _below(node: URLResolver, prefix: str, rows: dict[str, Any], row: Any) -> Iterator[str]:
+def _below(node: URLResolver, prefix: str, rows: dict[str, Any], row: Any) -> Iterator[tuple[str, str]]:
     prefix += str(node.pattern)
     parts = prefix.strip("/").split("/")[-2:]
     row = rows.get(".".join(parts), row)
@@ -79,7 +85,7 @@ def _below(node: URLResolver, prefix: str, rows: dict[str, Any], row: Any) -> It
             names = PARAMETER.findall(route)
             if names and row is None and not set(names) <= VALUES.keys():
                 continue
-            yield PARAMETER.sub(lambda found: str(_value(found[1], row, rows)), route)
+            yield one.name or "", PARAMETER.sub(lambda found: str(_value(found[1], row, rows)), route)
 
 
 def _value(name: str, row: Any, rows: dict[str, Any]) -> Any:

@@ -106,19 +106,26 @@ def test_functions_and_their_results(client: openai.OpenAI, server: DialectServe
     check_second_request(server)
 
 
-def test_functions_of_responses(client: openai.OpenAI, server: DialectServer) -> None:
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_functions_of_responses(client: openai.OpenAI, server: DialectServer, *, streamed: bool) -> None:
     server.play(THOUGHT)
     server.play(ANSWER)
-    first: Any = client.responses.create(model=MODEL, input=ASKED, tools=FLAT, reasoning={"effort": "low"})
+    asked: Any = {"model": MODEL, "tools": FLAT, "reasoning": {"effort": "low"}}
+
+    def ask(**fields: Any) -> Any:
+        if not streamed:
+            return client.responses.create(**asked, **fields)
+        with client.responses.stream(**asked, **fields) as stream:
+            return stream.get_final_response()
+
+    first = ask(input=ASKED)
     calls = [one for one in first.output if one.type == "function_call"]
     times = {"Europe/Berlin": "12:00", "Asia/Tokyo": "20:00"}
     results: Any = [
         {"type": "function_call_output", "call_id": one.call_id, "output": times[json.loads(one.arguments)["zone"]]}
         for one in calls
     ]
-    second = client.responses.create(
-        model=MODEL, input=results, tools=FLAT, previous_response_id=first.id, reasoning={"effort": "low"}
-    )
+    second = ask(input=results, previous_response_id=first.id)
     assert second.output_text == "It is noon."
     check_second_request(server)
 
@@ -151,7 +158,8 @@ def test_the_form_of_the_answer(client: openai.OpenAI, server: DialectServer) ->
     made = client.chat.completions.create(model=MODEL, messages=ASKED, response_format=form)
     assert json.loads(made.choices[0].message.content or "") == {"town": "Ulm"}
     flat: Any = {"format": {"type": "json_schema", "name": "town", "schema": SCHEMA, "strict": True}}
-    linked: Any = client.responses.create(model=MODEL, input=ASKED, text=flat)
+    with client.responses.stream(model=MODEL, input=ASKED, text=flat) as stream:
+        linked: Any = stream.get_final_response()
     assert (linked.output_text, linked.text.format.name, linked.text.format.type) == (
         '{"town": "Ulm"}', "town", "json_schema",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Who may ask what of the API: tokens and other identities, by address and verb; and requests that are refused."""
+"""Requests of the API that are refused, and how. Who may ask is in `test_token_grid`."""
 
 from __future__ import annotations
 
@@ -7,67 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests import log_ins
-from tests.client import session
 from tests.fakes.openai_server import FakeOpenAI
-from tests.fixtures.api_tokens import add_token
 from tests.stack import Stack
 
 pytestmark = pytest.mark.integration
-
-QUESTION = {"model": "small", "messages": [{"role": "user", "content": "hello"}]}
-PLACES: dict[str, tuple[str, Any]] = {
-    "models": ("GET", None),
-    "models/small": ("GET", None),
-    "chat/completions": ("POST", QUESTION),
-    "responses": ("POST", {"model": "small", "input": "hello"}),
-}
-OK, NONE, LESS = 200, 401, 403
-LISTS, ASKS = ("models", "models/small"), ("chat/completions", "responses")
-
-
-def ask_all(stack: Stack, headers: dict[str, str]) -> dict[str, int]:
-    with httpx.Client(base_url=f"{stack.webs[0].url}/v1/", headers=headers, timeout=30, trust_env=False) as client:
-        return {place: client.request(method, place, json=body).status_code for place, (method, body) in PLACES.items()}
-
-
-def each(status: int) -> dict[str, int]:
-    return dict.fromkeys(PLACES, status)
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-async def test_identity_by_address(stack: Stack, upstream: FakeOpenAI) -> None:
-    good = add_token(stack)
-    async with session(stack.webs[0].url):
-        known = log_ins.kept[stack.webs[0].url, "alice@example.org"]
-    cookies = "; ".join(f"{name}={value}" for name, value in known.items())
-    disabled = stack.add_user("Disabled")
-    off = add_token(stack, disabled)
-    stack.sql("UPDATE accounts_user SET is_active = false WHERE email = %s", disabled)
-    others = {
-        "nobody": {},
-        "a cookie alone": {"Cookie": cookies},
-        "a wrong secret": bearer(good[:-3] + ("aaa" if good[-3:] != "aaa" else "bbb")),
-        "no token": bearer("sk-something"),
-        "another kind": {"Authorization": f"Basic {good}"},
-        "expired": bearer(add_token(stack, expires_at="2020-01-01T00:00:00Z")),
-        "revoked": bearer(add_token(stack, revoked_at="2020-01-01T00:00:00Z")),
-        "disabled user": bearer(off),
-    }
-    found = {name: ask_all(stack, headers) for name, headers in others.items()}
-    assert found == {name: each(NONE) for name in others}
-    assert not upstream.chats
-    assert ask_all(stack, bearer(good)) == each(OK)
-    assert ask_all(stack, bearer(add_token(stack, scopes=["models.read"]))) == {
-        **dict.fromkeys(LISTS, OK), **dict.fromkeys(ASKS, LESS)
-    }  # fmt: skip
-    assert ask_all(stack, bearer(add_token(stack, scopes=["chat"]))) == {
-        **dict.fromkeys(LISTS, LESS), **dict.fromkeys(ASKS, OK)
-    }  # fmt: skip
-    assert ask_all(stack, bearer(add_token(stack, scopes=[]))) == each(LESS)
 
 
 def test_errors_have_the_known_shape(stack: Stack, plain: httpx.Client) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from workers.webhooks.delivery import LEASE, deliver_due, take_due
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
 FINISHED = WebhookEvent.ANSWER_FINISHED
+DOCUMENT = (Path(__file__).parents[4] / "docs" / "webhooks.md").read_text()
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +71,19 @@ def test_a_signed_event_of_an_answer(alice: User, receiver: PushService) -> None
     assert secret not in webhook.encrypted_secret
     with pytest.raises(WebhookVerificationError):
         Verifier(secret).verify(request.body + b" ", request.headers)
+
+
+def test_what_the_document_shows(alice: User, receiver: PushService) -> None:
+    """Its code reads an event, and its table has the fields of one."""
+    _, secret = make_webhook(receiver.url)
+    end(send(alice).run_id, tokens(10, 20, "A reptile."))
+    deliver()
+    [code] = re.findall(r"^```python\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+    found: dict[str, Any] = {"request": receiver.requests[0]}
+    exec(code.replace("whsec_…", secret), found)  # noqa: S102 -- our own document
+    [row] = re.findall(r"^\| `answer\.finished` \|[^|]*\| (.*) \|$", DOCUMENT, re.MULTILINE)
+    assert set(found["event"]) == {"type", "timestamp", "data"}
+    assert set(found["event"]["data"]) == set(re.findall(r"`(\w+)`", row))
 
 
 def test_texts_only_where_switched_on_and_as_readers_see_them(alice: User, receiver: PushService) -> None:
