@@ -22,8 +22,6 @@ CONTROL: Final = "\ue009"
 ELEMENT: Final = "element-6066-11e4-a52e-4f735466cecf"  # the key of an element's id in WebDriver's answers
 PREFERENCES: Final = {
     "dom.events.testing.asyncClipboard": True,  # scripts may read the clipboard
-    "media.navigator.permission.disabled": True,  # pages may record without being asked about
-    "media.navigator.streams.fake": True,  # a tone, where there is no microphone
     "browser.shell.checkDefaultBrowser": False,
     "datareporting.policy.dataSubmissionEnabled": False,
     "app.update.enabled": False,

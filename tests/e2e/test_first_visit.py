@@ -133,7 +133,10 @@ def test_nothing_delays_the_first_paint(fresh: Page, stack: Stack, listed: tuple
     assert {"Inter", "Source Serif"} <= {one.strip('"') for one in fresh.evaluate(face)}, "addresses of fonts are right"
 
 
-def test_from_the_second_visit_on_styles_are_a_file(fresh: Page, stack: Stack) -> None:
+def test_from_the_second_visit_on_styles_are_a_file(browser: Browser, login: StorageState, stack: Stack) -> None:
+    """Without a service worker, whose requests are for no document: pages that it loads have no style sheet in them."""
+    context = browser.new_context(storage_state=login, service_workers="block")
+    fresh = context.new_page()
     sheets = """() => [document.querySelectorAll("style[data-version]").length,
         document.querySelectorAll("head link[rel=stylesheet]").length]"""
     for path in ("/", "/accounts/settings/"):  # each has its own
@@ -143,3 +146,4 @@ def test_from_the_second_visit_on_styles_are_a_file(fresh: Page, stack: Stack) -
     visit = watch_visit(fresh)
     fresh.goto(f"{stack.url}/", wait_until="networkidle")
     assert not any(url.endswith(".css") for url in visit.requests.values()), visit.table()
+    context.close()
