@@ -112,8 +112,9 @@ def inlined_sheet(page: str) -> InlinedSheet | None:
 
 @functools.cache
 def _inlined_sheet(page: str, url: str) -> InlinedSheet:
-    name = staticfiles_storage.stored_name(bundled_sheet(page))
-    with staticfiles_storage.open(name) as file:
+    storage: Any = staticfiles_storage  # the one with bundles
+    name = storage.stored_name(bundled_sheet(page))
+    with storage.open(name) as file:
         text = file.read().decode()
     text = _ADDRESS.sub(lambda found: f"url({found[1]}{urljoin(url, found[2])}{found[1]})", text)
     return InlinedSheet(Path(name).name.split(".")[-2], text)
