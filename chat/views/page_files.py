@@ -8,9 +8,11 @@ has to be listed here for a new module, nor for a new style sheet of the convers
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+from urllib.parse import urljoin
 
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.templatetags.static import static
@@ -25,6 +27,10 @@ VENDOR: Final = {  # by the names that modules use. The last two are no modules:
     "temml.css": "chat/vendor/temml.css",
 }
 ADDED: Final = ("temml", "temml.css")
+
+# An address in a style sheet that is relative to it: `url("../vendor/fonts/inter.woff2")`.
+_ADDRESS: Final = re.compile(r"""url\((["']?)(?!data:|["']|#)([^)"']+)\1\)""")
+SEEN_STYLES: Final = "styles"  # the cookie: versions of the style sheets that a browser was given inside of pages
 
 EVERYWHERE: Final = ("tokens", "base", "branding")
 LAST: Final = ("touch",)
@@ -56,6 +62,13 @@ SHEETS: Final = (  # of the conversation page, in the order of the cascade; othe
 )
 
 
+class InlinedSheet(NamedTuple):
+    """`version` changes with the text."""
+
+    version: str
+    text: str
+
+
 @functools.cache
 def stylesheets() -> dict[str, list[str]]:
     """The paths of the style sheets of each kind of page, in the order of the cascade."""
@@ -72,7 +85,7 @@ def stylesheets() -> dict[str, list[str]]:
         "conversation": (*EVERYWHERE, *SHEETS, *new, *LAST),
         "share-pages": (*EVERYWHERE, "pages", "settings-parts", "shared", *LAST),
         "print": (*EVERYWHERE, *ANSWERS, "shared", "files", "message-files", "print"),
-        "share": (*EVERYWHERE, *ANSWERS, "step-viewer", "shared", "files", "message-files", "file-parts"),
+        "share": (*EVERYWHERE, *ANSWERS, "step-viewer", "shared", "files", "message-files", "file-parts", *LAST),
     }
     return {page: [f"{STYLES}{name}.css" for name in files] for page, files in names.items()}
 
@@ -85,6 +98,26 @@ def bundled_sheet(page: str) -> str:
 def stylesheet_urls(page: str) -> list[str]:
     """The addresses of the style sheets of a kind of page."""
     return [static(name) for name in ([bundled_sheet(page)] if _bundles() else stylesheets()[page])]
+
+
+def inlined_sheet(page: str) -> InlinedSheet | None:
+    """The bundled style sheet of a kind of page as it stands in the page itself, for a browser that has not got it yet.
+
+    None where files are served as they were written, which are many.
+    """
+    if not _bundles():
+        return None
+    return _inlined_sheet(page, static(bundled_sheet(page)))
+
+
+@functools.cache
+def _inlined_sheet(page: str, url: str) -> InlinedSheet:
+    storage: Any = staticfiles_storage  # the one with bundles
+    name = storage.stored_name(bundled_sheet(page))
+    with storage.open(name) as file:
+        text = file.read().decode()
+    text = _ADDRESS.sub(lambda found: f"url({found[1]}{urljoin(url, found[2])}{found[1]})", text)
+    return InlinedSheet(Path(name).name.split(".")[-2], text)
 
 
 def module_name(path: str) -> str:

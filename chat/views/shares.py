@@ -47,7 +47,7 @@ PRIVATE: Final = {
 POLICY: Final = {
     "default-src": [NONE],
     "script-src": [SELF, NONCE],
-    "style-src": [SELF],
+    "style-src": [SELF, NONCE],  # the colours of the site
     "font-src": [SELF],
     "img-src": [SELF, "data:", "blob:"],
     "frame-src": [SELF],  # diagrams

@@ -1,4 +1,6 @@
-"""What a person does most, in Firefox: sends, reads, stops, copies, searches, opens sheets and settings."""
+"""What a person does most, in Firefox: sends, reads, stops, copies, searches, opens sheets and settings;
+and what Firefox does in its own way: clipboard, folders, input methods, databases, frames.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import StorageState
 
+from tests.e2e.attaching import STARTED
 from tests.e2e.firefox import CONTROL, ENTER, FIREFOX, Firefox, until
+from tests.e2e.test_files import DROP_FOLDER
 from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack
@@ -98,3 +102,63 @@ def test_the_settings_open_over_the_page(new: Firefox) -> None:
     new.click("#account-menu a[href*='/accounts/settings/']")
     new.shows(".settings-sheet h1", "General")
     assert new.run("return !!document.getElementById('text')"), "the page is still below"
+
+
+PASTE_IMAGE = """
+const canvas = Object.assign(document.createElement("canvas"), { width: 40, height: 30 });
+canvas.getContext("2d").fillRect(0, 0, 40, 30);
+return new Promise((done) => canvas.toBlob((image) => {
+    const clipboardData = new DataTransfer();
+    clipboardData.items.add(new File([image], "image.png", { type: "image/png" }));
+    const paste = new Event("paste", { bubbles: true, cancelable: true });
+    Object.defineProperty(paste, "clipboardData", { value: clipboardData });
+    document.getElementById("text").dispatchEvent(paste);
+    done(paste.defaultPrevented);
+}));"""
+CHIPS = """return [...document.querySelectorAll("#composer .chip[data-state=done] .chip-name")]
+    .map((one) => one.innerText)"""
+
+
+def test_a_pasted_image_and_a_dropped_folder(new: Firefox) -> None:
+    new.find(STARTED)
+    assert new.run(PASTE_IMAGE), "the page takes the image"
+    until(lambda: new.run(CHIPS) == ["image 1.png"], "the image is uploaded")
+    new.run(f"({DROP_FOLDER})(document.getElementById('text'))")
+    until(lambda: sorted(new.run(CHIPS)) == ["a.txt", "b.txt", "image 1.png"], "the folder's files are uploaded")
+    new.type("#text", "What is in them? [[tokens=3]]" + ENTER)
+    until(lambda: status(new) == "complete", "the answer")
+    assert new.run("return document.querySelectorAll('.message-user .file').length") == 3
+
+
+def test_enter_of_an_input_method_sends_nothing(new: Firefox) -> None:
+    new.type("#text", "Half a wo")
+    for how in ("{ keyCode: 229 }", "{ isComposing: true }"):
+        new.run(
+            "document.getElementById('text').dispatchEvent("
+            f"new KeyboardEvent('keydown', {{ key: 'Enter', bubbles: true, cancelable: true, ...{how} }}))"
+        )
+    assert new.run("return document.getElementById('text').value") == "Half a wo"
+    new.type("#text", "rd [[tokens=3]]" + ENTER)
+    until(lambda: status(new) == "complete", "the answer")
+    assert new.run("return document.querySelectorAll('.message-user').length") == 1
+
+
+def test_a_message_waits_for_the_server_and_outlives_its_tab(new: Firefox, stack: Stack) -> None:
+    stack.webs[0].stop()
+    until(lambda: not new.run("return document.getElementById('connection').hidden"), "the page says so")
+    new.type("#text", "Kept in Firefox [[tokens=3]]" + ENTER)
+    new.find(".message-user[data-status=waiting]")
+    new.command("WebDriver:Navigate", {"url": "about:blank"})
+    stack.webs[0].restart()
+    new.open(f"{stack.url}/")
+    until(lambda: status(new) == "complete", "the answer")
+    assert "Kept in Firefox" in new.text(".message-user")
+
+
+def test_a_diagram_is_drawn(new: Firefox, upstream: FakeOpenAI) -> None:
+    upstream.play(Script(text="A graph:\n\n```mermaid\ngraph TD\n  A[Start] --> B[End]\n```\n\nThat is all.\n"))
+    new.type("#text", "Draw it" + ENTER)
+    until(
+        lambda: new.run("return document.querySelector(arguments[0] + ' .diagram img')?.naturalWidth", LAST),
+        "the diagram is drawn",
+    )

@@ -112,8 +112,8 @@ def test_a_shared_page(unknown: Page, listed: tuple[str, str]) -> None:
     check(visit)
 
 
-def test_nothing_but_styles_delays_the_first_paint(fresh: Page, stack: Stack, listed: tuple[str, str]) -> None:
-    """Scripts come after them: none is asked for with a higher urgency than Low, and none blocks."""
+def test_nothing_delays_the_first_paint(fresh: Page, stack: Stack, listed: tuple[str, str]) -> None:
+    """Styles are in the page. Scripts come after it: none is asked for with a higher urgency than Low."""
     session = fresh.context.new_cdp_session(fresh)
     urgent: list[str] = []
 
@@ -128,5 +128,22 @@ def test_nothing_but_styles_delays_the_first_paint(fresh: Page, stack: Stack, li
     assert urgent == []
     blocking = fresh.evaluate("""() => performance.getEntriesByType("resource")
         .filter((entry) => entry.renderBlockingStatus === "blocking").map((entry) => entry.name)""")
-    assert len(blocking) == 1, blocking
-    assert "/css/" in blocking[0], blocking
+    assert blocking == []
+    face = "() => [...document.fonts].filter((one) => one.status === 'loaded').map((one) => one.family)"
+    assert {"Inter", "Source Serif"} <= {one.strip('"') for one in fresh.evaluate(face)}, "addresses of fonts are right"
+
+
+def test_from_the_second_visit_on_styles_are_a_file(browser: Browser, login: StorageState, stack: Stack) -> None:
+    """Without a service worker, whose requests are for no document: pages that it loads have no style sheet in them."""
+    context = browser.new_context(storage_state=login, service_workers="block")
+    fresh = context.new_page()
+    sheets = """() => [document.querySelectorAll("style[data-version]").length,
+        document.querySelectorAll("head link[rel=stylesheet]").length]"""
+    for path in ("/", "/accounts/settings/"):  # each has its own
+        for seen in ([1, 0], [0, 1]):
+            fresh.goto(f"{stack.url}{path}", wait_until="networkidle")
+            assert fresh.evaluate(sheets) == seen, path
+    visit = watch_visit(fresh)
+    fresh.goto(f"{stack.url}/", wait_until="networkidle")
+    assert not any(url.endswith(".css") for url in visit.requests.values()), visit.table()
+    context.close()

@@ -69,8 +69,14 @@ def test_the_sheets(phone: Page, name: str) -> None:
     assert phone.evaluate(SMALL, f"#{name}") == []
 
 
-@pytest.mark.parametrize("path", ["", "data/", "voice/"])
+PAGES: Final = (
+    *("/accounts/settings/", "/accounts/settings/data/", "/accounts/settings/voice/"),
+    *("/conversations/trash/", "/cases/", "/recordings/", "/accounts/2fa/totp/activate/"),
+)
+
+
+@pytest.mark.parametrize("path", PAGES)
 def test_the_settings(phone: Page, stack: Stack, path: str) -> None:
-    phone.goto(f"{stack.url}/accounts/settings/{path}")
+    phone.goto(f"{stack.url}{path}")
     expect(phone.locator("h1")).to_be_visible()
     assert phone.evaluate(SMALL, "main") == []

@@ -223,7 +223,8 @@ class StepLoop(AnswerFigures):
         finish = Finish.TOOL_LIMIT.value if self._last.request.call_no_more else outcome.finish
         # A model may have nothing to add to what it said before its calls.
         done = replace(outcome, status=RunStatus.DONE, code="", message="", finish=finish or Finish.STOP.value)
-        if not self._log.text[self._run.base_chars :].strip():
+        # What a rule for answers has yet to read is not in the log.
+        if not (self._log.text[self._run.base_chars :].strip() or self._last.written.strip()):
             done.code, done.message = NO_ANSWER, no_answer_note(done.finish)
         return done
 

@@ -13,6 +13,14 @@
   } catch {
     // Storage is blocked: the defaults stand.
   }
+  /** The server puts a style sheet into a page until the browser has been there: from then on it is a cached file. */
+  const noteStyles = () => {
+    const here = [...document.querySelectorAll("style[data-version]")].map((style) => style.dataset.version);
+    if (!here.length) return;
+    const seen = /(?:^|; )styles=([^;]*)/.exec(document.cookie)?.[1].split(".") ?? [];
+    const all = [...new Set([...here, ...seen])].slice(0, 8).join("."); // the newest, after updates of the site
+    document.cookie = `styles=${all}; path=/; max-age=31536000; samesite=lax`;
+  };
   /** The server groups the list of conversations by the reader's days, from the next page on; UTC's without it. */
   const noteZone = () => {
     try {
@@ -26,6 +34,7 @@
   // Both would cost a fifth of a second before the first paint, on a slow phone.
   window.addEventListener("load", () => {
     noteZone();
+    noteStyles();
     if (worker && "serviceWorker" in navigator && window.isSecureContext) {
       navigator.serviceWorker.register(worker).catch(() => {});
     }

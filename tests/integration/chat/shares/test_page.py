@@ -50,6 +50,7 @@ def test_anyone_reads_without_an_account_or_a_cookie(conversation: Conversation,
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
+    assert re.search(r"style-src 'self' 'nonce-", policy), "the site's colours are a style element with a nonce"
     scripts = re.findall(r'<script type="module"[^>]* src="[^"]*/chat/js/([a-z/]+)[.a-z0-9]*\.js"', html)
     assert scripts == ["shared/shared" if kind == "live" else "shared/answers"], "a snapshot follows nothing"
     link.refresh_from_db()

@@ -279,3 +279,13 @@ async def test_the_words_that_a_model_wants_back_are_not_kept_where_they_are_mas
 def _end(call: tuple[str, str, str], replay: Replay) -> Chunk:
     [asked] = [one for one in calls(call) if isinstance(one, Chunk)]
     return Chunk(calls=asked.calls, usage=TokenUsage(1, 1), finish_reason="tool_calls", replay=replay)
+
+
+async def test_what_a_rule_has_yet_to_read_is_an_answer(turn: Accepted) -> None:
+    """What may still grow into a hit is not in the log before the answer ends: it had the note that there was none."""
+    await in_db(add_rule, "mask", BAD, ["answered"])
+    await worker_with(CountingTool()).write(turn, ScriptedModel(calls(("a", "look", {})), says(BAD[:4])))
+    run, _, _ = await in_db(rows, turn.run_id)
+    assert (run.status, run.error_code) == ("done", "")
+    message = await in_db(Message.objects.get, pk=run.message_id)
+    assert message.text == BAD[:4]
