@@ -16,7 +16,10 @@ HERON = "The heron waits by the pond."
 ODT = f"<office:text><text:h text:outline-level='1'>Birds</text:h><text:p>{HERON}</text:p></office:text>"
 PAGE = f"<!doctype html><html><head><title>Birds</title></head><body><p>{HERON * 12}</p></body></html>"
 CODE = "def heron(pond: str) -> str:\n    return f'It waits by {pond}.'\n"
-SHEETS = {"Birds": [["bird", "count"], ["heron", 3], ["coot", 5]], "Ponds": [["pond"], ["north"]]}
+SHEETS: dict[str, list[list[object]]] = {
+    "Birds": [["bird", "count"], ["heron", 3], ["coot", 5]],
+    "Ponds": [["pond"], ["north"]],
+}
 
 
 def file(name: str, content: bytes | str) -> FilePayload:

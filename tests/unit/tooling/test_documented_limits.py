@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 # `file:expression` of the constants of that file.
 SECURITY: Final = {
     r"valid for (\d+) s, stored": ["accounts/auth/tickets.py:LIFETIME"],
-    r"re-check PostgreSQL every (\d+) minutes anyway": ["chat/realtime/consumer.py:REVALIDATE_SECONDS / 60"],
+    r"re-check PostgreSQL every (\d+) minutes anyway": ["chat/realtime/upkeep.py:CHECK_SECONDS / 60"],
     r"(\d+) KiB per frame \(so": ["chat/protocol/limits.py:MAX_FRAME_BYTES / 1024"],
     r"(\d+) malformed frames within a minute": ["chat/realtime/command_runner.py:MALFORMED_LIMIT"],
     r"above (\d+) KiB the connection ends unread": ["chat/protocol/limits.py:HARD_FRAME_BYTES / 1024"],

@@ -50,6 +50,9 @@ class Run:
         """What a process was sent, file by file."""
         return list(dict.fromkeys(self.tests[index].partition("::")[0] for index in self.nodes[number].sent))
 
+    def is_ending(self, number: int) -> bool:
+        return self.nodes[number].shutting_down
+
     def finish(self, number: int) -> None:
         """A process finishes its next test. It needs to know what comes next, or that nothing does."""
         node = self.nodes[number]
@@ -123,10 +126,10 @@ def test_the_fourth_computes_beside_browsers_and_ends_after_the_last_unit_test()
     run.finish(3)
     assert run.files(3) == [FILES[6], FILES[5]]
     assert run.files(2) == [], "browser tests are left"
-    assert not run.nodes[3].shutting_down
+    assert not run.is_ending(3)
     for _ in range(3):
         run.finish(3)
-    assert run.nodes[3].shutting_down, "it knows that nothing follows its last tests"
+    assert run.is_ending(3), "it knows that nothing follows its last tests"
     run.finish(3)
     run.finish(3)
     assert run.files(3) == [FILES[6], FILES[5]]

@@ -161,7 +161,7 @@ def test_a_bucket_that_goes_away_while_a_worker_reads(
     assert reading.read_blob(blob.pk)
     blob.refresh_from_db()
     assert (blob.state, blob.width) == ("read", 400)
-    kept = {blob.path, blob.thumbnail, reading.image_path(blob.path, 1)}
+    kept = {blob.path, blob.thumbnail, storage.image_path(blob.path, 1)}
     assert bucket.names(f"site/{blob.path.rpartition('/')[0]}/") == {f"site/{path}" for path in kept}
 
 

@@ -19,6 +19,7 @@ from django.db import connection
 from PIL import Image
 
 from accounts.models import User
+from chat.files.storage import image_path
 from chat.jobs.file_reading import MAX_ATTEMPTS, unread_contents
 from chat.models import Blob, FileText
 from tests import made_files as made
@@ -26,7 +27,7 @@ from tests.fixtures.people import logged_in
 from tests.integration.workers.files.conftest import Keep
 from workers.files import process, reading
 from workers.files.process import read_in_child
-from workers.files.reading import image_path, read_blob
+from workers.files.reading import read_blob
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -17,6 +17,7 @@ from django.db import connection
 from accounts.models import User
 from chat.files.collections import readiness_of
 from chat.files.payloads import file_dict
+from chat.files.storage import image_path
 from chat.jobs.file_reading import MAX_ATTEMPTS, unrecognised_contents
 from chat.models import Blob, Collection, File, FileText, Recognition
 from tests import made_files as made
@@ -24,7 +25,7 @@ from tests.fixtures.recognisers import NAMED
 from tests.integration.workers.files.conftest import Keep
 from workers.files import recognising
 from workers.files.process import Interrupted
-from workers.files.reading import image_path, read_blob
+from workers.files.reading import read_blob
 from workers.files.recognising import is_wanted, recognise_blob
 
 pytestmark = pytest.mark.django_db(transaction=True)

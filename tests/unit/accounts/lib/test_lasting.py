@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 import redis
@@ -15,7 +17,7 @@ from accounts import online
 from accounts.lib.lasting import failures, lasting
 from chat.jobs import processes
 from chat.notifications import visibility
-from chat.realtime import attention, consumer, open_sockets, rate_limits, subscriptions
+from chat.realtime import attention, open_sockets, rate_limits, subscriptions, upkeep
 from chat.voice import recordings, speeches
 from tests.fixtures.web_server import server
 from workers.speech.session import TranscriptionSession
@@ -62,15 +64,29 @@ def counts(patch: pytest.MonkeyPatch, step: Step) -> Loop:
     return made._renew
 
 
+def socket_of(step: Step) -> Mock:
+    """An open socket that is always due, and renews its presence by `step`."""
+    socket = Mock(user_id=uuid.uuid4(), presence=Mock(present={1}, renew=step))
+    socket.connection = Mock(session_hash="", cursors={}, spawn=asyncio.ensure_future)
+    socket.renew_presence = lambda: subscriptions.Subscriptions.renew_presence(socket)
+    return socket
+
+
+def upkeep_of(patch: pytest.MonkeyPatch, step: Step, **seconds: float) -> Loop:
+    for name, value in {"TICK_SECONDS": 0.0, **seconds}.items():
+        patch.setattr(upkeep, name, value)
+    made = upkeep.Upkeep()
+    made._due[socket_of(step)] = upkeep._Due(time.monotonic())
+    return made._run
+
+
 def session(patch: pytest.MonkeyPatch, step: Step) -> Loop:
-    patch.setattr(consumer, "REVALIDATE_SECONDS", 0)
-    return lambda: consumer.ChatConsumer.revalidate(cast("Any", SimpleNamespace(check_session=step)))
+    patch.setattr(upkeep, "in_db", step)
+    return upkeep_of(patch, step, CHECK_SECONDS=0.0)
 
 
 def presence(patch: pytest.MonkeyPatch, step: Step) -> Loop:
-    patch.setattr(subscriptions, "RENEW_SECONDS", 0)
-    having = SimpleNamespace(presence=SimpleNamespace(renew=step))
-    return lambda: subscriptions.Subscriptions.renew_presence(cast("Any", having))
+    return upkeep_of(patch, step, RENEW_SECONDS=0.0)
 
 
 def visible(patch: pytest.MonkeyPatch, step: Step) -> Loop:

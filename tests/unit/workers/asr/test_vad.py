@@ -107,10 +107,10 @@ def test_silence_is_passed_on_with_the_pause_or_when_speech_goes_on() -> None:
     gate = VoiceGate()
     spoken = silence(300) + speak(SENTENCE)
     steps = [step for _, step in steps_of(gate, spoken + silence(2000), chunk_ms=32)]
-    pause = next(number for number, step in enumerate(steps) if isinstance(step, SpeechPaused) and number > 10)
-    assert isinstance(steps[pause], SpeechPaused)
-    assert len(steps[pause].pcm) == 128 * BYTES_PER_MS
-    assert not any(isinstance(step, SpeechAudio) for step in steps[pause + 1 :])
+    *_, last, ended = [step for step in steps if not isinstance(step, SpeechStarted)]
+    assert isinstance(last, SpeechPaused)
+    assert len(last.pcm) == 128 * BYTES_PER_MS
+    assert isinstance(ended, SpeechEnded)
 
 
 def test_flush_ends_it_at_once() -> None:
