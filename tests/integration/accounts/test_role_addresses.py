@@ -25,8 +25,8 @@ GRID: Final[dict[str, str]] = {
         "accounts_auditentry_export accounts_user_erase accounts_user_import accounts_user_keep "
         "accounts_user_merge accounts_user_process_import accounts_user_reset_link "
         "accounts_user_reset_second_factor accounts_user_view_as chat_conversation_restore "
-        "chat_knownmodel_accept chat_moderationcase_export chat_moderationrule_starter "
-        "chat_toolserver_test chat_toolserver_tools chat_webhook_secret workers_embedder_test "
+        "chat_knownmodel_accept chat_moderationcase_export chat_moderationrule_starter chat_periodicjob_run "
+        "chat_toolserver_test chat_toolserver_tools chat_webhook_secret queues workers_embedder_test "
         "workers_endpoint_model workers_endpoint_test workers_endpoint_window workers_judge_test "
         "workers_searchprovider_test "
     ),

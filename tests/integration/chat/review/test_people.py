@@ -124,8 +124,8 @@ def test_one_own_cases_and_the_appeal(hers: Client, alice: User) -> None:
 @pytest.mark.parametrize(
     ("notice", "said"),
     [
-        (NOTICES[Action.HOLD], "A reviewer removed your text because of this site&#x27;s rules.</p>"),
-        ("No badgers.", "A reviewer removed your text because of this site&#x27;s rules. No badgers.</p>"),
+        (NOTICES[Action.HOLD], "A reviewer removed your text because of this site&#x27;s rules.</bdi></p>"),
+        ("No badgers.", "A reviewer removed your text because of this site&#x27;s rules. No badgers.</bdi></p>"),
     ],
     ids=["general", "of a rule"],
 )

@@ -18,6 +18,7 @@ from tests.integration.workers.asr.asr_cases import CASE_NAMES, CASES, KEY, LOCA
 from tests.integration.workers.asr.test_conformance import check_order, collect, finals, say
 from workers.asr import chain as chain_module
 from workers.asr import registry
+from workers.asr.audio.vad import QUIET_MS
 from workers.asr.backends.deepgram import DeepgramBackend
 from workers.asr.base import AsrConfig, AsrError, AsrEvent
 from workers.asr.chain import Chain
@@ -50,7 +51,7 @@ async def test_cut_in_the_middle_of_an_utterance(name: str, tmp_path: Path) -> N
         if isinstance(case.server, SocketServer):
             # The scripted servers say the sentence of any sound: what counts is that the second one heard all of it.
             assert case.server._ears is not None
-            assert case.server._ears.heard_ms >= len(speak(SECOND)) // BYTES_PER_MS + 300
+            assert case.server._ears.heard_ms >= len(speak(SECOND)) // BYTES_PER_MS + QUIET_MS
         if name not in ("openai_http", "openai_http_json", "whisper"):  # these may not have been asked in between
             assert [event.kind for event in events].count("reconnected") == session.reconnects >= 1
 
