@@ -21,7 +21,7 @@ from tests.integration.config.stack.up import STARTED, STEP, Up, still_there
 from tests.servers import servers
 from tests.stack import get_status
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 
 STATIC = re.compile(r"/static/[^\"'\s)#]+")
 RELATIVE = re.compile(r"""(?:from\s*|import\s*\(?|url\()["']?(\.{0,2}/[^"')\s]+)""")  # of ES modules and CSS
@@ -158,7 +158,7 @@ def test_a_child_that_dies_or_hangs_is_started_again_and_a_killed_up_takes_all_w
     for process in frozen:
         process.suspend()
     for name in ("web1", "worker1", "beat"):
-        first.await_output(f"{name} is stuck: no heartbeat for 4 s; killing it", 20)
+        first.await_output(f"{name} is stuck: no heartbeat for 4 s; killing it", 40)
     assert still_there(frozen, 5) == []
     deadline = time.monotonic() + 30
     while get_status(first.known["url"], "/readyz") != 200:

@@ -54,7 +54,7 @@ class Up:
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def await_output(self, text: str, seconds: float = 100.0) -> None:
+    def await_output(self, text: str, seconds: float = 200.0) -> None:
         assert self.popen is not None
         deadline = time.monotonic() + seconds
         while text not in self.output():
