@@ -36,10 +36,9 @@ MOST_AT_ONCE: Final = 64  # streams in one append: a first token that comes mean
 
 OnClosed = Callable[[store.Appended], None]
 
-logger = structlog.get_logger(__name__)
-
-
 _due: Final = attrgetter("due")
+
+logger = structlog.get_logger(__name__)
 
 
 class Emitter:

@@ -68,18 +68,19 @@ class MoonshineEngine:
         self._text, self._transcribed, self._cut = "", 0, 0
 
     async def feed(self, pcm: bytes) -> None:
-        self._audio += pcm
-        self._end_segment()
-        self._check_running()
+        self._add(pcm)
         new = len(self._audio) - self._transcribed
         if self._running is None and new >= PARTIAL_MS * BYTES_PER_MS and monotonic() >= self._next_partial:
             self._running = asyncio.create_task(self._transcribe(PARTIAL, len(self._audio)))
 
-    async def pause(self, pcm: bytes) -> None:
-        """Begins with what is probably the final transcript. It is not waited for: speech may go on."""
+    def _add(self, pcm: bytes) -> None:
         self._audio += pcm
         self._end_segment()
         self._check_running()
+
+    async def pause(self, pcm: bytes) -> None:
+        """Begins with what is probably the final transcript. It is not waited for: speech may go on."""
+        self._add(pcm)
         length = len(self._audio)
         if length >= SEGMENT_MS * BYTES_PER_MS:
             self._cut = length
