@@ -73,7 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Each test is marked by its folder. The quick ones come first; where files are shared out among processes of
     pytest-xdist, they come last, so that all processes are busy to the end, and what waits for servers comes before
-    what computes (tests/scheduling.py).
+    what only computes (tests/scheduling.py).
     """
     for item in items:
         if (kind := kind_of(item)) in KINDS:
@@ -84,6 +84,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         key=lambda item: (
             order(kind_of(item)) if kind_of(item) in KINDS else len(KINDS),
             shared_out and not waits_for_servers(item),
+            shared_out and scheduling.only_computes(item.path.relative_to(TESTS.parent).as_posix()),
         )
     )
 

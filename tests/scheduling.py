@@ -7,7 +7,8 @@ processes use that time and take files from the end of the queue:
 - The third helps with all that is left once chaos and browsers are through, at a lower priority. With browsers two
   processes keep both cores busy, and a third made them miss time limits.
 - The fourth computes beside chaos and browsers: it takes unit tests, but gets a core only while nobody else wants it
-  (`SCHED_IDLE`), so that it holds up no other test. When those are through it ends, for then the cores are busy.
+  (`SCHED_IDLE`), so that it holds up no other test. When those are through it ends, for then the cores are busy. It
+  leaves the unit tests that start processes, which would miss the product's own time limits there, to the others.
 """
 
 from __future__ import annotations
@@ -24,6 +25,17 @@ IDLE_PRIORITY: Final = 19  # of the fourth, where there is no SCHED_IDLE
 IDLE_SECONDS: Final = 600.0  # for each of the fourth's tests: it may have to wait for the others
 ALONE: Final = ("tests/chaos/", "tests/e2e/")  # two processes at most run these, and the third nothing beside them
 COMPUTING: Final = "tests/unit/"
+STARTING_PROCESSES: Final = frozenset(
+    COMPUTING + name
+    for name in (
+        "accounts/auth/test_password_hashing.py", "accounts/auth/test_saml_variables.py",
+        "chat/catalog/test_model_names.py", "chat/markdown/test_pool.py", "config/observability/test_logging.py",
+        "config/stack/test_preparing.py", "config/stack/test_readiness.py", "config/test_env.py",
+        "config/test_loaded_packages.py", "deploy/test_image.py", "deploy/test_monitoring.py",
+        "tooling/test_forking.py", "tooling/test_install.py", "workers/asr/test_vad.py",
+        "workers/tools/servers/test_loading.py", "workers/tools/test_own.py",
+    )
+)  # fmt: skip
 
 
 class FromBothEnds(LoadFileScheduling):  # type: ignore[misc]  # xdist's schedulers are untyped for us
@@ -31,7 +43,7 @@ class FromBothEnds(LoadFileScheduling):  # type: ignore[misc]  # xdist's schedul
 
     def _assign_work_unit(self, node: Any) -> None:
         if node is self._helper(FOURTH):
-            if self._last().startswith(COMPUTING) and self._are_alone():
+            if only_computes(self._last()) and self._are_alone():
                 self._assign_last(node)
             else:
                 node.shutdown()  # it runs what it has
@@ -64,6 +76,11 @@ class FromBothEnds(LoadFileScheduling):  # type: ignore[misc]  # xdist's schedul
             for assigned in self.assigned_work.values()
             for scope, tests in assigned.items()
         )
+
+
+def only_computes(file: str) -> bool:
+    """`file`: relative to the repository. tests/conftest.py puts the other unit tests before these."""
+    return file.startswith(COMPUTING) and file not in STARTING_PROCESSES
 
 
 def make_scheduler(config: pytest.Config, log: Any) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.scheduling import FromBothEnds
+from tests.scheduling import STARTING_PROCESSES, FromBothEnds
 
 FILES = [
     "tests/e2e/test_a.py", "tests/e2e/test_b.py", "tests/e2e/test_c.py", "tests/integration/test_d.py",
@@ -145,6 +146,19 @@ def test_the_fourth_takes_nothing_more_once_no_browser_test_is_left() -> None:
     run.finish(3)
     assert run.nodes[3].shutting_down
     assert run.files(3) == units[:-2:-1]
+
+
+def test_the_fourth_leaves_unit_tests_that_start_processes_to_the_others() -> None:
+    starting = min(STARTING_PROCESSES)
+    run = Run(of_files([*FILES[:2], starting, *FILES[5:]]), 4)
+    for _ in range(4):
+        run.finish(3)
+    assert run.files(3) == [FILES[6], FILES[5]]
+    assert run.is_ending(3)
+
+
+def test_the_files_that_start_processes_exist() -> None:
+    assert [file for file in STARTING_PROCESSES if not Path(file).is_file()] == []
 
 
 def test_with_two_it_is_loadfile() -> None:
