@@ -7,12 +7,9 @@ checked before use. What each socket needs when it opens goes through one connec
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import functools
 import hashlib
-import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import redis
@@ -22,6 +19,8 @@ import redis.exceptions
 import redis.retry
 from django.conf import settings
 from redis.backoff import NoBackoff
+
+from accounts.lib.per_loop import PerLoop
 
 
 class Script:
@@ -70,34 +69,17 @@ OPTIONS: Final[dict[str, Any]] = {
     "driver_info": None,  # else each new connection reads the package's version from its metadata, and announces it
 }
 
-# Each with the generator that closes it (`_close_with_loop`); this is the only reference to it.
-_of_loop: weakref.WeakKeyDictionary[
-    asyncio.AbstractEventLoop, tuple[redis.asyncio.Redis, AsyncGenerator[None, None]]
-] = weakref.WeakKeyDictionary()
+
+def _make_client() -> redis.asyncio.Redis:
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        settings.REDIS_URL, max_connections=MOST_CONNECTIONS, timeout=WAIT_SECONDS,
+        retry=redis.asyncio.retry.Retry(NoBackoff(), 1), **OPTIONS,
+    )  # fmt: skip
+    return redis.asyncio.Redis.from_pool(pool)
 
 
-def async_redis() -> redis.asyncio.Redis:
-    """The client of the running event loop, created on first use and closed with the loop."""
-    loop = asyncio.get_running_loop()
-    known = _of_loop.get(loop)
-    if known is None:
-        pool = redis.asyncio.BlockingConnectionPool.from_url(
-            settings.REDIS_URL, max_connections=MOST_CONNECTIONS, timeout=WAIT_SECONDS,
-            retry=redis.asyncio.retry.Retry(NoBackoff(), 1), **OPTIONS,
-        )  # fmt: skip
-        client = redis.asyncio.Redis.from_pool(pool)
-        known = _of_loop[loop] = (client, _close_with_loop(client))
-        with contextlib.suppress(StopIteration):  # runs to the `yield` without waiting for anything
-            known[1].__anext__().send(None)
-    return known[0]
-
-
-async def _close_with_loop(client: redis.asyncio.Redis) -> AsyncGenerator[None, None]:
-    """Closes the client when the loop ends: `asyncio.run` and the like close asynchronous generators first."""
-    try:
-        yield
-    finally:
-        await client.aclose()
+async_redis: Final = PerLoop(_make_client, close=redis.asyncio.Redis.aclose)
+"""The client of the running event loop, made on first use and closed with the loop."""
 
 
 Execute = Callable[..., Awaitable[Any]]  # takes the words of a command, returns its reply

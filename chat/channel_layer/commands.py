@@ -4,10 +4,7 @@ loop share a write, and a reply costs neither a task nor a connection from a poo
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import weakref
-from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 import redis.asyncio.retry
@@ -16,6 +13,7 @@ from django.conf import settings
 from redis.asyncio.connection import ConnectionPool
 from redis.backoff import NoBackoff
 
+from accounts.lib.per_loop import PerLoop
 from accounts.lib.redis import OPTIONS, async_redis
 
 from .publisher import Publisher
@@ -24,11 +22,6 @@ from .stats import LayerStats
 
 MAX_PENDING_BYTES: Final = 16 * 1024 * 1024
 SECONDS: Final = 1.0  # for a reply; with the client's two tries of 2 s a call takes 5 s at most
-
-# Each with the generator that closes it (`_close_with_loop`); this is the only reference to it.
-_of_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[_Commands, AsyncGenerator[None, None]]] = (
-    weakref.WeakKeyDictionary()
-)
 
 
 class _Commands(Publisher):
@@ -43,7 +36,7 @@ async def execute(*words: bytes | str | int) -> Any:
 
     redis-py's client sends it while there is no connection, or if the reply is late or lost. Raises `redis.RedisError`.
     """
-    publisher = _publisher()
+    publisher, _ = _publisher()
     if publisher.is_connected:
         with contextlib.suppress(redis.ConnectionError, redis.TimeoutError, ChannelFull):
             return await publisher.submit(pack(*words))
@@ -51,29 +44,22 @@ async def execute(*words: bytes | str | int) -> Any:
     return await async_redis().execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py's
 
 
-def _publisher() -> _Commands:
-    """The connection of the running loop, opened on first use and closed with the loop."""
-    loop = asyncio.get_running_loop()
-    known = _of_loop.get(loop)
-    if known is None:
-        pool = ConnectionPool.from_url(settings.REDIS_URL, retry=redis.asyncio.retry.Retry(NoBackoff(), 1), **OPTIONS)
-        publisher = _Commands(
-            pool,
-            LayerStats(),
-            timeout=SECONDS,
-            ping_interval=OPTIONS["health_check_interval"],
-            max_pending_bytes=MAX_PENDING_BYTES,
-        )
-        known = _of_loop[loop] = (publisher, _close_with_loop(publisher, pool))
-        with contextlib.suppress(StopIteration):  # runs to the `yield` without waiting for anything
-            known[1].__anext__().send(None)
-    return known[0]
+def _make_publisher() -> tuple[_Commands, ConnectionPool]:
+    pool = ConnectionPool.from_url(settings.REDIS_URL, retry=redis.asyncio.retry.Retry(NoBackoff(), 1), **OPTIONS)
+    publisher = _Commands(
+        pool,
+        LayerStats(),
+        timeout=SECONDS,
+        ping_interval=OPTIONS["health_check_interval"],
+        max_pending_bytes=MAX_PENDING_BYTES,
+    )
+    return publisher, pool
 
 
-async def _close_with_loop(publisher: Publisher, pool: ConnectionPool) -> AsyncGenerator[None, None]:
-    """Closes the connection when the loop ends: `asyncio.run` and the like close asynchronous generators first."""
-    try:
-        yield
-    finally:
-        await publisher.stop()
-        await pool.aclose()
+async def _close_publisher(made: tuple[_Commands, ConnectionPool]) -> None:
+    publisher, pool = made
+    await publisher.stop()
+    await pool.aclose()
+
+
+_publisher: Final = PerLoop(_make_publisher, close=_close_publisher)

@@ -12,24 +12,22 @@ import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
-from weakref import WeakKeyDictionary
+
+from accounts.lib.per_loop import PerLoop
 
 AT_ONCE: Final = 8
 HELD_SECONDS: Final = 0.5  # after this time the next one begins, too: something slow delays nobody else for long
 
-_queues: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+_queue: Final = PerLoop(lambda: asyncio.Semaphore(AT_ONCE))
 
 
 @asynccontextmanager
 async def in_order() -> AsyncIterator[None]:
     """Waits until it is this task's turn. To be used within a time limit."""
-    loop = asyncio.get_running_loop()
-    queue = _queues.get(loop)
-    if queue is None:
-        queue = _queues[loop] = asyncio.Semaphore(AT_ONCE)
+    queue = _queue()
     await queue.acquire()
     release = functools.cache(queue.release)  # once
-    late = loop.call_later(HELD_SECONDS, release)
+    late = asyncio.get_running_loop().call_later(HELD_SECONDS, release)
     try:
         yield
     finally:

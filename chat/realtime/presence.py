@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
 
 from accounts.lib.outage import OUTAGE
+from accounts.lib.per_loop import PerLoop
 from chat.eventlog import store
 from chat.protocol.frames import encode
 
@@ -127,12 +127,7 @@ class Announcements:
             del self._changed[conversation_id]
 
 
-_announcements: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Announcements] = weakref.WeakKeyDictionary()
-
-
-def announcements() -> Announcements:
-    """Those of the running loop."""
-    return _announcements.setdefault(asyncio.get_running_loop(), Announcements())
+announcements: Final = PerLoop(Announcements)
 
 
 async def _evaluate(script: str, conversation_id: uuid.UUID, *given: str | int) -> Any:

@@ -30,6 +30,7 @@ from django.conf import settings
 
 from accounts.lib import rate_limit
 from accounts.lib.lasting import lasting
+from accounts.lib.per_loop import PerLoop
 from accounts.lib.rate_limit import Limit, required_limits
 from accounts.lib.redis import Script
 from chat.eventlog.store import channel_layer
@@ -241,13 +242,4 @@ class ConnectionCounts:
                 await _ask(_RENEW, len(keys), *keys, FORGET_SECONDS, *ids)
 
 
-_counts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, ConnectionCounts] = weakref.WeakKeyDictionary()
-
-
-def connection_counts() -> ConnectionCounts:
-    """The counts of the running loop."""
-    loop = asyncio.get_running_loop()
-    found = _counts.get(loop)
-    if found is None:
-        found = _counts[loop] = ConnectionCounts()
-    return found
+connection_counts: Final = PerLoop(ConnectionCounts)

@@ -6,7 +6,8 @@ import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
-from weakref import WeakKeyDictionary
+
+from accounts.lib.per_loop import PerLoop
 
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
@@ -21,15 +22,10 @@ class Together(Generic[Asked, Found]):
     """
 
     def __init__(self, work: Callable[[list[Asked]], Awaitable[list[Found]]]) -> None:
-        self._work = work
-        self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue[Asked, Found]] = WeakKeyDictionary()
+        self._queue = PerLoop(lambda: _Queue(work))
 
     async def __call__(self, asked: Asked) -> Found:
-        loop = asyncio.get_running_loop()
-        queue = self._queues.get(loop)
-        if queue is None:
-            queue = self._queues[loop] = _Queue(self._work)
-        return await queue.add(asked, loop.create_future())
+        return await self._queue().add(asked, asyncio.get_running_loop().create_future())
 
 
 class _Queue(Generic[Asked, Found]):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
-import weakref
 from typing import Final
 
 from cachetools import LRUCache
 
+from accounts.lib.per_loop import PerLoop
 from accounts.lib.rate_limit import Bucket, Rate
 
 PER_CONVERSATION: Final = Rate(10, 1.0)
@@ -29,9 +28,4 @@ class TypingRoom:
         return bucket.try_acquire(now)
 
 
-_rooms: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, TypingRoom] = weakref.WeakKeyDictionary()
-
-
-def typing_room() -> TypingRoom:
-    """The one of the running loop."""
-    return _rooms.setdefault(asyncio.get_running_loop(), TypingRoom())
+typing_room: Final = PerLoop(TypingRoom)

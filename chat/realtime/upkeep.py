@@ -13,7 +13,6 @@ import contextvars
 import random
 import time
 import uuid
-import weakref
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -23,6 +22,7 @@ from accounts.auth.sessions import still_valid_of
 from accounts.lib.db import in_db
 from accounts.lib.lasting import lasting
 from accounts.lib.outage import OUTAGE
+from accounts.lib.per_loop import PerLoop
 from chat.conversations.membership import memberships
 from chat.protocol.close_codes import Close
 from chat.realtime.presence import RENEW_SECONDS
@@ -128,13 +128,4 @@ def _look(asked: Sequence[tuple[uuid.UUID, str]], pairs: Sequence[tuple[uuid.UUI
     return _Found(still_valid_of(asked), memberships(pairs))
 
 
-_of_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Upkeep] = weakref.WeakKeyDictionary()
-
-
-def upkeep() -> Upkeep:
-    """That of the running loop."""
-    loop = asyncio.get_running_loop()
-    found = _of_loop.get(loop)
-    if found is None:
-        found = _of_loop[loop] = Upkeep()
-    return found
+upkeep: Final = PerLoop(Upkeep)

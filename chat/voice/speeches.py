@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import msgspec
 
+from accounts.lib.per_loop import PerLoop
 from accounts.lib.redis import async_redis
 from accounts.models import Unit, User
 from accounts.quotas.balance import user_balances
@@ -38,7 +38,7 @@ RENEW_SECONDS: Final = 1.0
 AGAIN: Final = 1_000_000  # added to a sentence's number, the place of its second try
 READING: Final = 30  # connections to Redis that wait for audio at once, of one event loop; all else uses the same pool
 
-_reading: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = weakref.WeakKeyDictionary()
+_reading: Final = PerLoop(lambda: asyncio.Semaphore(READING))
 
 
 class Sentence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -133,7 +133,7 @@ async def request(speech_id: uuid.UUID, number: int, sentence: Sentence) -> None
 async def read(speech_id: uuid.UUID, number: int, after: str, *, block_ms: int = 1000) -> list[tuple[str, Piece]]:
     """What came of a sentence after an entry, waiting for it `block_ms` at the most. Raises `redis.RedisError`."""
     key = speech_key(speech_id, number)
-    async with _reading.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(READING)):
+    async with _reading():
         reply = cast("list[Any] | None", await async_redis().xread({key: after}, count=32, block=block_ms))
     found = []
     for entry_id, fields in reply[0][1] if reply else []:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-import weakref
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from django.conf import settings
 from accounts.lib import rate_limit
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
+from accounts.lib.per_loop import PerLoop
 from accounts.lib.redis import async_redis
 from chat.notifications.notify import Kind
 from chat.notifications.visibility import visible_users
@@ -24,7 +24,7 @@ from workers.push.sender import PushSender
 MOST_WAITING: Final = 1_000  # jobs of one process; more are given up: a notification that is late is of no use
 REMEMBER_SECONDS: Final = 600  # for which the same message is not announced again to the same user
 
-_senders: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, PushSender] = weakref.WeakKeyDictionary()
+_sender: Final = PerLoop(PushSender, close=PushSender.aclose)
 _waiting = 0
 
 logger = structlog.get_logger(__name__)
@@ -47,11 +47,7 @@ async def deliver(
         notifications = [one for one in found if one.device.user_id in allowed]
         if not notifications:
             return
-        loop = asyncio.get_running_loop()
-        if loop not in _senders:
-            _senders[loop] = PushSender()
-        sender = _senders[loop]
-        for result in await asyncio.gather(*map(sender.send, notifications), return_exceptions=True):
+        for result in await asyncio.gather(*map(_sender().send, notifications), return_exceptions=True):
             if isinstance(result, Exception):
                 logger.warning("push_not_recorded", error=type(result).__name__)
     except OUTAGE as error:

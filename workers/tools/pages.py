@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Final
-from weakref import WeakKeyDictionary
 
 import msgspec
 import structlog
 
+from accounts.lib.per_loop import PerLoop
 from chat.markdown.pool import KEPT_VARIABLES
 from workers.tools.base import ToolError
 
@@ -32,12 +31,12 @@ class Page(msgspec.Struct, frozen=True):
 
 
 _decode = msgspec.json.Decoder(Page).decode
-_slots: MutableMapping[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+_slots: Final = PerLoop(lambda: asyncio.Semaphore(AT_ONCE))
 
 
 async def find_main_text(html: str, address: str) -> Page:
     """The main text of a page. Cancelling it ends the process. Raises `ToolError`."""
-    async with _slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE)):
+    async with _slots():
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "workers.tools.page_process", address,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 import structlog
 from django.db import connection, transaction
@@ -16,6 +15,7 @@ from django.utils import timezone
 
 from accounts.lib.db import in_db
 from accounts.lib.encryption import UnreadableError
+from accounts.lib.per_loop import PerLoop
 from accounts.lib.texts import gettext_noop
 from chat.jobs.tool_servers import NOT_ACCEPTED, NOT_RENEWABLE
 from chat.models import ConnectionState, ToolConnection
@@ -32,7 +32,7 @@ AT_ONCE: Final = 2  # refreshes at one server from a process: each keeps a threa
 USED_EVERY: Final = timedelta(minutes=1)  # how exact `last_used_at` is
 
 logger = structlog.get_logger(__name__)
-_slots: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[uuid.UUID, asyncio.Semaphore]] = WeakKeyDictionary()
+_slots: Final[PerLoop[dict[uuid.UUID, asyncio.Semaphore]]] = PerLoop(dict)
 _refreshes: dict[tuple[asyncio.AbstractEventLoop, uuid.UUID, uuid.UUID | None, str], asyncio.Task[str]] = {}
 
 
@@ -86,7 +86,7 @@ async def _refresh_in_turn(server: StoredServer, user_id: uuid.UUID | None, refu
     """The new token, or that of another process, whose refresh is waited for without a thread and a connection."""
     loop = asyncio.get_running_loop()
     oauth = await load_client("oauth")
-    slot = _slots.setdefault(loop, {}).setdefault(server.id, asyncio.Semaphore(AT_ONCE))
+    slot = _slots().setdefault(server.id, asyncio.Semaphore(AT_ONCE))
     until = loop.time() + WAIT_SECONDS
     while True:
         async with slot:

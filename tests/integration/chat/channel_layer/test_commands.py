@@ -17,7 +17,7 @@ from chat.channel_layer import commands
 async def connected() -> None:
     """Returns when commands are pipelined."""
     async with asyncio.timeout(10):
-        while not commands._publisher().is_connected:  # no command says which way it went
+        while not commands._publisher()[0].is_connected:  # no command says which way it went
             await send_command("PING")
 
 

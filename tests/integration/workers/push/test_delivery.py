@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +22,7 @@ from chat.telemetry import metrics
 from tests.fakes.push_service import PushBrowser, PushService
 from tests.fixtures.conversation_rows import make_conversation
 from tests.fixtures.notified import make_device
-from workers.push import delivery, sender
+from workers.push import sender
 from workers.push.delivery import deliver
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
@@ -54,15 +53,6 @@ def shared(alice: User, bob: User) -> Conversation:
 @pytest.fixture
 def question(shared: Conversation) -> Message:
     return Message.objects.get(conversation=shared, role="user")
-
-
-@pytest.fixture(autouse=True)
-async def closed_client() -> AsyncIterator[None]:
-    """The HTTP client of this test's loop ends with it."""
-    yield
-    made = delivery._senders.pop(asyncio.get_running_loop(), None)
-    if made is not None:
-        await made.aclose()
 
 
 async def tell(user: User, kind: Kind, conversation: Conversation, message: Message | None = None) -> None:
