@@ -123,7 +123,14 @@ def test_a_zoom_of_400_percent_leaves_room_to_read(page: Page) -> None:
     page.locator("#text").focus()
     if find_spec("pocketsphinx"):  # the tests' recogniser; without one there is no button
         expect(page.get_by_role("button", name="Record voice")).to_be_visible()
+    assert page.evaluate("() => document.getElementById('scroller').clientHeight") >= 90
     shoot(page, "zoom-400-writing")
+    for _ in range(20):
+        page.keyboard.press("Shift+Tab")
+        if page.evaluate("() => document.activeElement.closest('.bar') !== null"):
+            break
+    expect(page.locator("#chat-menu")).to_be_in_viewport()
+    assert page.evaluate("() => document.activeElement.closest('.bar') !== null")
 
 
 def test_printing(page: Page, stack: Stack) -> None:
