@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
@@ -17,6 +18,7 @@ from chat.portability.json_stream import DAMAGED, ImportRefusedError, JsonStream
 
 MAX_BYTES: Final = 2 * 2**30  # of JSON in one file, unpacked; no more than one conversation of it is in memory
 MAX_MEMBERS: Final = 100_000
+MAX_DIRECTORY: Final = 16 * 2**20  # bytes of the list of all members, of which each takes 47 and as an object 400
 _WANTED: Final = re.compile(r"conversations(-\d{1,6})?\.json")
 _ATTACHED: Final = re.compile(r"(.*/)?files/[0-9a-f-]{36}/[^/]+")  # of our own exports: what people attached
 _ANY: Final = re.compile(r"[^.].*\.json", re.IGNORECASE)  # no hidden files, which some systems add
@@ -49,7 +51,7 @@ def _from_file(name: str, file: IO[bytes], max_bytes: int) -> JsonStream:
 
 def _from_archive(file: Path | IO[bytes], max_bytes: int) -> Generator[JsonStream, None, None]:
     try:
-        with zipfile.ZipFile(file) as archive:
+        with opened_archive(file) as archive:
             members, are_known = _members(archive)
             for member in members:
                 with archive.open(member) as opened:
@@ -58,6 +60,31 @@ def _from_archive(file: Path | IO[bytes], max_bytes: int) -> Generator[JsonStrea
                 max_bytes -= document.size
     except (*DAMAGED, ValueError) as error:
         raise ImportRefusedError(refusals.DAMAGED_ARCHIVE % {"error": error}) from None
+
+
+@contextmanager
+def opened_archive(file: Path | IO[bytes]) -> Iterator[zipfile.ZipFile]:
+    """An archive whose list of members is not too long to be read. Raises `ImportRefusedError`, what `zipfile` raises,
+    and `OSError`.
+    """
+    with ExitStack() as opened:
+        source = opened.enter_context(file.open("rb")) if isinstance(file, Path) else file
+        yield opened.enter_context(zipfile.ZipFile(_InParts(source)))
+
+
+class _InParts:
+    """A file that refuses to give more than `MAX_DIRECTORY` bytes at once. `zipfile` reads the list of members as a
+    whole, however many there are, and makes an object of each before anybody can count them; members come in parts.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        if size > MAX_DIRECTORY:
+            raise ImportRefusedError(refusals.MANY_FILES % {"most": f"{MAX_MEMBERS:,}"})
+        return self._file.read(size)
 
 
 def _members(archive: zipfile.ZipFile) -> tuple[list[zipfile.ZipInfo], bool]:

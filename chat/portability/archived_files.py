@@ -6,13 +6,16 @@ Only a member that the JSON names is read, no more of it than its header announc
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from chat.files.storage import PART
 from chat.portability import refusals
+from chat.portability.archive import opened_archive
 from chat.portability.json_stream import DAMAGED, ImportRefusedError
 
 MAX_UNPACKED: Final = 2 * 2**30
@@ -23,9 +26,10 @@ class ArchivedFiles:
     """The members of an archive; none if the file is no archive. `close` it."""
 
     def __init__(self, file: Path | IO[bytes]) -> None:
-        self._archive = zipfile.ZipFile(file) if zipfile.is_zipfile(file) else None
-        packed = sum(info.compress_size for info in self._archive.infolist()) if self._archive else 0
-        self._left = max(MAX_UNPACKED, _TIMES * packed)
+        self._opened = ExitStack()
+        self._archive = self._opened.enter_context(opened_archive(file)) if zipfile.is_zipfile(file) else None
+        # By its own size: members may claim any, and share their bytes.
+        self._left = max(MAX_UNPACKED, _TIMES * _size_of(file))
 
     @property
     def exists(self) -> bool:
@@ -58,5 +62,8 @@ class ArchivedFiles:
             raise ImportRefusedError(refusals.FILE_DAMAGED) from None
 
     def close(self) -> None:
-        if self._archive is not None:
-            self._archive.close()
+        self._opened.close()
+
+
+def _size_of(file: Path | IO[bytes]) -> int:
+    return file.stat().st_size if isinstance(file, Path) else file.seek(0, io.SEEK_END)

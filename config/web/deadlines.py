@@ -127,6 +127,8 @@ class DeadlineRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # Otherwise Twisted, too, reads forms: on the event loop, for seconds, before any view is asked.
+        self._parsePOSTFormSubmission = False
         self._room = asyncio.Event()
         self._room.set()
 

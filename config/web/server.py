@@ -32,6 +32,7 @@ from accounts.lib.refreshing import REFRESH_SECONDS  # noqa: E402
 from chat.catalog.refreshing import refresh_rules  # noqa: E402
 from chat.jobs import processes  # noqa: E402
 from chat.protocol.limits import HARD_FRAME_BYTES  # noqa: E402
+from chat.realtime.command_time import BUSY_SECONDS  # noqa: E402
 from chat.realtime.open_sockets import drain, open_sockets  # noqa: E402
 from chat.realtime.watching.registry import drain as drain_streams  # noqa: E402
 from config.ops.gc_tuning import settle  # noqa: E402
@@ -47,6 +48,8 @@ daphne.server.WebSocketFactory = DirectFactory
 daphne.server.HTTPFactory = DeadlineFactory
 
 REQUEST_SECONDS: Final = 60
+# Of a socket's handshake. The consumer ends it before, and says why (`CommandTime`). Daphne's default is 5 s.
+HANDSHAKE_SECONDS: Final = BUSY_SECONDS + 5
 REQUEST_GRACE_SECONDS: Final = 5  # for requests in progress, after the last socket
 
 logger = structlog.get_logger(__name__)
@@ -64,7 +67,8 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
             http_timeout=REQUEST_SECONDS,
             ping_interval=30,
             ping_timeout=30,
-            websocket_connect_timeout=10,
+            websocket_connect_timeout=HANDSHAKE_SECONDS,
+            websocket_handshake_timeout=HANDSHAKE_SECONDS,
             websocket_max_message_size=HARD_FRAME_BYTES,
             websocket_max_frame_size=HARD_FRAME_BYTES,
             ready_callable=self._on_ready,

@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
+from tests.e2e.browsing import reopen
 from tests.stack import Stack
 
+pytestmark = pytest.mark.timeout(180)  # the first waits for the stack
 
-@pytest.mark.timeout(180)  # the first waits for the stack
+
+def test_favourites_stay_while_the_connection_opens_behind_the_list(page: Page, stack: Stack) -> None:
+    """The connection says what is on offer: the same models as the list, which is asked for again, but not what else
+    the list has.
+    """
+    held: list[WebSocketRoute] = []
+    reopen(page, lambda route: held.append(route))
+    page.locator("#text").focus()
+    page.keyboard.press("Alt+m")
+    star = page.locator(".choice-star-button")
+    expect(star).to_be_visible()
+    page.route("**/models/", lambda _: None)
+    while not held:
+        page.wait_for_timeout(50)
+    with page.expect_request("**/models/"):
+        held[0].connect_to_server()
+    page.wait_for_timeout(300)
+    expect(star).to_be_visible()
+    page.unroute("**/models/")
+
+
 def test_a_list_read_before_a_favourite_was_chosen_takes_it_away_from_nobody(page: Page, stack: Stack) -> None:
     stack.sql("DELETE FROM chat_favouritemodel")  # of other tests
     page.locator("#text").focus()

@@ -72,6 +72,15 @@ async def test_requests_under_way_are_answered_before_the_end(live: Live) -> Non
     assert '"cut": 0' in web.output()
 
 
+async def test_a_socket_that_could_not_be_greeted_in_time_is_told_so(stack: Stack) -> None:
+    """Its connection is not cut, and the handshake lasts as long as that of one among many on a busy machine."""
+    async with session(stack.url) as browser:
+        with psycopg.connect(stack.env["DATABASE_URL"]) as lock:
+            lock.execute("LOCK TABLE chat_preset IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(ConnectionError, match="closed 4000"):
+                await browser.connect()
+
+
 async def test_sockets_elsewhere_and_huge_frames_are_refused(web: Web) -> None:
     async with session(web.url) as browser:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from config.web.deadlines import (
     LINGER_SECONDS,
     OVERHEAD_BYTES,
     DeadlineChannel,
+    DeadlineRequest,
 )
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
@@ -90,6 +92,31 @@ def test_a_body_that_arrives_at_the_least_rate_is_read(channel: Any, clock: Cloc
         clock.advance(1)
     channel.dataReceived(b"x" * (1_000_000 % BODY_BYTES_PER_SECOND))
     assert b"200 OK" in channel.transport.value()
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (b"multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--x--\r\n'),
+        (b"application/x-www-form-urlencoded", b"a=b"),
+    ],
+)
+def test_a_form_is_not_read_before_a_view_wants_it(channel: Any, kind: bytes, body: bytes) -> None:
+    """On the event loop, where one of 94 MB kept everybody waiting for 17 s."""
+    found: list[Any] = []
+
+    class Form(DeadlineRequest):
+        def process(self) -> None:
+            self.channel.arrived()
+            found.append((self.args, self.content.read()))
+
+    server = SimpleNamespace(protocol_connected=lambda _: None, protocol_disconnected=lambda _: None)
+    channel.factory, channel.requestFactory = SimpleNamespace(server=server), Form
+    channel.dataReceived(
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n" % (kind, len(body))
+    )
+    channel.dataReceived(body)
+    assert found == [({}, body)]
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ export class Picker {
     /** Several models that the next message asks; else empty. @type {string[]} */
     this.picks = [];
     this.loading = false;
-    this.starring = 0; // beginnings and ends of changes of favourites
+    this.changes = 0; // of what is on offer; beginnings and ends of changes of favourites
     this.greeted = false; // `hello` has come: `models` are all there are
     this.dialog = new PickerDialog(this);
     this.onShown = /** @type {(() => void) | null} */ (null);
@@ -58,10 +58,10 @@ export class Picker {
       /** @type {List} */
       let list;
       let before;
-      do { // a list that was read while a favourite was being changed may not have the change
-        before = this.starring;
+      do { // a list that was read while something changed may not have the change
+        before = this.changes;
         list = await fetchJson(this.page.urls.models);
-      } while (before !== this.starring);
+      } while (before !== this.changes);
       const changed = JSON.stringify(list) !== JSON.stringify(this.list);
       this.list = list;
       if (changed) this.dialog.refresh();
@@ -97,7 +97,9 @@ export class Picker {
     this.presets = presets;
     const offered = this.picks.filter((id) => models.some((model) => model.id === id));
     if (offered.length < this.picks.length) this.compare(offered.length >= MIN_COMPARED ? offered : []);
-    this.list = null;
+    this.changes++;
+    const listed = new Set(this.list?.models.map((model) => model.id));
+    if (listed.size !== models.length || !models.every((model) => listed.has(model.id))) this.list = null;
     if (!this.isOffered(this.value)) this.choose(this.page.model) || this.choose(models[0]?.id ?? "");
     this.show();
     this.dialog.refresh();
@@ -147,7 +149,7 @@ export class Picker {
     if (!this.list) return;
     const { favourites } = this.list;
     this.list.favourites = starred ? [...favourites, id] : favourites.filter((one) => one !== id);
-    this.starring++;
+    this.changes++;
     try {
       await post(`${this.page.urls.models}star/`, this.page.csrf, { model: id, starred: starred ? "1" : "0" });
     } catch (error) {
@@ -155,7 +157,7 @@ export class Picker {
       this.dialog.restar();
       this.dialog.fail(/** @type {Error} */ (error).message);
     } finally {
-      this.starring++;
+      this.changes++;
     }
   }
 
