@@ -80,7 +80,7 @@ class QuickListAdmin(PlainDecimals, ModelAdmin):  # type: ignore[misc]  # unfold
     """Lists without counts that allow only known lookups.
 
     Django lets a list's URL filter by any field of its model (`?text__contains=`), which would reveal text, letter by
-    letter, to staff who may not read it. Here only `lookups` and the parameters of the list's filters are allowed.
+    letter, to staff who may not read it. Here only `lookups` and what the list's own filters ask for are allowed.
     """
 
     lookups: ClassVar[frozenset[str]] = frozenset()
@@ -93,7 +93,14 @@ class QuickListAdmin(PlainDecimals, ModelAdmin):  # type: ignore[misc]  # unfold
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         own = {getattr(one, "parameter_name", None) for one in self.list_filter}
-        return lookup in self.lookups or lookup in own
+        fields = [one for one in self.list_filter if isinstance(one, str) and "__" not in one]
+        return lookup in self.lookups or lookup in own or any(lookup in self._asked_by_filter(one) for one in fields)
+
+    def _asked_by_filter(self, name: str) -> tuple[str, ...]:
+        """The lookups of Django's filters by a field of the model: by choices, a relation, or values in use."""
+        field: Any = self.opts.get_field(name)
+        value = f"{name}__{field.target_field.name}" if field.is_relation else name
+        return name, f"{value}__exact", f"{name}__isnull"
 
     def get_sortable_by(self, request: HttpRequest) -> Any:
         """An order without an index would sort the whole table."""

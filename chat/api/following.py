@@ -62,8 +62,13 @@ class RunFollower(Follower):
         for group in (session_group(self._access.session_hash), user_group(self._access.user_id)):
             await store.channel_layer().group_add(group, self.channel)
         await self.on_change()  # it may have been revoked before the group was joined
-        if self._state is not None:
-            self.on_snapshot(self._state)
+
+    def _adopt(self, state: State) -> None:
+        """Takes the first snapshot as news, too, before any event that follows it: they continue its text."""
+        is_first = not self.position.epoch
+        super()._adopt(state)
+        if is_first:
+            self.on_snapshot(state)
 
     async def next(self, seconds: float) -> tuple[list[Piece], Sign | None]:
         """What is new, as soon as something is, or nothing after so many seconds. Pieces come before the sign."""

@@ -59,6 +59,7 @@ MIDDLEWARE = [
     "config.web.outage.OutageMiddleware",
     "config.web.privacy_headers.PrivacyMiddleware",
     "config.web.permission_log.RefusalMiddleware",
+    "config.web.methods.MethodMiddleware",
     "accounts.auth.maintenance.MaintenanceMiddleware",
     "config.web.rates.RateMiddleware",
     "accounts.auth.terms.TermsMiddleware",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Final
 
+from allauth.core.context import request_context
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
@@ -46,7 +47,7 @@ class RestPages(Pages):
         return match
 
     def _respond_here(self, request: HttpRequest) -> HttpResponseBase:
-        with translation.override("en"):
+        with translation.override("en"), request_context(request):  # allauth's mails look for their request there
             response = super()._respond_here(request)
         if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             refused = ApiError(405, f"Use {response.headers['Allow']} here.", code="method_not_allowed")
