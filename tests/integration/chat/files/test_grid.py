@@ -65,6 +65,9 @@ def member(file: File, role: Role) -> Client:
 
 
 def shared(file: File) -> str:
+    """The address of a file below a share link that shows files."""
+    assert file.conversation is not None
+    assert file.owner is not None
     secret, token_hash = new_secret()
     ShareLink.objects.create(
         conversation=file.conversation, created_by=file.owner, token_hash=token_hash, kind="live", audience="anyone",
