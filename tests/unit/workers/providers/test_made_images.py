@@ -106,6 +106,15 @@ def test_what_is_no_image_is_left_out_and_no_answer(data: Any) -> None:
     assert refused.value.code == "upstream_empty"
 
 
+def test_a_large_one_comes_in_one_event() -> None:
+    large = PNG + bytes(9 * 2**20)
+    body = b"".join(f"data: {json.dumps(event)}\n\n".encode() for event in completion({"images": [address(large)]}))
+    reader = CompletionReader()
+    chunks = [chunk for at in range(0, len(body), 16_384) for chunk in reader.feed(body[at : at + 16_384])]
+    assert reader.failure is None
+    assert [len(image.content) for image in images(chunks)] == [len(large)]
+
+
 def test_at_most_so_many_and_so_large(monkeypatch: pytest.MonkeyPatch) -> None:
     many = [address(made.image((10, 10 + at))) for at in range(made_images.MOST + 3)]
     assert len(images(read(CompletionReader(), completion({"images": many})))) == made_images.MOST
