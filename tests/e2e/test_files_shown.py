@@ -92,10 +92,15 @@ def test_an_image_that_the_model_makes(page: Page, stack: Stack, upstream: FakeO
         link.click()
     assert download.value.suggested_filename == "image.png"
     assert download.value.path().read_bytes() == picture()["buffer"]
-    upstream.play(Script(image=base64.b64encode(picture()["buffer"]).decode()))
-    send(page, "Another one, and nothing else")
-    answer = ended(page, 2)
-    expect(answer.get_by_role("link", name="image.png").locator("img")).to_have_js_property("naturalWidth", 320)
+    with known_model(page, stack, "small", sees=False):
+        page.reload()
+        upstream.play(Script(image=base64.b64encode(picture()["buffer"]).decode()))
+        send(page, "Another one, and nothing else")
+        answer = ended(page, 2)
+        for _ in range(2):
+            expect(answer.get_by_role("link", name="image.png").locator("img")).to_have_js_property("naturalWidth", 320)
+            expect(answer.locator(".call-unseen")).to_have_count(0)
+            page.reload()
     assert watch.complaints == []
 
 

@@ -30,4 +30,5 @@ async def screen_images(screen: CallScreen, images: Sequence[ToolImage]) -> Scre
     for number, one in enumerate(images, 1):
         name = f"image-{number}" if len(images) > 1 else "image"
         files.append((f"{name}.{one.media_type.removeprefix('image/')}", one.media_type, one.content))
-    return await screen.end(CallEnd(CallStatus.OK.value, files=files))
+    said = "[The model made this image.]" if len(images) == 1 else "[The model made these images.]"
+    return await screen.end(CallEnd(CallStatus.OK.value, said, len(said), files=files))

@@ -49,6 +49,7 @@ async def test_they_are_files_of_the_answer(turn: Accepted) -> None:
     assert (run.status, run.finish, run.error_code, run.message.text) == ("done", "stop", "", "Here they are.")
     assert [(one.kind, one.status) for one in steps] == [("model", "done"), ("tool", "done")]
     assert [(one.name, one.title, one.status) for one in made_calls] == [("image", "Image", "ok")]
+    assert made_calls[0].output == "[The model made these images.]"
     assert await in_db(kept, turn.run_id) == [
         ("image-1.png", "image/png", PNG.content), ("image-2.jpeg", "image/jpeg", JPEG.content),
     ]  # fmt: skip
