@@ -11,6 +11,9 @@ from django.utils.translation import gettext as _
 
 from accounts.lib.texts import gettext_noop
 
+# Of the call that has the images which a model made itself.
+IMAGE_NAME: Final = "image"
+IMAGE_TITLE: Final = gettext_noop("Image")
 # Title and description by the name of the tool. The titles are those of workers/tools/own, and stored with each call.
 TEXTS: Final = {
     "ask_person": (
@@ -43,7 +46,14 @@ TEXTS: Final = {
 
 def title_of(server: str, name: str, title: str) -> str:
     """The title of a tool for people: of our own (`server` is empty) in their language."""
+    if has_model_images(server, name, title):
+        return _(IMAGE_TITLE)
     return _(TEXTS[name][0]) if not server and name in TEXTS else title or name
+
+
+def has_model_images(server: str, name: str, title: str) -> bool:
+    """Whether a call is none that a model asked for, but has the images that it made itself."""
+    return (server, name, title) == ("", IMAGE_NAME, IMAGE_TITLE)
 
 
 def description_of(server: str, name: str, description: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
 import pytest
@@ -11,6 +12,8 @@ from tests.e2e.attaching import HeldChunks, choose, notes, picture, started, upl
 from tests.e2e.axe import violations
 from tests.e2e.browsing import Watch, ended, known_model, send, shoot_views
 from tests.e2e.wire import Wire
+from tests.fakes.openai_scripts import Script
+from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack
 
 pytestmark = pytest.mark.timeout(180)
@@ -70,6 +73,35 @@ def test_a_line_says_what_the_model_got(page: Page) -> None:
     expect(line).to_have_text(re.compile("The model got: all of notes.txt"))
     page.reload()
     expect(line).to_have_text(re.compile("The model got: all of notes.txt"))
+
+
+def test_an_image_that_the_model_makes(page: Page, stack: Stack, upstream: FakeOpenAI) -> None:
+    watch = Watch(page, stack.url)
+    upstream.play(Script(text="Here it is.", image=base64.b64encode(picture()["buffer"]).decode()))
+    send(page, "Draw a sea")
+    answer = ended(page)
+    link = answer.get_by_role("link", name="image.png")
+    for _ in range(2):
+        expect(link.locator("img")).to_have_js_property("naturalWidth", 320)
+        expect(answer.locator(".call-title")).to_have_text("Image")
+        assert answer.locator(".call-title").evaluate("(title) => title.scrollWidth <= title.clientWidth")
+        expect(answer.locator(".message-body")).to_have_text("Here it is.")
+        page.reload()
+    shoot_views(page, "files-made-image")
+    with page.expect_download() as download:
+        link.click()
+    assert download.value.suggested_filename == "image.png"
+    assert download.value.path().read_bytes() == picture()["buffer"]
+    with known_model(page, stack, "small", sees=False):
+        page.reload()
+        upstream.play(Script(image=base64.b64encode(picture()["buffer"]).decode()))
+        send(page, "Another one, and nothing else")
+        answer = ended(page, 2)
+        for _ in range(2):
+            expect(answer.get_by_role("link", name="image.png").locator("img")).to_have_js_property("naturalWidth", 320)
+            expect(answer.locator(".call-unseen")).to_have_count(0)
+            page.reload()
+    assert watch.complaints == []
 
 
 def test_an_edit_keeps_and_changes_files(page: Page) -> None:

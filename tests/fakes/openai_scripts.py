@@ -41,6 +41,7 @@ class Script:
     stamp: bool = False  # tokens say when they were sent: tok0@<monotonic microseconds>
     # Calls of tools after the text: name, arguments (an object, or any text as it is), and perhaps an id.
     calls: Sequence[tuple[str, Mapping[str, Any] | str] | Call] = ()
+    image: str = ""  # base64 of an image that the model makes, after the text, as OpenRouter and LiteLLM send it
     call_finish: str = "tool_calls"  # the finish_reason of an answer with calls
     call_piece: int = 16  # characters of arguments an event; 0: each call whole, in one event
 
@@ -134,7 +135,7 @@ def answer_text(script: Script, tokens: int | None = None) -> str:
 def token_count(script: Script) -> int:
     if script.text:
         return len(_words(script.text))
-    return 0 if script.calls else script.tokens
+    return 0 if script.calls or script.image else script.tokens
 
 
 @functools.lru_cache(maxsize=64)
@@ -173,10 +174,13 @@ def reasoning_event(script: Script, index: int) -> bytes:
 
 
 def call_events(script: Script) -> list[bytes]:
-    """The calls, as OpenAI's API sends them: first the id and the name, then the arguments in pieces."""
+    """The image, and the calls as OpenAI's API sends them: first the id and the name, then the arguments in pieces."""
+    address = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{script.image}"}}
+    deltas: list[dict[str, Any]] = [{"images": [address]}] if script.image else []
+    deltas += [{"tool_calls": [one]} for one in write_calls(script.calls, script.call_piece)]
     return [
-        event(script, _HEAD + json.dumps([{"index": 0, "delta": {"tool_calls": [one]}, "finish_reason": None}]) + "}")
-        for one in write_calls(script.calls, script.call_piece)
+        event(script, _HEAD + json.dumps([{"index": 0, "delta": delta, "finish_reason": None}]) + "}")
+        for delta in deltas
     ]
 
 

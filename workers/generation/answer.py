@@ -40,6 +40,7 @@ from workers.providers.base import (
     RequestedCall,
     SentOptions,
     TokenUsage,
+    ToolImage,
 )
 
 AGAIN_SECONDS: Final = 10.0
@@ -82,6 +83,7 @@ class ModelAnswer:
         self._files = files
         self.calls: tuple[RequestedCall, ...] = ()
         self.replay: Replay | None = None
+        self.images: tuple[ToolImage, ...] = ()  # that the model made
         self._limits = AnswerLimits(claim, len(log.text) if request.rounds else None, request.room)
         self.thinking = Thinking(log, again=bool(request.rounds))
         self._sent = SentOptions()
@@ -185,6 +187,7 @@ class ModelAnswer:
                         self.upstream_model = chunk.model or self.upstream_model
                         self.calls = chunk.calls or self.calls
                         self.replay = chunk.replay or self.replay
+                        self.images += chunk.images
                         if logprobs is not None and chunk.logprobs:
                             logprobs.add(chunk.logprobs)
                     if self._log.fenced or self._limits.reached is not None:
@@ -227,7 +230,7 @@ class ModelAnswer:
         finish = finish_of(reason)
         metrics.finishes[finish] += 1
         outcome = Outcome(RunStatus.DONE, usage=usage, first_token_ms=self.first_token_ms, finish=finish)
-        if self.first_token is None and self.thinking.first is not None and not self.calls:
+        if self.first_token is None and self.thinking.first is not None and not (self.calls or self.images):
             outcome.code, outcome.message = NO_ANSWER, no_answer_note(finish)
         return outcome
 

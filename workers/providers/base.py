@@ -178,6 +178,7 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     `model` is who answers, in the endpoint's own words: a router or an alias may choose another one.
     `calls` are complete, and come at the end of an answer, only if tools were offered; `replay` comes with them.
     `logprobs` are of the tokens of the answer in their order, as Chat Completions has them, if they were asked for.
+    `images` are those that the model made itself.
     """
 
     text: str = ""
@@ -188,6 +189,7 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     calls: tuple[RequestedCall, ...] = ()
     replay: Replay | None = None
     logprobs: tuple[Any, ...] = ()
+    images: tuple[ToolImage, ...] = ()
 
 
 class ListedModel(msgspec.Struct, frozen=True, omit_defaults=True):

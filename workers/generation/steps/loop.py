@@ -34,6 +34,7 @@ from workers.generation.services import Services
 from workers.generation.steps.answer_figures import AnswerFigures
 from workers.generation.steps.calls import Calls
 from workers.generation.steps.checks import Repetitions
+from workers.generation.steps.made_images import CALL, made_images, screen_images
 from workers.generation.steps.returned import check_returned, return_calls
 from workers.generation.steps.rounds import read_rounds
 from workers.generation.steps.run_files import RunFiles
@@ -45,7 +46,7 @@ from workers.generation.tool_use.approval import Waiting
 from workers.generation.tool_use.limits import Spent, spent_by
 from workers.generation.tool_use.requests import StepRequest, known_tools
 from workers.generation.tool_use.toolbox import NO_TOOLBOX, Toolbox
-from workers.providers.base import TokenUsage
+from workers.providers.base import RequestedCall, TokenUsage, ToolImage
 from workers.tools.registry import Wanted
 
 logger = structlog.get_logger(__name__)
@@ -130,13 +131,19 @@ class StepLoop(AnswerFigures):
         await self._find_tools()
         if self._run.step_count and (waits := await self._resume()) is not None:
             return waits
+        if made_images(self._steps):  # the worker was lost before it could end the answer
+            return self._ended(Outcome(RunStatus.DONE))
         while True:
             outcome = await self._ask()
-            if outcome.status is not RunStatus.DONE or not self._last.calls or self._last.request.call_no_more:
+            goes_on = bool(self._last.calls) and not self._last.request.call_no_more
+            images = () if self._claim.exact else self._last.images  # answers of the API have no place for them
+            if outcome.status is not RunStatus.DONE or not (goes_on or images):
                 return self._ended(outcome)
             if self._claim.functions and (refused := check_returned(self._last)) is not None:
                 return refused
-            await self._record(outcome)
+            await self._record(outcome, self._last.calls if goes_on else (), images)
+            if made_images(self._steps):
+                return self._ended(outcome)
             if (waits := await self._make_calls()) is not None:
                 return waits
 
@@ -148,15 +155,9 @@ class StepLoop(AnswerFigures):
         question = next((text for role, text in reversed(self._claim.path) if role == "user"), "")
         chosen = self._claim.asked.get("tools", limits.chosen)  # of this answer alone, before the conversation's
         wanted = Wanted(
-            run.user_id,
-            run.conversation_id,
-            chosen,
-            limits.web_search,
-            question,
-            run.step_count > 0,
-            run.model,
+            run.user_id, run.conversation_id, chosen, limits.web_search, question, run.step_count > 0, run.model,
             self._claim.tools_version,
-        )
+        )  # fmt: skip
         if run.step_count:  # calls may be left that somebody has allowed: they are not refused for an outage
             self._box = await through_outages(lambda: self._services.find_tools(wanted))
             return
@@ -224,34 +225,42 @@ class StepLoop(AnswerFigures):
         # A model may have nothing to add to what it said before its calls.
         done = replace(outcome, status=RunStatus.DONE, code="", message="", finish=finish or Finish.STOP.value)
         # What a rule for answers has yet to read is not in the log.
-        if not (self._log.text[self._run.base_chars :].strip() or self._last.written.strip()):
+        said = self._log.text[self._run.base_chars :].strip() or self._last.written.strip()
+        if not said and not made_images(self._steps):
             done.code, done.message = NO_ANSWER, no_answer_note(done.finish)
         return done
 
-    async def _record(self, outcome: Outcome) -> None:
-        """Stores the request that has ended and the calls it asks for; from here on no attempt goes back behind it."""
+    async def _record(self, outcome: Outcome, calls: Sequence[RequestedCall], images: Sequence[ToolImage]) -> None:
+        """Stores the request that has ended, the calls it asks for and the images that the model made; from here on no
+        attempt goes back behind it.
+        """
         last, log = self._last, self._log
         log.pause()
         await log.flush()
         usage = last.billed_usage(outcome.usage, last.written)
-        asked = await self._calls.request(last.calls, last.replay, self._box.tools)
+        asked = await self._calls.request(calls, last.replay, self._box.tools)
+        made = await screen_images(self._calls, images) if images else None
+        recorded = [*asked.calls, CALL] if made else asked.calls
         done = ModelStep(
             log.text, log.reasoning, self.reasoning_ms, log.epoch, log.seq, self._started_at,
-            used_of(self._run.model, last.endpoint, usage), [one.call for one in asked.calls], asked.replay,
+            used_of(self._run.model, last.endpoint, usage), [one.call for one in recorded], asked.replay,
             after=self._steps[-1].number if self._steps else 0,
         )  # fmt: skip
         owner, moderate = self._services.owner, self._calls.moderate
-        model, _ = await stored(record_model_step, self._run, owner, done, asked.calls, moderate)
+        model, _ = await stored(record_model_step, self._run, owner, done, recorded, moderate, made)
         log.forget_saved()
         self._booked, self._estimated = last, usage.estimated
-        made, left_out = len(asked.calls), asked.left_out
-        logger.info("step_recorded", run=str(self._run.id), step=model.number, calls=made, left_out=left_out)
+        logger.info(
+            "step_recorded", run=str(self._run.id), step=model.number, calls=len(recorded), left_out=asked.left_out
+        )
         self._steps = await stored(read_steps, self._run.id)
         self._spent.tokens += usage.input_tokens + usage.output_tokens
         self._spent.cost += model.cost or 0
         for event in events_of_steps(self._run, [one for one in self._steps if one.number >= model.number]):
             log.event(event)
         asked.check()
+        if made is not None and made.withholds is not None:
+            raise CallWithheld(made.withholds.finding.notice)
 
     async def _make_calls(self) -> Outcome | None:
         """Makes the calls that have no result yet. How this attempt ends if they wait for a person, or are those of the

@@ -35,10 +35,12 @@ def record_model_step(
     done: ModelStep,
     calls: Sequence[ScreenedCall],
     moderate: Callable[[], Mapping[str, str]] | None = None,
+    images: ScreenedEnd | None = None,
 ) -> tuple[Step, Step] | None:
     """`step_rows.record_model_step` of a step with these calls. One whose arguments are withheld has ended with it.
 
     `moderate` opens the case of what the answer's text lacks so far, and returns what `Message.moderation` says of it.
+    `images` are those that the model made: the end of the last one of `calls`.
     """
     with transaction.atomic():
         lock_message_cases(run.message_id)
@@ -56,6 +58,9 @@ def record_model_step(
                 step_rows.end_call(run, owner, call_id, not_made)
                 said = shown_moderation(case)
         note_on_answer(run, said)
+        if images is not None:
+            made = ToolCall.objects.values_list("pk", flat=True).get(model_step=recorded[0], place=len(calls) - 1)
+            end_call(run, owner, made, images)
         return recorded
 
 

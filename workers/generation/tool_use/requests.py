@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from chat.eventlog.own_tools import has_model_images
 from chat.models import CallStatus, Step, StepKind, ToolCall
 from chat.runs.call_images import CallImages
 from workers.generation.tool_use.limits import Room
@@ -105,6 +106,7 @@ def rounds_of(
         if step.kind != StepKind.MODEL or step.pk not in by_model:
             continue
         calls = sorted(by_model[step.pk], key=lambda call: call.place)
+        calls = [call for call in calls if not has_model_images(call.server, call.name, call.title)]
         written = text[begins : step.text_chars].strip()
         begins = step.text_chars
         replay = msgspec.convert(step.replay, Replay) if step.replay else None

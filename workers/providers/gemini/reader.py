@@ -85,6 +85,8 @@ class GeminiReader(AnswerReader):
                 self.add(chunks, *((None, text) if thought and thought != "false" else (text, None)))
                 output = True
             self._take_call(part)
+            if not thought:  # else a draft
+                chunks += self.images.take(read_object(part.get("inlineData") or part.get("inline_data")).get("data"))
         reason = candidate.get("finishReason")
         reason = _NUMBERS.get(reason, "OTHER") if isinstance(reason, int) and reason else reason
         if isinstance(reason, str) and reason != _NO_REASON:

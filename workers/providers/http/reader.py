@@ -18,6 +18,7 @@ from workers.providers.http.error_fields import is_error
 from workers.providers.http.error_kinds import NOT_SET_UP
 from workers.providers.http.errors import error_from_answer
 from workers.providers.http.json_values import Report, garbage, mend, read_number, read_object, read_text, split_body
+from workers.providers.http.made_images import MadeImages
 from workers.providers.http.sse import BYTE_ORDER_MARK, MAX_EVENT_BYTES, EventSplitter, LineSplitter, is_body
 from workers.providers.thinking_tags import ThinkingTags
 
@@ -48,6 +49,7 @@ class AnswerReader(ABC):
         self.text: list[str] = []
         self.reasoning: list[str] = []
         self.calls = AnswerCalls()
+        self.images = MadeImages()
         self.model = ""  # who answers, as the endpoint says
         self.began = False  # anything but blanks has arrived
         self.settled = False  # a finish reason came once, alone and after the output: only the usage is missing
@@ -79,8 +81,8 @@ class AnswerReader(ABC):
         return self.calls.called
 
     @property
-    def has_output(self) -> bool:  # text or reasoning
-        return bool(self.text or self.reasoning)
+    def has_output(self) -> bool:  # text, reasoning or images
+        return bool(self.text or self.reasoning or self.images.found)
 
     def feed(self, data: bytes) -> list[Chunk]:
         """The chunks that these bytes complete, perhaps none. Sets `failure` when the answer fails after them."""
@@ -270,15 +272,9 @@ class AnswerReader(ABC):
         return mend(text)
 
     def count(
-        self,
-        chunks: list[Chunk],
-        read: int | None,
-        written: int | None,
-        *,
-        cached: int | None = None,
-        thought: int | None = None,
-        cost: Decimal | None = None,
-    ) -> None:
+        self, chunks: list[Chunk], read: int | None, written: int | None, *, cached: int | None = None,
+        thought: int | None = None, cost: Decimal | None = None,
+    ) -> None:  # fmt: skip
         """A usage has arrived: tokens read, written, cached (of those read), and thought (of those written)."""
         if not (read or written):
             return  # zeros in the middle of an answer are not a count

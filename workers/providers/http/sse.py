@@ -12,7 +12,7 @@ from typing import Final
 from accounts.lib.texts import gettext_noop
 from workers.providers.base import ProviderError
 
-MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
+MAX_EVENT_BYTES: Final = 16 * 1024 * 1024  # images that a model makes come in one
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _NAME: Final = re.compile(rb"[\w.]{1,100}")
 GARBAGE: Final = gettext_noop("The model's server sent an unexpected response.")
@@ -42,14 +42,23 @@ class EventSplitter:
         self._name = b""  # of the event that is being read
         self.unknown = 0  # lines that are no field of an event stream
         self._tail = b""
+        self._more: list[bytes] = []  # of the same line, joined once it ends: it may hold an image
+        self._long = 0  # bytes of them
         self._data: list[bytes] = []
         self._size = 0
         self._failed = False  # the event that is being read is named error
 
     def feed(self, data: bytes) -> list[bytes]:
         """The events that are complete now. Raises `ProviderError` when one grows over `MAX_EVENT_BYTES`."""
-        if self._tail:
-            data = self._tail + data
+        if b"\n" not in data and b"\r" not in data and not self._tail.endswith(b"\r"):
+            self._more.append(data)
+            self._long += len(data)
+            self._check(len(self._tail) + self._long)
+            return []
+        if self._tail or self._more:
+            data = b"".join((self._tail, *self._more, data))
+            self._more.clear()
+            self._long = 0
         held = b""
         if b"\r" in data:  # a line may end with CR LF, LF or CR; the LF of a last CR may still come
             if data.endswith(b"\r"):
@@ -59,9 +68,12 @@ class EventSplitter:
         tail = lines.pop()
         self._tail = tail + held
         events = self._take(lines)
-        if len(tail) + self._size > MAX_EVENT_BYTES:
-            raise ProviderError("upstream_garbage", GARBAGE, detail="an event without end")
+        self._check(len(tail))
         return events
+
+    def _check(self, unfinished: int) -> None:
+        if unfinished + self._size > MAX_EVENT_BYTES:
+            raise ProviderError("upstream_garbage", GARBAGE, detail="an event without end")
 
     def _take(self, lines: list[bytes]) -> list[bytes]:
         events: list[bytes] = []
@@ -101,8 +113,9 @@ class EventSplitter:
 
     def end(self) -> list[bytes]:
         """The incomplete event at the end of the bytes. The standard drops it; some servers omit the last line."""
-        lines = [self._tail.rstrip(b"\r"), b""]
+        lines = [b"".join((self._tail, *self._more)).rstrip(b"\r"), b""]
         self._tail = b""
+        self._more.clear()
         return self._take(lines)
 
 

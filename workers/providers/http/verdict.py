@@ -21,8 +21,8 @@ _TOOLS: Final = frozenset(
 
 
 def find_fault(reader: AnswerReader) -> ProviderError | None:
-    """Why a stream that ended is no answer; None if it has text, or nothing but reasoning."""
-    if reader.text or reader.calls.requested:
+    """Why a stream that ended is no answer; None if it has text or images, or nothing but reasoning."""
+    if reader.text or reader.calls.requested or reader.images.found:
         return None
     reason = (reader.finish_reason or "").lower()
     if reason in FILTERED:

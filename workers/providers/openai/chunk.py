@@ -33,6 +33,7 @@ class Part(msgspec.Struct, gc=False):
     thinking: list[Part] | None = None
     reasoning: Any = None
     summary: Any = None
+    image_url: Any = None
 
     def split(self) -> tuple[str, str]:
         """(text, thinking)."""
@@ -54,6 +55,7 @@ class Delta(msgspec.Struct, gc=False):
     refusal: str | None = None
     tool_calls: list[Any] | None = None
     function_call: dict[str, Any] | None = None
+    images: Any = None  # that the model made (OpenRouter, LiteLLM)
 
     @property
     def thought(self) -> str:
@@ -205,6 +207,7 @@ def _delta(value: object) -> Delta | None:
         refusal=read_text(value.get("refusal")),
         tool_calls=calls or None,
         function_call=function or None,
+        images=value.get("images"),
     )
 
 
@@ -235,6 +238,7 @@ def _part(value: object) -> Part | None:
         thinking=parts,
         reasoning=value.get("reasoning"),
         summary=value.get("summary"),
+        image_url=value.get("image_url"),
     )
 
 

@@ -73,6 +73,8 @@ class CompletionReader(AnswerReader):
                 self._reasoning.add(fields, delta.reasoning_details)
             if delta.tool_calls or delta.function_call:
                 self._take_calls(delta, whole=choice.delta is None)
+            for address in _images_of(delta):
+                chunks += self.images.take(address)
         if choice.logprobs and (found := read_objects(read_object(choice.logprobs).get("content"))):
             chunks.append(Chunk(logprobs=tuple(found)))
         reason = choice.finish_reason
@@ -108,6 +110,13 @@ class CompletionReader(AnswerReader):
             thought=thought,
             cost=read_cost(usage.cost),
         )
+
+
+def _images_of(delta: Delta) -> list[object]:
+    """The addresses of the images that the model made: beside the text, or among its parts."""
+    parts = [part.image_url for part in delta.content or () if isinstance(part, Part)]
+    beside = [one.get("image_url") for one in read_objects(delta.images)] if delta.images else []
+    return [read_object(one).get("url") or one for one in (*parts, *beside) if one]
 
 
 def says_failure(error: object) -> bool:

@@ -31,6 +31,7 @@ _SILENT: Final = (
     "response.output_text.", "response.refusal.", "response.reasoning_summary_", "response.reasoning_text.",
     "response.function_call_arguments.", "response.custom_tool_call_input.", "response.mcp_",
     "response.web_search_call.", "response.file_search_call.", "response.code_interpreter_call", "keepalive",
+    "response.image_generation_call.",
 )  # fmt: skip
 _REASONS: Final = {"max_output_tokens": "length", "max_tokens": "length", "content_filter": "content_filter"}
 
@@ -129,6 +130,8 @@ class ResponseReader(AnswerReader):
         if kind == "reasoning" and whole:
             for text in _texts_of(item):
                 self._think(chunks, "items", text)
+        if kind == "image_generation_call" and whole:
+            chunks += self.images.take(item.get("result"))
         if kind == "function_call":
             call_id, name = item.get("call_id") or item.get("id"), item.get("name")
             if whole:

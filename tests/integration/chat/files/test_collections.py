@@ -157,6 +157,7 @@ class TestFiles:
         assert "1 of 3 files ready" in page
         assert "1 without readable text" in page
         assert "damaged or incomplete" in page
+        assert "in which no text was recognised are found by their names" in page
 
     def test_the_purge_keeps_files_of_collections(self, shared: Collection) -> None:
         File.objects.update(created_at=timezone.now() - timedelta(days=400))

@@ -9,6 +9,7 @@ import { confirmOn, copyText } from "antiphon/conversation/code";
 const ENDED = new Set(["ok", "error", "denied", "cancelled", "unknown"]);
 const PICTURES = new Set(["image/png", "image/jpeg", "image/gif", "image/webp"]);
 const LARGEST_PICTURE = 5_000_000; // bytes
+const OWN_IMAGES = "image"; // the name of a call that has images which the model made itself (chat/eventlog/own_tools.py)
 
 export class CallView {
   /** @param {HTMLDetailsElement} element with a line of progress and a list of files after it */
@@ -54,6 +55,7 @@ export class CallView {
   /** Takes over what the server says of it; what it leaves out stays. @param {Partial<ToolCall>} call */
   assign(call) {
     if (call.title) this.part("title").textContent = titleWords({ title: call.title, server: call.server });
+    if (call.name) this.element.dataset.name = call.name;
     if (call.server !== undefined) this.part("server").textContent = call.server;
     if (call.effect) this.element.toggleAttribute("data-writes", call.effect === "writes");
     if (call.arguments !== undefined && call.arguments !== this.arguments) {
@@ -122,7 +124,8 @@ export class CallView {
 
   /** Says it where the model did not see the images that the call returned. */
   noteUnseen() {
-    const words = unseenWords(this.model, this.files.querySelectorAll('a[data-media-type^="image/"]').length);
+    const returned = this.element.dataset.name === OWN_IMAGES ? [] : this.files.querySelectorAll('a[data-media-type^="image/"]');
+    const words = unseenWords(this.model, returned.length);
     const note = this.files.querySelector(".call-unseen") ?? Object.assign(document.createElement("li"), { className: "call-unseen" });
     note.textContent = words;
     if (words) this.files.append(note);
