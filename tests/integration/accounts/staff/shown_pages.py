@@ -89,7 +89,7 @@ def wide_parts(page: Window) -> list[str]:
         wide += [f"{width}: {one}" for one in page.evaluate(WIDE)]
         if folder := os.environ.get("PICTURES"):
             for theme in THEMES:
-                page.emulate_media(color_scheme=theme)
+                page.evaluate("dark => document.documentElement.classList.toggle('dark', dark)", theme == "dark")
                 name = f"{urlsplit(page.url).path.strip('/').replace('/', '-')[:80]}-{width}-{theme}.png"
                 page.screenshot(path=str(Path(folder) / name), full_page=True)
     return wide
