@@ -182,7 +182,7 @@ class AuditEntryAdmin(HistoryAdmin):
     def said(self, row: AuditEntry) -> str:
         """The reason, what changed, and details, in a line."""
         changed = [
-            f"{name}: {from_to((before or NOTHING)[:SAID], (after or NOTHING)[:SAID])}"
+            f"{name}: {from_to(str(before or NOTHING)[:SAID], str(after or NOTHING)[:SAID])}"
             for name, (before, after) in row.changes.items()
         ]
         parts = (row.reason[:SAID], *changed, row.details[:SAID])

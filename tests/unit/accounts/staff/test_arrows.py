@@ -17,7 +17,7 @@ pytestmark = pytest.mark.unit
 def test_arrows_point_as_their_headings_do() -> None:
     runs, entries = RunAdmin(Run, admin.site), AuditEntryAdmin(AuditEntry, admin.site)
     run = Run(first_token_ms=210, total_ms=900, queued_ms=3, input_tokens=12, output_tokens=34)
-    entry = AuditEntry(changes={"is_active": ["True", "False"]})
+    entry = AuditEntry(changes={"is_active": ["True", "False"], "limit": [5, 6]})
     with override("ar"):
         cells = [runs.times(run), runs.cost_and_tokens(run), entries.said(entry)]
     assert all("←" in cell and "→" not in cell for cell in cells), cells
