@@ -22,6 +22,7 @@ from unfold.contrib.filters.admin import RangeDateFilter
 from unfold.utils import parse_date_str
 
 from accounts import audit
+from accounts.lib.formatting import NOTHING, from_to
 from accounts.lib.ids import lowest_uuid7
 from accounts.lib.replica import reports_database
 from accounts.lib.streaming import CSV_TYPE, csv_pieces, escape_formula, pages_by_key, stream_file
@@ -39,7 +40,7 @@ COLUMNS: Final = (
 )  # fmt: skip
 PEOPLE_SHOWN: Final = 3  # of an entry in the list
 LINK: Final = '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>'
-SAID: Final = 120  # characters of the reason, of each change and of the details in the list
+SAID: Final = 120  # characters of the reason, of each value and of the details in the list
 ROWS_PER_PAGE: Final = 2000  # of an export, in memory at a time
 NEWEST: Final = 1000  # entries whose verbs and object types the filters offer
 
@@ -180,8 +181,12 @@ class AuditEntryAdmin(HistoryAdmin):
     @admin.display(description=_("Details"))
     def said(self, row: AuditEntry) -> str:
         """The reason, what changed, and details, in a line."""
-        changed = [f"{name}: {before or '–'} → {after or '–'}" for name, (before, after) in row.changes.items()]
-        return " · ".join(part[:SAID] for part in (row.reason, *changed, row.details) if part)[: 3 * SAID]
+        changed = [
+            f"{name}: {from_to(str(before or NOTHING)[:SAID], str(after or NOTHING)[:SAID])}"
+            for name, (before, after) in row.changes.items()
+        ]
+        parts = (row.reason[:SAID], *changed, row.details[:SAID])
+        return " · ".join(filter(None, parts))[: 3 * SAID]
 
     @admin.display(description=_("Changes"))
     def change_table(self, row: AuditEntry) -> str:

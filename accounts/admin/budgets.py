@@ -64,7 +64,7 @@ class UsageReportAdmin(RecordedAdmin):
     def people(self, row: UsageReport) -> str:
         return ", ".join(recipients_of(row.recipients)) or NOTHING
 
-    @admin.display(description=_("Last week"))
+    @admin.display(description=_("Usage"))
     def open(self, row: UsageReport) -> SafeString:
         since, until = week_before(datetime.now(UTC).date())
         return format_html(

@@ -14,6 +14,7 @@ from unfold.decorators import display
 from accounts import audit, erasure, four_eyes
 from accounts.auth.proof import check_recent_proof
 from accounts.auth.requests import user_of
+from accounts.lib.formatting import from_to
 from accounts.models import ActKind, ActState, PendingAct
 from accounts.staff.labels import Label
 from accounts.staff.lists import QuickListAdmin
@@ -52,7 +53,8 @@ class PendingActAdmin(UnchangeableRows, QuickListAdmin):
 
     @admin.display(description=_("Concerns"))
     def concerned(self, row: PendingAct) -> str:
-        return " → ".join(filter(None, (str(row.user or ""), row.what)))
+        who = str(row.user or "")
+        return from_to(who, row.what) if who and row.what else who or row.what
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
         description=_("State"),

@@ -18,6 +18,7 @@ from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
 )
 
 from accounts.lib import colours
@@ -32,6 +33,7 @@ MOST_LOGO_PIXELS: Final = 2_000  # wide or high
 MOST_STARTERS: Final = 8
 MOST_STARTER: Final = 300
 MOST_LINKS: Final = 6
+LOGO_NOW: Final = ("shown_logo", "remove_logo")
 
 
 class SiteForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
@@ -41,7 +43,7 @@ class SiteForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
         label=_("Logo"), required=False, widget=UnfoldAdminFileFieldWidget,
         help_text=_("PNG, JPEG or WebP, at most 256 KB and 2,000 pixels wide and high. It is shown 24 pixels high."),
     )  # fmt: skip
-    remove_logo = forms.BooleanField(label=_("Remove the logo"), required=False)
+    remove_logo = forms.BooleanField(label=_("Remove the logo"), required=False, widget=UnfoldBooleanWidget)
     starter_lines = forms.CharField(
         label=_("Starters"), required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 5}),
         help_text=_("Offered in a new conversation, one per line, at most 8. Empty: the usual ones."),
@@ -208,7 +210,7 @@ class SiteSettingsAdmin(RecordedAdmin):
     fieldsets = (
         (
             _("Name and looks"),
-            {"fields": ("name", "logo_file", ("shown_logo", "remove_logo"), ("accent", "accent_dark"))},
+            {"fields": ("name", "logo_file", LOGO_NOW, ("accent", "accent_dark"))},
         ),
         (_("Maintenance"), {"fields": ("maintenance", "maintenance_text")}),
         (_("Features"), {"fields": ("off_features",)}),
@@ -216,6 +218,16 @@ class SiteSettingsAdmin(RecordedAdmin):
         (_("Legal"), {"fields": ("terms", "terms_version", "link_lines")}),
     )
     readonly_fields = ("shown_logo",)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Without a logo there is none to show or to remove."""
+        sets = super().get_fieldsets(request, obj)
+        if obj is not None and obj.logo:
+            return sets
+        return [
+            (name, {**options, "fields": tuple(row for row in options["fields"] if row != LOGO_NOW)})
+            for name, options in sets
+        ]
 
     @admin.display(description=_("Logo now"))
     def shown_logo(self, row: SiteSettings) -> SafeString | str:

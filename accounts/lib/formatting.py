@@ -8,7 +8,9 @@ from decimal import ROUND_HALF_UP, Decimal
 from django.conf import settings
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
-from django.utils.translation import ngettext
+from django.utils.translation import get_language_bidi, ngettext
+
+from accounts.lib.names import isolate
 
 NOTHING = "–"
 NO_BREAK = "\u00a0"
@@ -79,6 +81,14 @@ def amount(value: Decimal) -> str:
     whole, dot, part = f"{value:,f}".partition(".")
     part = part.rstrip("0")
     return whole.replace(",", "\u202f") + (dot + part if part else "")
+
+
+def from_to(before: str, after: str, space: str = " ") -> str:
+    """Two values with an arrow from the first to the second. In languages that run from right to left, the first is on
+    the right and the arrow points left.
+    """
+    arrow = "←" if get_language_bidi() else "→"
+    return f"{isolate(before)}{space}{arrow}{space}{isolate(after)}"
 
 
 def file_size(size: float) -> str:

@@ -6,18 +6,21 @@ import json
 from collections.abc import Container, Iterable, Sequence
 from typing import Any, ClassVar
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin import ShowFacets
 from django.core.exceptions import EmptyResultSet
 from django.core.paginator import Page, Paginator
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
 from accounts.lib.formatting import number
+from accounts.staff import quick_rows
 from accounts.staff.columns import PlainDecimals, plain_column
+
+quick_rows.install()
 
 
 class OnePage(Page):  # type: ignore[type-arg]  # the parameter exists in the stubs only
@@ -129,6 +132,10 @@ class QuickListAdmin(PlainDecimals, ModelAdmin):  # type: ignore[misc]  # unfold
             for one in names
         )  # fmt: skip
         return list(dict.fromkeys(shown))
+
+    @admin.display(description=ModelAdmin.action_checkbox.short_description)
+    def action_checkbox(self, obj: Model) -> str:
+        return quick_rows.select_box(str(obj.pk))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return UncountedList

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from accounts import audit
-from accounts.lib.formatting import NOTHING, milliseconds, money, number
+from accounts.lib.formatting import NOTHING, from_to, milliseconds, money, number
 from accounts.models import User
 from accounts.staff.columns import breakable, two_line_stamp
 from accounts.staff.labels import Label
@@ -244,7 +244,7 @@ class RunAdmin(HistoryAdmin):
         cost = money(row.cost)
         if row.input_tokens is None and row.output_tokens is None:
             return cost
-        tokens = f"{number(row.input_tokens or 0)}\u202f→\u202f{number(row.output_tokens or 0)}"
+        tokens = from_to(number(row.input_tokens or 0), number(row.output_tokens or 0), "\u202f")
         return format_html('<span class="staff-pair">{}<small>{}</small></span>', cost, tokens)
 
     @admin.display(description=_("First token → total"))
@@ -252,8 +252,8 @@ class RunAdmin(HistoryAdmin):
         if row.queued_ms is None and row.first_token_ms is None and row.total_ms is None:
             return NOTHING
         return format_html(
-            '<span class="staff-pair">{} → {}<small>{}</small></span>',
-            milliseconds(row.first_token_ms), milliseconds(row.total_ms),
+            '<span class="staff-pair">{}<small>{}</small></span>',
+            from_to(milliseconds(row.first_token_ms), milliseconds(row.total_ms)),
             gettext("queued %(time)s") % {"time": milliseconds(row.queued_ms)},
         )  # fmt: skip
 

@@ -19,6 +19,7 @@ from chat.dashboard import queries
 
 SERIES: Final = 5  # models with a colour of their own; the others share one
 TOO_SLOW: Final = _("Unknown: the query took too long. Choose a shorter period.")
+TOO_SLOW_NOW: Final = _("Unknown: the query took too long. Load the page again in some minutes.")  # it has no periods
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from accounts.lib.formatting import NOTHING, number
 from chat.dashboard import queries
 from chat.dashboard.cache import cache
 from chat.dashboard.links import Links
-from chat.dashboard.panels import TOO_SLOW, Panel
+from chat.dashboard.panels import TOO_SLOW_NOW, Panel
 
 PERMISSION: Final = "accounts.view_dashboard"
 SECONDS: Final = 300.0  # that the figures are cached
@@ -112,7 +112,7 @@ def show_people(request: HttpRequest) -> HttpResponseBase:
                    lambda day: date_format(day, "M Y"), gettext("Month (UTC)")),
         ],
         "plans": [_plan_row(one, links) for one in people.plans or []],
-        "wrong": str(TOO_SLOW) if people.plans is None else "",
+        "wrong": str(TOO_SLOW_NOW) if people.plans is None else "",
     }  # fmt: skip
     return TemplateResponse(request, "admin/people.html", context)
 
@@ -121,7 +121,7 @@ def _panel(
     key: str, title: str, found: dict[date, int] | None, steps: Sequence[date], label: Callable[[date], str], first: str
 ) -> Panel:
     if found is None:
-        return Panel(key, title, wrong=str(TOO_SLOW))
+        return Panel(key, title, wrong=str(TOO_SLOW_NOW))
     shown = [(label(step), number(found.get(step, 0)), found.get(step, 0)) for step in steps]
     chart = draw([Column(f"{name}: {text}", (float(count),)) for name, text, count in shown])
     return Panel(

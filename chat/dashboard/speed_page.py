@@ -21,7 +21,7 @@ from accounts.lib.charts import Column, draw
 from accounts.lib.formatting import NOTHING, milliseconds, number
 from chat.dashboard.cache import cache
 from chat.dashboard.links import Links
-from chat.dashboard.panels import TOO_SLOW, Panel
+from chat.dashboard.panels import TOO_SLOW_NOW, Panel
 from chat.dashboard.speed import DAYS, ModelSpeed, Speed, read_speeds, today_of
 
 PERMISSION: Final = "accounts.view_dashboard"
@@ -40,7 +40,7 @@ def show_speed(request: HttpRequest) -> HttpResponseBase:
     context: dict[str, Any] = {
         **admin.site.each_context(request),
         "title": gettext("Speed of models"),
-        "wrong": str(TOO_SLOW) if speeds is None else "",
+        "wrong": str(TOO_SLOW_NOW) if speeds is None else "",
         "rows": [_row(one, today, links, one is chosen) for one in speeds or []],
         "panels": _panels(chosen, today, links) if chosen else [],
     }

@@ -154,7 +154,17 @@ def _page(request: HttpRequest, query: ReportQuery, today: date, **found: Any) -
         "by_model": query.address(by="model", group=str(query.group)),
         "by_user": query.address(by="user", group=str(query.group)),
         "by_group": query.address(by="group"),
-        "kind": KINDS[query.by],
+        "head": [
+            KINDS[query.by],
+            gettext("Messages"),
+            gettext("Input tokens"),
+            gettext("Cached"),
+            gettext("Output tokens"),
+            gettext("Reasoning"),
+            gettext("Speech (min)"),
+            gettext("Cost"),
+            gettext("Unpriced"),
+        ],
         "heading": HEADINGS[query.by],
         "spans": [
             (

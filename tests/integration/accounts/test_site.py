@@ -125,6 +125,7 @@ def test_what_is_refused(root: Client, fields: dict[str, Any], why: str) -> None
 
 def test_the_logo_is_served_as_an_image_and_nothing_else(root: Client) -> None:
     assert root.get("/site/logo/0000000000000000").status_code == 404
+    assert 'name="remove_logo"' not in root.get(PAGE).content.decode(), "there is none"
     assert not save(root, logo_file=SimpleUploadedFile("logo.png", png()))
     html = Client().get("/accounts/login/").content.decode()
     [address] = set(re.findall(r'src="(/site/logo/[0-9a-f]{16})"', html))
@@ -135,6 +136,7 @@ def test_the_logo_is_served_as_an_image_and_nothing_else(root: Client) -> None:
     assert "immutable" in answer["Cache-Control"]
     assert not save(root, name="Chorus"), "the logo stays"
     assert address in Client().get("/accounts/login/").content.decode()
+    assert 'name="remove_logo"' in root.get(PAGE).content.decode()
     assert not save(root, remove_logo="on")
     assert "/site/logo/" not in Client().get("/accounts/login/").content.decode()
 

@@ -36,6 +36,8 @@ def pages(browser: Client, only: re.Pattern[str] | None = None) -> dict[str, Pag
     """Each page by its address, with at least one row of each model; `only` those whose whole address it matches.
     Fragments, redirects and files are left out.
     """
+    with connection.cursor() as cursor:  # the test's transaction is idle while a slow machine loads all pages' code
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
     rows = rows_of_each()
     found: dict[str, Page] = {}
     for path in addresses(rows):

@@ -1,7 +1,10 @@
-"""Staff's forms: three fields in one row are too narrow for what they hold and for their help; and their labels."""
+"""Staff's forms: three fields in one row are too narrow for what they hold and for their help; their labels, and the
+line above that says whose form it is.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,7 +12,8 @@ from django.contrib import admin
 from django.test import RequestFactory
 from django.utils.text import capfirst
 
-from tests.fixtures.people import make_staff
+from accounts.models import User
+from tests.fixtures.people import logged_in, make_staff
 
 pytestmark = pytest.mark.django_db
 
@@ -50,3 +54,16 @@ def test_every_label_begins_with_a_capital(request_: Any) -> None:
         if made.label and made.label != capfirst(made.label)
     ]
     assert small == []
+
+
+@pytest.mark.usefixtures("clean_redis")
+def test_a_row_is_named_as_it_is_written(alice: User) -> None:
+    """Addresses and titles are not given a capital letter, as names of models are."""
+    html = logged_in(make_staff(superuser=True)).get(f"/admin/accounts/user/{alice.pk}/change/").content.decode()
+    line = re.search(r"<h1.*?</h1>", html, re.DOTALL)
+    assert line
+    assert [one.strip() for one in re.findall(r">\s*([^<>]+?)\s*</a", line[0])] == [
+        "Accounts",
+        "Users",
+        "alice@example.org",
+    ]

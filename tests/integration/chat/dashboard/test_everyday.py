@@ -14,7 +14,7 @@ from accounts.lib.ids import uuid7
 from accounts.models import Plan, Price, User
 from accounts.quotas.settlement import Used, settle_run
 from chat.dashboard.cache import cache
-from chat.dashboard.people import month_before, read_people
+from chat.dashboard.people import People, month_before, read_people
 from chat.dashboard.speed import read_speeds
 from chat.models import Conversation, KnownModel, Message, Run
 from tests.fixtures.people import staff_client
@@ -155,3 +155,14 @@ def test_most_money_this_month_by_group(alice: User) -> None:
     assert "Research" in shown
     assert "10.00\u202fUSD" in shown
     assert 'aria-current="true">This month</a>' in shown
+
+
+@pytest.mark.parametrize(("name", "reader"), [("speed", "speed_page.read_speeds"), ("people", "people.read_people")])
+def test_figures_that_took_too_long_have_no_period_to_shorten(
+    name: str, reader: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown = None if name == "speed" else People(None, None, None)
+    monkeypatch.setattr(f"chat.dashboard.{reader}", lambda *_: unknown)
+    shown = page(viewer("view_dashboard"), name)
+    assert "Load the page again in some minutes." in shown
+    assert "shorter period" not in shown

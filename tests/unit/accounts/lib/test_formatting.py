@@ -6,7 +6,7 @@ import pytest
 from django.utils.formats import number_format
 from django.utils.translation import override
 
-from accounts.lib.formatting import grouped, one_digit
+from accounts.lib.formatting import from_to, grouped, one_digit
 
 pytestmark = pytest.mark.unit
 
@@ -36,3 +36,11 @@ def test_limits_in_sentences_are_grouped_as_in_the_page() -> None:
         assert (grouped(1_000), grouped(999)) == ("1,000", "999")
     with override("de"):
         assert grouped(20_000) == "20.000"
+
+
+def test_an_arrow_points_as_the_language_is_read() -> None:
+    with override("en"):
+        assert from_to("12", "34") == "12 → 34"
+    with override("ar"):
+        assert from_to("12", "34") == "\u206812\u2069 ← \u206834\u2069"
+        assert from_to("12", "34", "\u202f") == "\u206812\u2069\u202f←\u202f\u206834\u2069"
