@@ -22,6 +22,13 @@ def run_step(run: AnyRun, step: Step) -> Event:
     return _event("run.step", run, attempt=run.attempt, **step_dict(step))
 
 
+def run_step_begun(run: AnyRun, step: Step) -> Event:
+    """A step begins, which may have ended meanwhile."""
+    return _event(
+        "run.step", run, attempt=run.attempt, step=step.number, kind=step.kind, status=StepStatus.RUNNING.value
+    )
+
+
 def tool_call(run: AnyRun, call: ToolCall, step: int) -> Event:
     """A model asks for a call."""
     return _event("tool.call", run, step=step, **_call(call))

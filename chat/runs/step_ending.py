@@ -119,11 +119,15 @@ def events_of_steps(run: events.AnyRun, steps: Iterable[Step]) -> list[events.Ev
     """
     made = []
     for step in steps:
-        made.append(tool_events.run_step(run, step))
-        for call in sorted(step.calls.all(), key=lambda one: one.place):
+        calls = sorted(step.calls.all(), key=lambda one: one.place)
+        is_over = bool(calls) and step.status != StepStatus.RUNNING
+        made.append(tool_events.run_step_begun(run, step) if is_over else tool_events.run_step(run, step))
+        for call in calls:
             made.append(tool_events.tool_call(run, call, step.number))
             if call.status == CallStatus.WAITING:
                 made.append(tool_events.tool_approval(run, call, step.number))
             elif call.status in CALL_ENDED:
                 made.append(tool_events.tool_result(run, call, step.number))
+        if is_over:
+            made.append(tool_events.run_step(run, step))
     return made

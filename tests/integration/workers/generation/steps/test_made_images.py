@@ -54,8 +54,11 @@ async def test_they_are_files_of_the_answer(turn: Accepted) -> None:
         ("image-1.png", "image/png", PNG.content), ("image-2.jpeg", "image/jpeg", JPEG.content),
     ]  # fmt: skip
     assert (run.input_tokens, run.output_tokens, len(model.asked)) == (100, 1_290, 1)
-    [call] = [event for event in await logged(turn) if event["type"] == "tool.call"]
-    assert call["title"] == "Image"
+    of_steps = [one for one in await logged(turn) if one["type"] in ("run.step", "tool.call", "tool.result")]
+    assert [(one["type"], one.get("status")) for one in of_steps] == [
+        ("run.step", "done"), ("run.step", "running"), ("tool.call", None), ("tool.result", "ok"), ("run.step", "done"),
+    ]  # fmt: skip
+    assert of_steps[2]["title"] == "Image"
     [shown] = (await in_db(read_steps, [turn.run_id]))[turn.run_id][-1]["calls"]
     assert [one["name"] for one in shown["files"]] == ["image-1.png", "image-2.jpeg"]
 
