@@ -39,6 +39,7 @@ from tests.fixtures.conversation_rows import make_conversation
 from tests.fixtures.people import logged_in
 from tests.integration.accounts.scim.conftest import Directory, make_token
 
+COMMUNICATOR: Any = ApplicationCommunicator  # asgiref does not say its types
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("clean_redis", "one_model", "media"),
@@ -72,7 +73,7 @@ class Doors:
 
     async def _exchange(self, application: Any, method: str, path: str, body: Any) -> Said:
         headers = [(b"authorization", f"Bearer {self.token}".encode()), (b"content-type", b"application/json")]
-        asked = ApplicationCommunicator(application, {
+        asked = COMMUNICATOR(application, {
             "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
             "headers": [*headers, (b"host", b"testserver")], "server": ("testserver", 80), "client": ("127.0.0.1", 9),
         })  # fmt: skip
