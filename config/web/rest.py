@@ -17,7 +17,9 @@ from django.urls import ResolverMatch, get_resolver
 from django.urls.exceptions import Resolver404
 from django.utils import translation
 
-from chat.api.door import ACCESS, admit, answer_or_refuse, begin_trace, private_headers
+from accounts.features import api_is_on
+from accounts.lib.db import in_db
+from chat.api.door import ACCESS, DISABLED, admit, answer_or_refuse, begin_trace, private_headers
 from chat.api.errors import ApiError
 from config.web.pages import Pages
 
@@ -73,6 +75,8 @@ class RestApi:
         await answer_or_refuse(send, self._answer(scope, receive, send))
 
     async def _answer(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["path"] != DOCUMENT or not settings.API_ENABLED:
+        if scope["path"] != DOCUMENT:
             scope[ACCESS] = await admit(scope)
+        elif not await in_db(api_is_on):
+            raise ApiError(404, DISABLED, code="api_disabled")
         await self._pages(scope, receive, send)

@@ -16,6 +16,7 @@ from accounts.models import User
 from config.web.rest import RestApi
 from tests.fixtures.conversation_rows import make_conversation
 
+COMMUNICATOR: Any = ApplicationCommunicator  # asgiref does not say its types
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("clean_redis"),
@@ -26,7 +27,7 @@ pytestmark = [
 async def post(path: str, token: str, body: Any) -> int:
     """The status of the answer."""
     headers = [(b"authorization", f"Bearer {token}".encode()), (b"content-type", b"application/json")]
-    asked = ApplicationCommunicator(RestApi(), {
+    asked = COMMUNICATOR(RestApi(), {
         "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
         "headers": [*headers, (b"host", b"testserver")], "server": ("testserver", 80), "client": ("127.0.0.1", 9),
     })  # fmt: skip
