@@ -30,7 +30,7 @@ POLICY = {"script-src": [UNSAFE_EVAL], "style-src-attr": [UNSAFE_INLINE]}
 class StaffSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no types
     """Staff log in on the site's own log-in page, with its rate limits. Other users get 403."""
 
-    _empty_value_display = NOTHING  # Django offers a property of an object; lists and pages write the same dash
+    empty_value_display = NOTHING  # lists and pages write the same dash
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

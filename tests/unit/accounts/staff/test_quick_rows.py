@@ -52,3 +52,18 @@ def test_boxes_are_those_of_unfold() -> None:
         with override(language):
             for key in ("7", '"><script>'):
                 assert quick_rows.select_box(key) == unfold_admin.checkbox.render("_selected_action", key)
+
+
+def test_the_first_cell_is_named_as_its_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    """unfold says "Select record" there, also of what is no box."""
+    row = ['<td data-label="Select record">01319691</td>', '<td data-label="Owner">Alice</td>']
+    monkeypatch.setattr(quick_rows, "_make_items", lambda *_: iter(row))
+    monkeypatch.setattr(quick_rows, "_make_headers", lambda _page: [{"text": "Conversation"}, {"text": "Owner"}])
+
+    class Page:
+        list_display = ("link", "owner")
+
+    with override("en"):
+        assert list(quick_rows.cells(Page(), None, None)) == ['<td data-label="Conversation">01319691</td>', row[1]]
+        Page.list_display = ("action_checkbox", "owner")
+        assert list(quick_rows.cells(Page(), None, None)) == row
