@@ -7,6 +7,7 @@ import json
 import struct
 import time
 import tracemalloc
+import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from chat.models import Tag
 from chat.models.organising import MAX_TAGS_EACH
 from chat.portability import json_stream
 from chat.portability.archive import MAX_DIRECTORY
+from chat.portability.archived_files import ArchivedFiles
 from chat.portability.import_file import read_file
 from chat.portability.json_stream import ImportRefusedError, count_values
 from tests.integration.chat.portability.imports import TRIP, archive, chatgpt, load, node, tree
@@ -76,6 +78,18 @@ def test_a_list_of_members_that_is_too_long_is_not_read() -> None:
         assert tracemalloc.get_traced_memory()[1] < 2 * MAX_DIRECTORY
     finally:
         tracemalloc.stop()
+
+
+def test_what_members_claim_to_be_packed_allows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may all lie on the same bytes."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("files/bomb", b"\0" * 1_000_000)
+    raw = bytearray(packed.getvalue())
+    struct.pack_into("<L", raw, raw.index(b"PK\x01\x02") + 20, 2**31)
+    monkeypatch.setattr("chat.portability.archived_files.MAX_UNPACKED", 500_000)
+    with pytest.raises(ImportRefusedError, match="unpack to more than is allowed"):
+        ArchivedFiles(io.BytesIO(raw)).find("antiphon.json", "files/bomb")
 
 
 def test_commas_in_texts_are_no_values(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:

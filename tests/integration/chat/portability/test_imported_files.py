@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import struct
 import uuid
 import zipfile
 from collections.abc import Callable
@@ -294,15 +293,3 @@ def test_what_unpacks_to_too_much_is_not_read(monkeypatch: pytest.MonkeyPatch) -
     assert sum(map(len, found.read(found.find("antiphon.json", "files/bomb")))) == 1_000_000
     with pytest.raises(ImportRefusedError):
         found.find("antiphon.json", "files/bomb")  # of all together
-
-
-def test_what_members_claim_to_be_packed_allows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They may all lie on the same bytes."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as made:
-        made.writestr("files/bomb", b"\0" * 1_000_000)
-    raw = bytearray(packed.getvalue())
-    struct.pack_into("<L", raw, raw.index(b"PK\x01\x02") + 20, 2**31)
-    monkeypatch.setattr("chat.portability.archived_files.MAX_UNPACKED", 500_000)
-    with pytest.raises(ImportRefusedError, match="unpack to more than is allowed"):
-        ArchivedFiles(io.BytesIO(raw)).find("antiphon.json", "files/bomb")

@@ -11,9 +11,9 @@ import pytest
 
 from tests.client import Session
 from tests.fakes.openai_server import FakeOpenAI
-from tests.integration.config.stack.up import STARTED, Up
+from tests.integration.config.stack.up import Up
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)  # as in test_up
 
 KEY = "sk-from-the-file-5d20"
 PASSWORD = "from the file as well"
@@ -24,7 +24,7 @@ async def test_a_model_and_its_key_in_the_file(up: Callable[..., Up], old_data: 
     with FakeOpenAI(api_key=KEY, models=["named-by-the-server"]) as upstream:
         file.write_text(f"OPENAI_BASE_URL={upstream.url}\nOPENAI_API_KEY={KEY}\nADMIN_PASSWORD={PASSWORD}\n")
         one = up(var=old_data, ANTIPHON_ENV_FILE=str(file), forked=True)
-        await asyncio.to_thread(one.await_output, STARTED)
+        await asyncio.to_thread(one.await_start)
         assert f"Model   127.0.0.1:{upstream.port} " in one.output(), "it says which model it is connected to"
         async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
             browser = Session(one.known["url"], http)

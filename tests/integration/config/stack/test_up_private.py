@@ -23,11 +23,11 @@ from config.stack import leash
 from config.stack.errors import StackError
 from config.stack.postgres import PrivatePostgres
 from config.stack.root import find_user
-from tests.integration.config.stack.up import STARTED, Up
+from tests.integration.config.stack.up import Up
 from tests.servers import FAST
 from tests.stack import ROOT
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)  # as in test_up
 CANARY = "canary-of-a-private-message"
 
 
@@ -63,7 +63,7 @@ def test_behind_tls_cookies_are_secure_and_files_and_secrets_private(up: Callabl
         OPENAI_API_KEY=f"sk-{CANARY}", OPENAI_BASE_URL="http://127.0.0.1:9/v1", ADMIN_PASSWORD=f"{CANARY}-password",
         STATIC_VERSIONED="0", var=var,
     )  # fmt: skip
-    one.await_output(STARTED)
+    one.await_start()
     url = one.known["url"]
 
     page = login_page(url, "https", "chat.example.org")
@@ -141,7 +141,7 @@ def test_root_starts_everything_as_a_user_of_its_own(up: Callable[..., Up], tmp_
     (var / "media").mkdir(parents=True)
     (var / "media" / "old.wav").write_bytes(b"RIFF")
     one = up("--port=0", ANTIPHON_USER="", STATIC_VERSIONED="0")
-    one.await_output(STARTED)
+    one.await_start()
     assert one.popen is not None
     account = pwd.getpwnam("antiphon")
     for process in [psutil.Process(one.popen.pid), *one.descendants()]:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.config.stack.up import STARTED, Up
+from tests.integration.config.stack.up import Up
 from tests.servers import servers
 from tests.stack import make_database
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)  # as in test_up
 
 # Each pair of values of two settings is in one of these; the levels of logs count as loud and quiet.
 COMBINATIONS = [
@@ -83,7 +83,7 @@ def test_it_starts(
         DATABASE_URL=database, REDIS_URL=servers.redis.url, var=var, forked=True,
         WEB_METRICS_PORT=str(first), WORKER_METRICS_PORT=str(first + web),
     )  # fmt: skip
-    one.await_output(STARTED)
+    one.await_start()
     address = one.known["url"].removeprefix("http://")
     assert get(address, "/readyz") == 200
     assert get(address, "/accounts/login/") == (301 if https == "1" else 200)
