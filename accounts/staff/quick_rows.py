@@ -43,7 +43,8 @@ def cells(page: Any, row: Any, form: Any) -> Iterator[SafeString]:
     """A row's cells. On phones, unfold names the first one "Select record" also where it is no box."""
     made = _make_items(page, row, form)
     if page.list_display[0] != "action_checkbox":
-        wrong = f'data-label="{escape(gettext("Select record"))}"'
+        name = gettext("Select record")
+        wrong = f'data-label="{escape(name)}"'
         right = f'data-label="{escape(headers(page)[0]["text"])}"'
         yield SafeString(next(made).replace(wrong, right, 1))  # unfold's, and escaped
     yield from made
