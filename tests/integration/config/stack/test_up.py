@@ -111,14 +111,16 @@ def change_password(first: Up) -> str:
 
 
 def check_the_end(first: Up) -> None:
-    """Ctrl-C: over within 15 s, and nothing left."""
+    """Ctrl-C: over within 15 s, and nothing left. What its processes have started ends by itself, as they do."""
     everything = first.descendants()
     assert first.popen is not None
+    children = psutil.Process(first.popen.pid).children()
     began = time.monotonic()
     first.popen.send_signal(signal.SIGINT)
     assert first.popen.wait(15) == 0
     assert time.monotonic() - began < 15
-    assert still_there(everything, 0) == []
+    assert still_there(children, 0) == []
+    assert still_there(everything, 5) == []
     assert not (first.var / "stack.json").exists()
 
 
