@@ -12,6 +12,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import erasure, roles
@@ -77,6 +78,16 @@ def check_decidable(act: PendingAct, by: User) -> None:
         raise NotDecidableError("permission")
     if act.state != ActState.WAITING or act.asked_at < timezone.now() - timedelta(days=WAITING_DAYS):
         raise NotDecidableError("late")
+
+
+def waiting_for(by: User) -> QuerySet[PendingAct]:
+    """The requests that this person has the permission to decide. Those that concern somebody whom only administrators
+    may manage are among them, too.
+    """
+    kinds = [kind for kind, name in PERMISSIONS.items() if by.has_perm(name)]
+    since = timezone.now() - timedelta(days=WAITING_DAYS)
+    waiting = PendingAct.objects.filter(kind__in=kinds, state=ActState.WAITING, asked_at__gte=since)
+    return waiting.exclude(asked_by=by)
 
 
 def decide(act: PendingAct, by: User, *, approve: bool) -> None:

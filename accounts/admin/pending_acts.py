@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
@@ -15,9 +17,10 @@ from accounts import audit, erasure, four_eyes
 from accounts.auth.proof import check_recent_proof
 from accounts.auth.requests import user_of
 from accounts.lib.formatting import from_to
-from accounts.models import ActKind, ActState, PendingAct
+from accounts.models import ActKind, ActState, PendingAct, User
 from accounts.staff.labels import Label
 from accounts.staff.lists import QuickListAdmin
+from accounts.staff.notices import register_notices
 from accounts.staff.recorded import UnchangeableRows
 
 WHY_NOT: Final = {
@@ -99,6 +102,18 @@ class PendingActAdmin(UnchangeableRows, QuickListAdmin):
         found: dict[str, Any] = super().get_actions(request)
         found.pop("delete_selected", None)
         return found
+
+
+def waiting_notice(viewer: User) -> list[tuple[str, str, str]]:
+    """What the admin's first page says of requests that the viewer may decide."""
+    if not settings.FOUR_EYES or not (waiting := four_eyes.waiting_for(viewer)[:100].count()):
+        return []
+    said = ngettext("%(count)d request is awaiting approval.", "%(count)d requests are awaiting approval.", waiting)
+    address = f"{reverse('admin:accounts_pendingact_changelist')}?state__exact={ActState.WAITING}"
+    return [(said % {"count": waiting}, gettext("Show"), address)]
+
+
+register_notices(waiting_notice)
 
 
 def asked_sentence(*, is_new: bool) -> str:

@@ -57,6 +57,20 @@ def test_an_erasure(alice: User, asker: Client, other: Client) -> None:
     assert "decided already" in decide(other).content.decode()
 
 
+def test_the_first_page_names_what_waits_to_those_who_may_decide(alice: User, asker: Client, other: Client) -> None:
+    waiting = "1 request is awaiting approval."
+    assert waiting not in other.get("/admin/").content.decode()
+    erase(asker, alice)
+    assert waiting not in asker.get("/admin/").content.decode(), "they cannot decide their own"
+    page = other.get("/admin/").content.decode()
+    assert waiting in page
+    shown = other.get("/admin/accounts/pendingact/?state__exact=waiting")
+    assert '"/admin/accounts/pendingact/?state__exact=waiting"' in page
+    assert "They asked." in shown.content.decode()
+    decide(other)
+    assert waiting not in other.get("/admin/").content.decode()
+
+
 def test_refused(alice: User, asker: Client, other: Client) -> None:
     erase(asker, alice)
     erase(asker, alice)
