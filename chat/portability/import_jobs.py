@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 
 from accounts.lib import rate_limit
 from accounts.lib.formatting import grouped
+from accounts.lib.outage import OUTAGE
 from accounts.models import User
 from accounts.suspension import is_suspended
 from chat.conversations.trashing import trash_made
@@ -143,6 +144,11 @@ def run_import(job_id: uuid.UUID, is_stopping: Callable[[], bool] = lambda: Fals
         state, fields = TransferState.FAILED, {"error": refusals.UNREADABLE}
     except Unavailable:  # logged where it happened
         state, fields = TransferState.FAILED, {"error": refusals.STORAGE_AWAY}
+    except OUTAGE:
+        raise  # it is claimed again when that is over
+    except Exception as error:
+        logger.exception("import_failed", job=str(job_id), error=type(error).__name__)
+        state, fields = TransferState.FAILED, {"error": transfers.UNEXPECTED}
     if transfers.end(job, state, **fields):
         logger.info("import_ended", job=str(job_id), state=state)
         notify_of_import()

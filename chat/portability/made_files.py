@@ -14,6 +14,7 @@ from django.core.files import File
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
+from accounts.lib.outage import OUTAGE
 from accounts.lib.texts import gettext_noop
 from chat.models import ExportJob, StaffExport, TransferState
 from chat.portability import transfers
@@ -57,6 +58,11 @@ def make_file(model: type[E], job_id: uuid.UUID, suffix: str, write: Callable[[E
     except (OSError, Unavailable) as error:
         log.exception("export_not_written", error=type(error).__name__)
         transfers.end(job, TransferState.FAILED, error=NOT_WRITTEN)
+    except OUTAGE:
+        raise  # it is claimed again when that is over
+    except Exception as error:
+        log.exception("export_failed", error=type(error).__name__)
+        transfers.end(job, TransferState.FAILED, error=transfers.UNEXPECTED)
     else:
         expires_at = timezone.now() + timedelta(days=settings.EXPORT_DAYS)
         if transfers.end(job, TransferState.DONE, file=name, size=size, expires_at=expires_at, **columns):

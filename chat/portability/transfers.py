@@ -22,6 +22,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.lib.outage import OUTAGE
+from accounts.lib.texts import gettext_noop
 from chat.eventlog.user_events import notify_transfer
 from chat.jobs.queues import FILES_QUEUE, BrokerAway
 from chat.models import ExportJob, ImportJob, StaffExport, TransferState
@@ -33,7 +34,10 @@ STAFF_EXPORT_TASK: Final = "workers.transfers.staff_export"
 LOST_SECONDS: Final = 180.0  # without a heartbeat of the worker
 NOT_PUBLISHED_SECONDS: Final = 30.0  # a row waits so long before it is published again
 MAX_ATTEMPTS: Final = 5
-FAILED_TOO_OFTEN: Final = "It was interrupted several times. Try again; if that happens again, ask an administrator."
+FAILED_TOO_OFTEN: Final = gettext_noop(
+    "It was interrupted several times. Try again; if that happens again, ask an administrator."
+)
+UNEXPECTED: Final = gettext_noop("Something went wrong on the server. Try again.")
 
 Job = ImportJob | ExportJob | StaffExport
 TASKS: Final[dict[type[Job], str]] = {

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from chat.models import ExportJob, TransferState
-from chat.portability import export_jobs
+from chat.portability import export_jobs, transfers
 from chat.portability.export_jobs import create_export, is_large, run_export
 from chat.protocol.errors import Conflict, RateLimited
 from chat.retention.purge import purge
@@ -91,6 +91,17 @@ def test_one_that_is_deleted_while_it_is_made_leaves_nothing(alice: User, monkey
     assert not ExportJob.objects.exists()
     folder = f"exports/{job.pk.hex[-2:]}"
     assert not [one for one in default_storage.listdir(folder)[1] if str(job.pk) in one]
+
+
+def test_an_unexpected_error_ends_it_at_once(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise KeyError("id")
+
+    monkeypatch.setattr(export_jobs, "export_user_data", fail)
+    job = create_export(alice, reasoning=True)
+    run_export(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.error) == ("failed", transfers.UNEXPECTED)
 
 
 def test_what_is_large(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import django.db
 import pytest
 from celery import current_app
 from django.core.files.storage import default_storage
@@ -184,6 +185,27 @@ def test_what_is_interrupted_for_ever_fails(alice: User) -> None:
     assert transfers.publish_waiting() == 0
     job.refresh_from_db()
     assert (job.state, job.error) == ("failed", transfers.FAILED_TOO_OFTEN)
+
+
+def test_an_unexpected_error_ends_it_at_once(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would fail again, and meanwhile nothing else of this user could be imported. An outage is over some time."""
+    raised: list[Exception] = [django.db.OperationalError("away"), KeyError("id")]
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise raised.pop(0)
+
+    monkeypatch.setattr(import_jobs, "import_conversations", fail)
+    job = create_import(alice, upload(many(1)))
+    with pytest.raises(django.db.OperationalError):
+        run_import(job.pk)
+    ImportJob.objects.update(beat_at=timezone.now() - timedelta(seconds=transfers.LOST_SECONDS + 1))
+    run_import(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.error, str(job.file)) == ("failed", transfers.UNEXPECTED, "")
+    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(current_app, "send_task", lambda *_, **__: None)
+        assert imported(alice, many(1)).state == "done"
 
 
 def test_undoing_moves_what_it_made_to_the_trash(alice: User, bob: User) -> None:
