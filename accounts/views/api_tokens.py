@@ -33,6 +33,7 @@ from accounts.auth.api_tokens import (
 from accounts.auth.requests import AuthenticatedRequest
 from accounts.features import api_is_on
 from accounts.lib.names import shown_name
+from accounts.lib.sent_once import new_form_id, was_sent
 from accounts.models import ApiToken, TokenScope, User
 
 logger = structlog.get_logger(__name__)
@@ -104,6 +105,8 @@ def create(request: AuthenticatedRequest) -> HttpResponse:
     user = request.user
     form = TokenForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
+        if was_sent(request):  # the page that shows the secret was loaded again
+            return redirect("account_api_tokens")
         given = form.cleaned_data
         try:
             made, secret = create_token(
@@ -118,7 +121,7 @@ def create(request: AuthenticatedRequest) -> HttpResponse:
             _mail(request, user, made)
             context = {"token": made, "secret": secret, "base_url": _base_url(request)}
             return render(request, "account/api_token_created.html", context)
-    return render(request, "account/api_token_new.html", {"form": form})
+    return render(request, "account/api_token_new.html", {"form": form, "form_id": new_form_id()})
 
 
 @require_POST

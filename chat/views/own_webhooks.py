@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import security_log
 from accounts.auth.requests import user_of
 from accounts.lib.names import shown_name
+from accounts.lib.sent_once import new_form_id, was_sent
 from chat.models.webhooks import OF_USERS, Webhook, WebhookDelivery, WebhookEvent
 from chat.views.decorators import for_members
 from chat.webhooks.addresses import check_address
@@ -86,6 +87,8 @@ def create_webhook(request: HttpRequest) -> HttpResponse:
     _check_offered()
     form = OwnWebhookForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
+        if was_sent(request):  # the page that shows the secret was loaded again
+            return redirect("chat:webhooks")
         given = form.cleaned_data
         try:
             made, secret = create_own(
@@ -96,7 +99,7 @@ def create_webhook(request: HttpRequest) -> HttpResponse:
         else:
             security_log.report(request, "webhook_created", user_of(request), details=made.name)
             return render(request, "chat/own_webhook_secret.html", {"webhook": made, "secret": secret})
-    return render(request, "chat/own_webhook_new.html", {"form": form})
+    return render(request, "chat/own_webhook_new.html", {"form": form, "form_id": new_form_id()})
 
 
 @require_POST

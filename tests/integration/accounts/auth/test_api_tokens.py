@@ -71,6 +71,19 @@ def test_a_token_is_shown_once_and_stored_as_a_hash(alice: User, page: Client, s
     assert secret not in sent.body
 
 
+def test_loading_the_page_with_the_secret_again_creates_no_second_one(page: Client) -> None:
+    found = re.search(r'name="form_id" value="([^"]+)"', page.get(NEW).content.decode())
+    assert found is not None
+    form = {**FORM, "form_id": found[1]}
+    secret_in(page.post(NEW, form).content.decode())
+    assert page.post(NEW, form)["Location"] == LIST
+    assert ApiToken.objects.count() == 1
+    again = re.search(r'name="form_id" value="([^"]+)"', page.get(NEW).content.decode())
+    assert again is not None
+    secret_in(page.post(NEW, {**FORM, "form_id": again[1]}).content.decode())
+    assert ApiToken.objects.count() == 2
+
+
 def test_creating_one_needs_the_password_again(alice: User) -> None:
     client = logged_in(alice)
     for answer in (client.get(NEW), client.post(NEW, FORM)):

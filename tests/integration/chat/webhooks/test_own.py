@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -117,6 +118,16 @@ def test_the_pages(alice: User) -> None:
     assert not Webhook.objects.exists()
     verbs = set(AuditEntry.objects.values_list("verb", flat=True))
     assert {"webhook_created", "webhook_secret_renewed", "webhook_deleted"} <= verbs
+
+
+def test_loading_the_page_with_the_secret_again_creates_no_second_one(alice: User) -> None:
+    browser = proven(alice)
+    found = re.search(r'name="form_id" value="([^"]+)"', browser.get(f"{PAGE}new/").content.decode())
+    assert found is not None
+    form = {**FORM, "form_id": found[1]}
+    browser.post(f"{PAGE}new/", form)
+    assert browser.post(f"{PAGE}new/", {**form, "name": "Another"})["Location"] == PAGE
+    assert [one.name for one in Webhook.objects.all()] == ["Mine"]
 
 
 def test_the_password_is_asked_for_first(alice: User) -> None:
