@@ -93,7 +93,8 @@ class Doors:
         return refusal(lambda: store_images(self.alice.pk, uuid.uuid4(), {0: [PNG]}))
 
     def records(self) -> Said:
-        microphone = Microphone(Mock(), self.alice.pk, "", reply=Mock(), fail=Mock())
+        connection = Mock(spawn=lambda work: work.close())  # nothing is heard
+        microphone = Microphone(connection, self.alice.pk, "", reply=Mock(), fail=Mock())
         command = AudioStart(
             ref="1", conversation_id=None, client_id=uuid.uuid4(), encoding="pcm_s16le", sample_rate=16000,
             mode="auto", auto_send=False,

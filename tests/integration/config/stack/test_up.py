@@ -124,6 +124,14 @@ def check_the_end(first: Up) -> None:
     assert not (first.var / "stack.json").exists()
 
 
+def await_ready(first: Up, worker: str, times: int) -> None:
+    """Waits until a worker has been ready so often, which it says when it begins."""
+    deadline = time.monotonic() + 200
+    while len(re.findall(rf'"{worker}@\S+ ready\."', first.output())) < times:
+        assert time.monotonic() < deadline, first.output()[-3000:]
+        time.sleep(0.05)
+
+
 def test_a_child_that_dies_or_hangs_is_started_again_and_a_killed_up_takes_all_with_it(
     up: Starter, old_data: Path
 ) -> None:
@@ -155,6 +163,7 @@ def test_a_child_that_dies_or_hangs_is_started_again_and_a_killed_up_takes_all_w
     while get_status(first.known["url"], "/readyz") != 200:
         assert time.monotonic() < deadline, first.output()[-3000:]
 
+    await_ready(first, "worker1", 2)  # one that has not begun yet cannot be stuck
     assert "hangs" not in first.output(), "Valkey and PostgreSQL were away, which is no hang"
     frozen = [first.child(words) for words in ("manage.py serve", "manage.py worker", "manage.py beat")]
     for process in frozen:
